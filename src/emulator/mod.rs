@@ -1,0 +1,3 @@
+//! mod
+mod pb;
+mod state;
