@@ -1,9 +1,14 @@
 //! Operations for Google Cloud Pub/Sub, Cloud Tasks and Cloud Scheduler: a console, a command line, a library and an embedded emulator.
 
 pub mod error;
+pub mod model;
 pub mod names;
 
+#[cfg(feature = "runtime")]
+pub mod cloud;
 #[cfg(feature = "emulator")]
 pub mod emulator;
+#[cfg(feature = "tool")]
+pub mod ops;
 
 pub use error::{Error, Result};

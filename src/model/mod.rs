@@ -1,0 +1,12 @@
+//! Plain values and pure rules of the three services. No IO, no clock, no protobuf.
+
+pub mod dead_letter;
+pub mod job;
+pub mod listing;
+pub mod message;
+pub mod numbers;
+pub mod queue;
+pub mod subscription;
+pub mod task;
+pub mod text;
+pub mod topic;
