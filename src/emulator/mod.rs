@@ -1,3 +1,8 @@
-//! mod
+//! An emulator of Pub/Sub, Cloud Tasks, Cloud Scheduler and the part of Monitoring that shows their backlogs: one port, gRPC and HTTP/JSON.
+//!
+//! Must not know `cloud`, `ops` or any client: it is the other side of the wire.
+
+mod engine;
+mod grpc;
 mod pb;
 mod state;

@@ -1,0 +1,120 @@
+use std::time::Duration;
+
+use super::*;
+use crate::emulator::state::{Code, Tick};
+
+/// A command of which a test says what it does.
+struct Do<F>(F);
+
+impl<T, F: FnOnce(&mut State, Moment, &mut Effects) -> Result<T, Refusal>> Command for Do<F> {
+    type Reply = T;
+
+    fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<T, Refusal> {
+        (self.0)(state, at, out)
+    }
+}
+
+fn effect(engine: &Engine, effect: Effect) {
+    engine
+        .run(Do(|_: &mut State, _, out: &mut Effects| {
+            out.list.push(effect);
+            Ok(())
+        }))
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_ring_between_registration_and_wait_is_not_lost() {
+    let (engine, _calls) = Engine::start(1);
+    let mut waiter = engine.waiter("projects/p/subscriptions/s");
+    effect(&engine, Effect::Ready("projects/p/subscriptions/s".into()));
+    assert_eq!(waiter.wait().await, Wake::Ready);
+    let silent = tokio::time::timeout(Duration::from_millis(20), waiter.wait()).await;
+    assert!(silent.is_err(), "one ring wakes once");
+}
+
+#[tokio::test]
+async fn everyone_who_waits_is_woken_and_nobody_else() {
+    let (engine, _calls) = Engine::start(1);
+    let (mut one, mut two, mut other) = (engine.waiter("a"), engine.waiter("a"), engine.waiter("b"));
+    effect(&engine, Effect::Ready("a".into()));
+    assert_eq!((one.wait().await, two.wait().await), (Wake::Ready, Wake::Ready));
+    assert!(tokio::time::timeout(Duration::from_millis(20), other.wait()).await.is_err());
+}
+
+#[tokio::test]
+async fn closing_ends_waits_and_leaves_a_new_subscription_of_the_name_alone() {
+    let (engine, _calls) = Engine::start(1);
+    let mut old = engine.waiter("a");
+    effect(&engine, Effect::Closed("a".into()));
+    let mut new = engine.waiter("a");
+    assert_eq!(old.wait().await, Wake::Closed);
+    drop(old);
+    effect(&engine, Effect::Ready("a".into()));
+    assert_eq!(new.wait().await, Wake::Ready);
+    assert_eq!(engine.0.bells.count(), 1);
+    drop(new);
+    assert_eq!(engine.0.bells.count(), 0, "a subscription nobody waits on costs nothing");
+}
+
+#[tokio::test]
+async fn shutting_down_ends_waits() {
+    let (engine, _calls) = Engine::start(1);
+    let mut waiter = engine.waiter("a");
+    let task = tokio::spawn(async move { waiter.wait().await });
+    engine.shut_down();
+    assert_eq!(task.await.unwrap(), Wake::Shutdown);
+    engine.shutting_down().await;
+}
+
+#[tokio::test]
+async fn calls_are_queued_and_refusals_come_back() {
+    let (engine, mut calls) = Engine::start(1);
+    let call = HttpCall {
+        caller: crate::emulator::state::Caller::Job { job: "j".into(), attempt: 1 },
+        method: "GET",
+        url: "http://localhost/".into(),
+        headers: Vec::new(),
+        body: bytes::Bytes::new(),
+        timeout: Duration::from_secs(1),
+        token: None,
+    };
+    effect(&engine, Effect::Send(call));
+    assert_eq!(calls.recv().await.unwrap().url, "http://localhost/");
+    let refused = engine.run(Do(|_: &mut State, _, _: &mut Effects| Err::<(), _>(Refusal::not_found("no"))));
+    assert_eq!(refused.unwrap_err().code, Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_panicking_command_leaves_the_engine_usable() {
+    let (engine, _calls) = Engine::start(1);
+    let broken = engine.clone();
+    let result = tokio::task::spawn_blocking(move || {
+        broken.run(Do(|_: &mut State, _, _: &mut Effects| -> Result<(), Refusal> { panic!("a defect") }))
+    });
+    assert!(result.await.is_err());
+    engine.run(Tick).unwrap();
+}
+
+#[tokio::test]
+async fn time_never_goes_back_and_can_be_advanced() {
+    let (engine, _calls) = Engine::start(1);
+    let before = engine.now();
+    engine.advance(SignedDuration::from_hours(1));
+    let after = engine.now();
+    assert!(after.duration_since(before) >= SignedDuration::from_hours(1));
+    engine.advance(SignedDuration::from_hours(-1));
+    assert!(engine.now() >= after);
+}
+
+#[tokio::test]
+async fn seeds_differ_and_replay_from_the_start_seed() {
+    let seeds = |start| {
+        let (engine, _calls) = Engine::start(start);
+        (0..100).map(|_| engine.run(Do(|_: &mut State, at: Moment, _: &mut Effects| Ok(at.seed))).unwrap()).collect::<Vec<_>>()
+    };
+    let (one, again, two) = (seeds(1), seeds(1), seeds(1 << 40));
+    assert_eq!(one, again);
+    let all: std::collections::HashSet<_> = one.iter().chain(&two).collect();
+    assert_eq!(all.len(), 200);
+}
