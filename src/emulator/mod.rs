@@ -2,6 +2,7 @@
 //!
 //! Must not know `cloud`, `ops` or any client: it is the other side of the wire.
 
+mod dispatch;
 mod engine;
 mod grpc;
 mod pb;

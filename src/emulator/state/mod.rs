@@ -80,7 +80,7 @@ pub(crate) enum TokenKind {
 }
 
 /// How a request sent by the dispatcher ended.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
     Status(u16),
     /// No answer within the call's timeout.

@@ -1,0 +1,113 @@
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::routing::{any, post};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::emulator::state::{Answer, Caller, TokenKind};
+
+fn call(url: String) -> HttpCall {
+    HttpCall {
+        caller: Caller::Task { task: "t".into(), attempt: 1 },
+        method: "POST",
+        url,
+        headers: vec![("user-agent".into(), "Google-Cloud-Tasks".into()), ("x-many".into(), "1".into()), ("x-many".into(), "2".into())],
+        body: Bytes::from_static(b"payload"),
+        timeout: Duration::from_secs(5),
+        token: None,
+    }
+}
+
+async fn serve(router: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    addr
+}
+
+#[tokio::test]
+async fn what_is_sent_arrives_and_redirects_are_not_followed() {
+    let check = |headers: HeaderMap, body: Bytes| async move {
+        let right = headers[header::USER_AGENT] == "Google-Cloud-Tasks"
+            && headers.get_all("x-many").iter().count() == 2
+            && headers[header::AUTHORIZATION].to_str().unwrap().starts_with("Bearer ey")
+            && body == "payload";
+        if right { (StatusCode::FOUND, [(header::LOCATION, "/elsewhere")]) } else { (StatusCode::BAD_REQUEST, [(header::LOCATION, "")]) }
+    };
+    let addr = serve(Router::new().route("/", post(check))).await;
+    let mut call = call(format!("http://{addr}/"));
+    call.token = Some(TokenKind::Oidc { email: "a@b.c".into(), audience: "x".into() });
+    assert_eq!(Sender::new().send(&mut call).await, Answer::Status(302));
+}
+
+#[tokio::test]
+async fn a_header_of_the_callers_own_replaces_the_token() {
+    let check = |headers: HeaderMap| async move {
+        if headers[header::AUTHORIZATION] == "Basic eDp5" { StatusCode::OK } else { StatusCode::BAD_REQUEST }
+    };
+    let addr = serve(Router::new().route("/", any(check))).await;
+    let mut call = call(format!("http://{addr}/"));
+    call.headers.push(("Authorization".into(), "Basic eDp5".into()));
+    call.token = Some(TokenKind::OAuth { email: "a@b.c".into(), scope: String::new() });
+    assert_eq!(Sender::new().send(&mut call).await, Answer::Status(200));
+}
+
+#[tokio::test]
+async fn failures_are_said_in_words() {
+    let sender = Sender::new();
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let said = |answer| match answer {
+        Answer::Failed(why) => why,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(said(sender.send(&mut call(format!("http://{closed}/x"))).await), format!("connection refused by {closed}"));
+    assert!(said(sender.send(&mut call("not a url".into())).await).starts_with("`not a url` is not a URL"));
+    let mut bad = call(format!("http://{closed}/"));
+    bad.headers.push(("x y\n".into(), "1".into()));
+    assert_eq!(said(sender.send(&mut bad).await), "header `x y\\n` cannot be sent");
+    assert!(said(sender.send(&mut call("ftp://host/".into())).await).contains("host"));
+}
+
+#[tokio::test]
+async fn a_silent_handler_times_out_and_an_endless_answer_does_not_matter() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut late = call(format!("http://{}/", silent.local_addr().unwrap()));
+    late.timeout = Duration::from_millis(50);
+    assert_eq!(Sender::new().send(&mut late).await, Answer::TimedOut);
+    let large = serve(Router::new().route("/", any(|| async { vec![b'x'; 4 << 20] }))).await;
+    assert_eq!(Sender::new().send(&mut call(format!("http://{large}/"))).await, Answer::Status(200));
+}
+
+#[tokio::test]
+async fn calls_beyond_the_bound_wait_and_all_arrive() {
+    static NOW: AtomicUsize = AtomicUsize::new(0);
+    static MOST: AtomicUsize = AtomicUsize::new(0);
+    static DONE: AtomicUsize = AtomicUsize::new(0);
+    const CALLS: usize = CALLS_MAX + 100;
+    let slow = || async {
+        MOST.fetch_max(NOW.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        NOW.fetch_sub(1, Ordering::SeqCst);
+        DONE.fetch_add(1, Ordering::SeqCst);
+    };
+    let addr = serve(Router::new().route("/", any(slow))).await;
+    let (engine, _) = Engine::start(1);
+    let (queue, calls) = mpsc::unbounded_channel();
+    for _ in 0..CALLS {
+        queue.send(call(format!("http://{addr}/"))).unwrap();
+    }
+    let dispatcher = tokio::spawn(run(engine.clone(), calls));
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while DONE.load(Ordering::SeqCst) < CALLS {
+        assert!(tokio::time::Instant::now() < deadline, "{} of {CALLS}", DONE.load(Ordering::SeqCst));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(MOST.load(Ordering::SeqCst) <= CALLS_MAX);
+    engine.shut_down();
+    dispatcher.await.unwrap();
+}
