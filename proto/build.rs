@@ -26,6 +26,7 @@ mod emulator {
             .build_transport(false)
             .generate_default_stubs(true)
             .bytes(".google.pubsub.v1.PubsubMessage")
+            .btree_map(".google.pubsub.v1")
             .bytes(".google.cloud.tasks")
             .compile_fds(compiler.file_descriptor_set())?;
         Ok(())

@@ -1,5 +1,5 @@
 //! The generated messages and service traits of `proto/`, one module per package.
-#![expect(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated code")]
+#![expect(unreachable_pub, clippy::pedantic, reason = "generated code")]
 
 pub(crate) mod google {
     pub(crate) mod cloud {
@@ -7,8 +7,21 @@ pub(crate) mod google {
             tonic::include_proto!("google.cloud.location");
         }
     }
+    pub(crate) mod iam {
+        pub(crate) mod v1 {
+            tonic::include_proto!("google.iam.v1");
+        }
+    }
+    pub(crate) mod pubsub {
+        pub(crate) mod v1 {
+            tonic::include_proto!("google.pubsub.v1");
+        }
+    }
     pub(crate) mod rpc {
         tonic::include_proto!("google.rpc");
+    }
+    pub(crate) mod r#type {
+        tonic::include_proto!("google.r#type");
     }
 }
 

@@ -1,19 +1,38 @@
 //! Pub/Sub as a pure state.
 
+mod stats;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{Answer, Effects, Moment, Refusal};
 
+pub(crate) use crate::model::message::Draft;
+pub(crate) use stats::{Counters, NO_ANSWER, SubscriptionStats, TopicStats};
+
 /// Topics, subscriptions, messages and leases.
 #[derive(Debug, Default)]
-pub(crate) struct PubSub {}
+pub(crate) struct PubSub {
+    topics: BTreeMap<String, Topic>,
+    subscriptions: BTreeMap<Arc<str>, Subscription>,
+}
 
-/// A message as a client gave it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Draft {
-    pub(crate) data: bytes::Bytes,
-    pub(crate) attributes: std::collections::BTreeMap<String, String>,
-    pub(crate) ordering_key: String,
+#[derive(Debug, Default)]
+struct Topic {
+    stats: TopicStats,
+}
+
+#[derive(Debug, Default)]
+struct Subscription {
+    counters: Counters,
+}
+
+impl Subscription {
+    fn stats(&self) -> SubscriptionStats<'_> {
+        SubscriptionStats { undelivered: 0, backlog_bytes: 0, oldest_unacked: None, counters: &self.counters }
+    }
 }
 
 impl PubSub {
