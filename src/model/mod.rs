@@ -1,6 +1,7 @@
 //! Plain values and pure rules of the three services. No IO, no clock, no protobuf.
 
 pub mod dead_letter;
+pub mod filter;
 pub mod job;
 pub mod listing;
 pub mod message;
