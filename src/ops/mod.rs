@@ -31,6 +31,7 @@ struct Inner {
     cloud: Cloud,
     home: PathBuf,
     read_only: bool,
+    transfers: transfer::Live,
 }
 
 /// How messages are looked at without being taken.
@@ -216,36 +217,6 @@ impl Ops {
 
     /// Reads the newest `max` entries of the activity log, newest first.
     pub fn activity(&self, max: usize) -> Result<Vec<Activity>> {
-        todo!()
-    }
-
-    /// Looks before the leap: what a transfer would do. Changes nothing.
-    pub async fn plan_transfer(&self, request: transfer::Request) -> Result<transfer::Plan> {
-        todo!()
-    }
-
-    /// Starts a transfer in the background and returns its id; refused where the plan has refusals.
-    pub async fn start_transfer(&self, plan: transfer::Plan) -> Result<transfer::TransferId> {
-        todo!()
-    }
-
-    /// Lists the transfers of this project known on this machine, newest first, running ones with their present counts.
-    pub fn transfers(&self) -> Result<Vec<transfer::Summary>> {
-        todo!()
-    }
-
-    /// Follows a transfer of this process until it ends.
-    pub fn watch_transfer(&self, id: &transfer::TransferId) -> Result<tokio::sync::watch::Receiver<transfer::Summary>> {
-        todo!()
-    }
-
-    /// Stops a running transfer within one batch; what is leased is released.
-    pub async fn cancel_transfer(&self, id: &transfer::TransferId) -> Result<()> {
-        todo!()
-    }
-
-    /// Goes on with a transfer that was cancelled, stopped or cut off by a crash.
-    pub async fn resume_transfer(&self, id: &transfer::TransferId) -> Result<()> {
         todo!()
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! The contract: receive → intent recorded → publish → confirmed → outcome recorded, durable → acknowledge. The engine is a pure state machine; the IO is outside.
 
-use std::collections::BTreeSet;
+mod calls;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -115,6 +118,8 @@ pub struct Receiver {
 pub enum State {
     /// Under way in some process.
     Running,
+    /// Everything seen is through and the visible backlog is empty; waits out an ack deadline and looks again, because an accepted ack proves nothing.
+    Confirming,
     /// All planned messages are through.
     Done,
     /// Ended, some messages failed and stay where they were.
@@ -165,4 +170,13 @@ pub struct Summary {
     pub errors: Vec<String>,
     /// Where discarded messages are kept.
     pub copy: Option<std::path::PathBuf>,
+    /// Messages that may have been published more than once: their publish was under way at a crash, or its answer was lost.
+    pub duplicates_max: u64,
 }
+
+/// The transfers that run in this process.
+#[derive(Clone, Default)]
+pub(super) struct Live(Arc<Mutex<HashMap<TransferId, Handle>>>);
+
+/// A running transfer, as the rest of the process sees it.
+struct Handle {}
