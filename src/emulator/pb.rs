@@ -2,9 +2,33 @@
 #![expect(unreachable_pub, clippy::pedantic, reason = "generated code")]
 
 pub(crate) mod google {
+    pub(crate) mod api {
+        tonic::include_proto!("google.api");
+    }
     pub(crate) mod cloud {
         pub(crate) mod location {
             tonic::include_proto!("google.cloud.location");
+        }
+        pub(crate) mod scheduler {
+            pub(crate) mod v1 {
+                tonic::include_proto!("google.cloud.scheduler.v1");
+            }
+        }
+        pub(crate) mod tasks {
+            pub(crate) mod v2 {
+                tonic::include_proto!("google.cloud.tasks.v2");
+            }
+            pub(crate) mod v2beta3 {
+                tonic::include_proto!("google.cloud.tasks.v2beta3");
+            }
+        }
+    }
+    pub(crate) mod longrunning {
+        tonic::include_proto!("google.longrunning");
+    }
+    pub(crate) mod monitoring {
+        pub(crate) mod v3 {
+            tonic::include_proto!("google.monitoring.v3");
         }
     }
     pub(crate) mod iam {

@@ -1,5 +1,6 @@
 //! Plain values and pure rules of the three services. No IO, no clock, no protobuf.
 
+pub mod cron;
 pub mod dead_letter;
 pub mod filter;
 pub mod job;
@@ -7,6 +8,7 @@ pub mod listing;
 pub mod message;
 pub mod numbers;
 pub mod queue;
+pub mod retry;
 pub mod subscription;
 pub mod task;
 pub mod text;
