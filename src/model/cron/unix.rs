@@ -56,13 +56,13 @@ struct Rule {
     names: &'static [&'static str],
 }
 
-const MINUTE: Rule = Rule { what: "minute", min: 0, max: 59, names: &[] };
-const HOUR: Rule = Rule { what: "hour", min: 0, max: 23, names: &[] };
-const DAY: Rule = Rule { what: "day of the month", min: 1, max: 31, names: &[] };
+const MINUTE: Rule = Rule { what: "a minute", min: 0, max: 59, names: &[] };
+const HOUR: Rule = Rule { what: "an hour", min: 0, max: 23, names: &[] };
+const DAY: Rule = Rule { what: "a day of the month", min: 1, max: 31, names: &[] };
 const MONTH: Rule =
-    Rule { what: "month", min: 1, max: 12, names: &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"] };
+    Rule { what: "a month", min: 1, max: 12, names: &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"] };
 /// Sunday is 0 and 7.
-const WEEKDAY: Rule = Rule { what: "day of the week", min: 0, max: 7, names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] };
+const WEEKDAY: Rule = Rule { what: "a day of the week", min: 0, max: 7, names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] };
 
 /// The longest each month can be.
 const DAYS_OF_MONTHS: [u8; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
@@ -148,7 +148,7 @@ impl Rule {
     }
 
     fn refuse(&self, item: &str) -> Error {
-        Error::invalid(format!("`{}` is not a {} ({} to {})", item.escape_debug(), self.what, self.min, self.max)).with_hint(HINT)
+        Error::invalid(format!("`{}` is not {} ({} to {})", item.escape_debug(), self.what, self.min, self.max)).with_hint(HINT)
     }
 }
 
