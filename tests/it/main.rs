@@ -1,1 +1,3 @@
-//! x
+//! Behaviour from the outside, as one binary: the house's rules, the console in a terminal, the emulator under official clients.
+
+mod layout;
