@@ -11,4 +11,7 @@ pub mod emulator;
 #[cfg(feature = "tool")]
 pub mod ops;
 
+#[cfg(feature = "tool")]
+mod wal;
+
 pub use error::{Error, Result};

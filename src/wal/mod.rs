@@ -1,0 +1,169 @@
+//! An append-only log of framed records with group commit, over a small disk interface, real or simulated.
+//!
+//! A file is a header (magic, version, CRC) and frames (length, CRC of length and payload, payload). What was committed survives a crash; what was not
+//! may be torn, and is cut off when the log is opened. Must not know what the records mean.
+
+mod disk;
+mod scan;
+#[cfg(test)]
+pub(crate) mod sim;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+pub(crate) use disk::{Access, Disk, DiskFile, RealDisk, make_dir};
+pub(crate) use scan::Scanned;
+
+use crate::error::{Error, Kind, Result};
+
+/// The first bytes of every log.
+const MAGIC: [u8; 8] = *b"RDRVWAL\n";
+/// The format of this build; a log of a higher version is refused, never guessed at.
+const VERSION: u32 = 1;
+/// Magic, version, CRC of both.
+const HEADER_BYTES: usize = 16;
+/// Length and CRC before each payload.
+const FRAME_BYTES: usize = 8;
+/// A record is at most this long, so that a torn length cannot ask for gigabytes.
+pub(crate) const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Tells how a record is read: called for each in order.
+pub(crate) type Replay<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
+
+/// A log open for appending; locked against other processes until dropped.
+pub(crate) struct Wal {
+    file: Box<dyn DiskFile>,
+    path: PathBuf,
+    committed: u64,
+    pending: Vec<u8>,
+    broken: bool,
+}
+
+impl Wal {
+    /// Creates a log that must not exist yet, and makes it durable with its directory entry.
+    pub(crate) fn create(disk: &dyn Disk, path: &Path) -> Result<Self> {
+        let mut file = disk.open(path, Access::Create).map_err(|e| at(path, e))?;
+        lock(file.as_mut(), path)?;
+        begin(file.as_mut()).map_err(|e| at(path, e))?;
+        disk.sync_dir(parent(path)).map_err(|e| at(path, e))?;
+        Ok(Self::at_end(file, path, HEADER_BYTES as u64))
+    }
+
+    /// Opens a log, gives its whole records to `replay` and cuts off a torn tail.
+    pub(crate) fn open(disk: &dyn Disk, path: &Path, replay: &mut Replay<'_>) -> Result<(Self, Scanned)> {
+        let mut file = disk.open(path, Access::Write).map_err(|e| at(path, e))?;
+        lock(file.as_mut(), path)?;
+        let scanned = scan::scan(file.as_mut(), replay).map_err(|e| e.context(format_args!("journal `{}`", path.display())))?;
+        if scanned.begun {
+            // Not synced: the next commit does that before anything relies on it, and until then the tail is merely cut again.
+            if scanned.torn_bytes > 0 {
+                file.truncate(scanned.whole_bytes).map_err(|e| at(path, e))?;
+            }
+        } else {
+            begin(file.as_mut()).map_err(|e| at(path, e))?;
+        }
+        Ok((Self::at_end(file, path, scanned.whole_bytes), scanned))
+    }
+
+    fn at_end(file: Box<dyn DiskFile>, path: &Path, committed: u64) -> Self {
+        Self { file, path: path.to_owned(), committed, pending: Vec::new(), broken: false }
+    }
+
+    /// Adds a record to those that the next [`Wal::commit`] writes.
+    pub(crate) fn append(&mut self, payload: &[u8]) -> Result<()> {
+        if payload.len() > RECORD_BYTES_MAX {
+            return Err(Error::new(Kind::Internal, format!("a record of {} bytes is over the limit of {RECORD_BYTES_MAX}", payload.len())));
+        }
+        let len = u32::try_from(payload.len()).expect("is below the limit").to_le_bytes();
+        self.pending.extend_from_slice(&len);
+        self.pending.extend_from_slice(&checksum(&len, payload).to_le_bytes());
+        self.pending.extend_from_slice(payload);
+        Ok(())
+    }
+
+    /// Writes all appended records and makes them durable, with one sync; on an error none of them is in the log.
+    ///
+    /// After a failed sync nothing is known of what lies on the disk: the log takes no more records until it is opened again.
+    pub(crate) fn commit(&mut self) -> Result<()> {
+        if self.broken {
+            return Err(Error::new(Kind::Io, format!("journal `{}` failed before and takes no more records", self.path.display())));
+        }
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let written = self.file.write_at(self.committed, &self.pending);
+        let written = written.and_then(|()| {
+            self.broken = true;
+            self.file.sync().inspect(|()| self.broken = false)
+        });
+        let bytes = self.pending.len() as u64;
+        self.pending.clear();
+        match written {
+            Ok(()) => {
+                self.committed += bytes;
+                Ok(())
+            }
+            Err(error) => {
+                if self.file.truncate(self.committed).is_err() {
+                    self.broken = true;
+                }
+                Err(at(&self.path, error))
+            }
+        }
+    }
+}
+
+/// Reads a log without locking or changing it, also while another process appends to it.
+pub(crate) fn read(disk: &dyn Disk, path: &Path, replay: &mut Replay<'_>) -> Result<Scanned> {
+    let mut file = disk.open(path, Access::Read).map_err(|e| at(path, e))?;
+    scan::scan(file.as_mut(), replay).map_err(|e| e.context(format_args!("journal `{}`", path.display())))
+}
+
+/// Tells whether some process, this one included, has the log open for appending.
+pub(crate) fn is_in_use(disk: &dyn Disk, path: &Path) -> bool {
+    disk.open(path, Access::Read).and_then(|mut file| file.try_lock(false)).is_ok_and(|locked| !locked)
+}
+
+fn begin(file: &mut dyn DiskFile) -> std::io::Result<()> {
+    file.truncate(0)?;
+    file.write_at(0, &header())?;
+    file.sync()
+}
+
+fn header() -> [u8; HEADER_BYTES] {
+    let mut header = [0; HEADER_BYTES];
+    header[..8].copy_from_slice(&MAGIC);
+    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    let crc = crc32fast::hash(&header[..12]);
+    header[12..].copy_from_slice(&crc.to_le_bytes());
+    header
+}
+
+/// The length counts too, so that a run of zeros is no record.
+fn checksum(len: &[u8], payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(len);
+    hasher.update(payload);
+    hasher.finalize()
+}
+
+fn lock(file: &mut dyn DiskFile, path: &Path) -> Result<()> {
+    match file.try_lock(true) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::new(Kind::FailedPrecondition, format!("journal `{}` is in use by another process", path.display()))
+            .with_hint("wait until that process is done, or stop it")),
+        Err(error) => Err(at(path, error)),
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
+}
+
+/// Puts the path into an error of the disk.
+fn at(path: &Path, error: std::io::Error) -> Error {
+    let full = error.kind() == std::io::ErrorKind::StorageFull;
+    let error = Error::from(error).context(format_args!("`{}`", path.display()));
+    if full { error.with_hint("make room on the disk, then resume") } else { error }
+}

@@ -1,0 +1,104 @@
+//! Reading a log from its first to its last whole record.
+
+use super::{DiskFile, FRAME_BYTES, HEADER_BYTES, MAGIC, RECORD_BYTES_MAX, Replay, VERSION, checksum};
+use crate::error::{Error, Kind, Result};
+
+/// Bytes asked of the disk at once.
+const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// What reading a log found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Scanned {
+    /// Whether the header is whole; without it nothing was ever committed.
+    pub(crate) begun: bool,
+    /// Whole records.
+    pub(crate) records: u64,
+    /// Header and whole records.
+    pub(crate) whole_bytes: u64,
+    /// What lies behind them: writes that a crash tore.
+    pub(crate) torn_bytes: u64,
+}
+
+/// Gives each whole record to `replay`, in order, up to the first that is not whole.
+pub(super) fn scan(file: &mut dyn DiskFile, replay: &mut Replay<'_>) -> Result<Scanned> {
+    let len = file.len()?;
+    let mut chunks = Chunks { file, buffer: Vec::new(), start: 0, offset: 0 };
+    let mut scanned = Scanned { begun: false, records: 0, whole_bytes: HEADER_BYTES as u64, torn_bytes: 0 };
+    if !check_header(&mut chunks, len)? {
+        return Ok(Scanned { torn_bytes: len, ..scanned });
+    }
+    scanned.begun = true;
+    chunks.take(HEADER_BYTES);
+    while let Some(payload) = chunks.frame()? {
+        replay(payload)?;
+        let bytes = FRAME_BYTES + payload.len();
+        scanned.records += 1;
+        scanned.whole_bytes += bytes as u64;
+        chunks.take(bytes);
+    }
+    scanned.torn_bytes = len.saturating_sub(scanned.whole_bytes);
+    Ok(scanned)
+}
+
+/// Tells whether the header is whole. Frames are written only once it is durable, so a broken one before frames is no torn write.
+fn check_header(chunks: &mut Chunks<'_>, len: u64) -> Result<bool> {
+    let Some(header) = chunks.peek(HEADER_BYTES)? else { return Ok(false) };
+    let whole = header[12..] == crc32fast::hash(&header[..12]).to_le_bytes();
+    let version = u32::from_le_bytes(header[8..12].try_into().expect("has four bytes"));
+    match (whole, header.starts_with(&MAGIC)) {
+        (true, true) if version > VERSION => Err(Error::new(
+            Kind::Unsupported,
+            format!("has format version {version}, this build reads up to version {VERSION}"),
+        )
+        .with_hint("use the newer `redrive` that wrote it")),
+        (true, true) => Ok(true),
+        _ if len <= HEADER_BYTES as u64 => Ok(false),
+        _ => Err(Error::new(Kind::Io, "is not a journal of `redrive`, or its first bytes are damaged")),
+    }
+}
+
+struct Chunks<'a> {
+    file: &'a mut dyn DiskFile,
+    buffer: Vec<u8>,
+    /// Of the buffer, what is taken already.
+    start: usize,
+    /// Of the file, what is in the buffer or was.
+    offset: u64,
+}
+
+impl Chunks<'_> {
+    /// Returns the next `bytes` without taking them; `None` when the file ends before.
+    fn peek(&mut self, bytes: usize) -> Result<Option<&[u8]>> {
+        while self.buffer.len() - self.start < bytes {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+            let old = self.buffer.len();
+            self.buffer.resize(old + CHUNK_BYTES.max(bytes), 0);
+            let got = self.file.read_at(self.offset, &mut self.buffer[old..])?;
+            self.buffer.truncate(old + got);
+            self.offset += got as u64;
+            if got == 0 {
+                return Ok(None);
+            }
+        }
+        Ok(Some(&self.buffer[self.start..self.start + bytes]))
+    }
+
+    fn take(&mut self, bytes: usize) {
+        self.start += bytes;
+    }
+
+    /// Returns the payload of the frame that comes next, if it is whole.
+    fn frame(&mut self) -> Result<Option<&[u8]>> {
+        let Some(head) = self.peek(FRAME_BYTES)? else { return Ok(None) };
+        let len: [u8; 4] = head[..4].try_into().expect("has four bytes");
+        let crc = u32::from_le_bytes(head[4..8].try_into().expect("has four bytes"));
+        let payload_bytes = u32::from_le_bytes(len) as usize;
+        if payload_bytes > RECORD_BYTES_MAX {
+            return Ok(None);
+        }
+        let Some(frame) = self.peek(FRAME_BYTES + payload_bytes)? else { return Ok(None) };
+        let payload = &frame[FRAME_BYTES..];
+        Ok((checksum(&len, payload) == crc).then_some(payload))
+    }
+}
