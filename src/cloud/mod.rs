@@ -1,11 +1,55 @@
 //! The one way out to Google's services, or to an emulator of them: official clients, endpoints, credentials, time limits.
+//!
+//! Must not know what an operator wants (that is `ops`): it makes single calls and says what came of them.
 
-use crate::error::{Error, Result};
+mod address;
+mod call;
+mod clients;
+mod convert;
+mod discover;
+mod endpoint;
+mod environment;
+mod failure;
+mod gcloud;
+mod identity;
+mod messages;
+mod metadata;
+mod rest;
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use google_cloud_auth::credentials::Credentials;
+
+use crate::error::{Error, Kind, Result};
 use crate::names::{LocationId, Project, ProjectId};
+
+pub use environment::Environment;
+pub use messages::{ACK_IDS_BYTES_MAX, PUBLISH_MESSAGES_MAX, PULL_MESSAGES_MAX, Pulled, Received};
+
+use address::Address;
+use clients::Clients;
+use endpoint::{Api, Endpoint, Endpoints};
+use failure::Asked;
+use identity::Identity;
+
+/// The project of an emulator where none is named.
+pub const EMULATOR_PROJECT: &str = "local-project";
 
 /// Where calls go and as whom. Cheap to clone.
 #[derive(Clone)]
-pub struct Cloud {}
+pub struct Cloud(Arc<Inner>);
+
+struct Inner {
+    project: Project,
+    locations: Vec<LocationId>,
+    place: Place,
+    endpoints: Endpoints,
+    identity: Option<Identity>,
+    credentials: OnceLock<Credentials>,
+    http: OnceLock<reqwest::Client>,
+    clients: Clients,
+}
 
 /// What the user said on the command line; unset fields are found in the environment.
 #[derive(Debug, Clone, Default)]
@@ -35,35 +79,116 @@ pub enum Found {
 /// What the calls go to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// Google Cloud.
+    /// Google Cloud; also when only some services go there and others to an emulator.
     Google,
     /// An emulator at `host:port`.
     Emulator(String),
 }
 
 impl Cloud {
-    /// Finds project, locations and credentials as `facts/google.md` says. Reads files and environment only; the metadata server gets 500 ms, in [`Cloud::discover`].
+    /// Finds project, locations and credentials in the environment of this process; see [`Cloud::discover_in`].
     pub async fn discover(settings: &Settings) -> Found {
-        todo!()
+        Self::discover_in(settings, &Environment::of_process()).await
     }
 
-    /// Connects to an emulator at `host:port` that serves everything.
+    /// Finds what to call, in this order; waits for the network 500 ms at most.
+    ///
+    /// 1. Emulators: `--emulator` for everything, else `PUBSUB_EMULATOR_HOST`, `CLOUD_TASKS_EMULATOR_HOST` and
+    ///    `CLOUD_SCHEDULER_EMULATOR_HOST` for one service each. A service without an emulator, where another has one, is *not configured*
+    ///    and answers with an error that says so; it goes to Google only where a project (`--project` or `GOOGLE_CLOUD_PROJECT`) and
+    ///    `GOOGLE_APPLICATION_CREDENTIALS` are both named outright.
+    /// 2. Credentials: `GOOGLE_APPLICATION_CREDENTIALS`, gcloud's application-default credentials, the metadata server.
+    /// 3. Project: the flag, `GOOGLE_CLOUD_PROJECT`, gcloud's active configuration, the credentials file, the metadata server. With
+    ///    emulators: the flag, `GOOGLE_CLOUD_PROJECT`, `PUBSUB_PROJECT_ID`, `CLOUDSDK_CORE_PROJECT`, else [`EMULATOR_PROJECT`].
+    ///
+    /// ```
+    /// use redrive::cloud::{Cloud, Environment, Found, Settings};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let environment = Environment::new(None, [("PUBSUB_EMULATOR_HOST", "127.0.0.1:8085"), ("GOOGLE_CLOUD_PROJECT", "shop")]);
+    /// let Found::Ready(cloud) = Cloud::discover_in(&Settings::default(), &environment).await else { panic!("there is an emulator") };
+    /// assert_eq!(cloud.project().id(), "shop");
+    ///
+    /// let environment = Environment::new(None, [("PUBSUB_EMULATOR_HOST", "no port")]);
+    /// let Found::Broken(error) = Cloud::discover_in(&Settings::default(), &environment).await else { panic!("that is malformed") };
+    /// assert!(error.is_invalid_input());
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub async fn discover_in(settings: &Settings, environment: &Environment) -> Found {
+        discover::discover(settings, environment).await
+    }
+
+    /// Connects to an emulator at `host:port` that serves everything; nothing is called yet.
+    ///
+    /// # Errors
+    ///
+    /// Fails with an invalid-input error where `host` is not `HOST:PORT`.
+    ///
+    /// ```
+    /// use redrive::cloud::{Cloud, Place};
+    ///
+    /// let cloud = Cloud::emulator("127.0.0.1:8085", "shop".parse()?)?;
+    /// assert_eq!(cloud.place(), &Place::Emulator("127.0.0.1:8085".to_owned()));
+    /// # Ok::<(), redrive::Error>(())
+    /// ```
     pub fn emulator(host: &str, project: ProjectId) -> Result<Self> {
-        todo!()
+        let endpoint = Endpoint::Emulator(Address::parse(host, "--emulator")?);
+        Self::new(Project::new(project), Vec::new(), Endpoints::all(endpoint), None)
+    }
+
+    fn new(project: Project, locations: Vec<LocationId>, endpoints: Endpoints, identity: Option<Identity>) -> Result<Self> {
+        let place = match endpoints.first_emulator() {
+            Some(address) if !endpoints.any_google() => Place::Emulator(address.to_string()),
+            _ => Place::Google,
+        };
+        if endpoints.any_google() && identity.is_none() {
+            return Err(Error::new(Kind::Unauthenticated, "there are no credentials for Google Cloud").with_hint(failure::LOGIN_HINT));
+        }
+        let (credentials, http, clients) = (OnceLock::new(), OnceLock::new(), Clients::default());
+        Ok(Self(Arc::new(Inner { project, locations, place, endpoints, identity, credentials, http, clients })))
     }
 
     /// Returns the project.
     pub fn project(&self) -> &Project {
-        todo!()
+        &self.0.project
     }
 
     /// Returns what the calls go to.
     pub fn place(&self) -> &Place {
-        todo!()
+        &self.0.place
     }
 
     /// Returns the locations that the user narrowed to; empty is all.
     pub fn locations(&self) -> &[LocationId] {
-        todo!()
+        &self.0.locations
+    }
+
+    /// Returns the credentials for Google; none where everything is an emulator.
+    fn credentials(&self) -> Result<&Credentials> {
+        if let Some(credentials) = self.0.credentials.get() {
+            return Ok(credentials);
+        }
+        let made = match &self.0.identity {
+            Some(identity) => identity.credentials()?,
+            None => identity::nobody(),
+        };
+        Ok(self.0.credentials.get_or_init(|| made))
+    }
+
+    /// Returns the HTTP client for the calls that no official client offers. Emulators are never asked through a proxy.
+    fn http(&self) -> Result<&reqwest::Client> {
+        if let Some(client) = self.0.http.get() {
+            return Ok(client);
+        }
+        let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).connect_timeout(call::ATTEMPT_TIMEOUT);
+        let builder = if self.0.endpoints.any_google() { builder } else { builder.no_proxy() };
+        let made = builder.build().map_err(|error| Error::new(Kind::Internal, "no HTTP client can be made").with_source(error))?;
+        Ok(self.0.http.get_or_init(|| made))
+    }
+
+    /// Describes a call for the message about its failure.
+    fn asked(&self, api: Api, verb: &'static str, resource: &impl fmt::Display, permission: &'static str) -> Asked {
+        Asked { api, endpoint: self.0.endpoints.of(api).clone(), verb, resource: resource.to_string(), permission }
     }
 }

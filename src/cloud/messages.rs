@@ -1,0 +1,199 @@
+//! Messages in and out: bounded pull, acknowledge, lease changes and publish. Each is one attempt that the caller sees; nothing is repeated here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::cloud::Cloud;
+use crate::cloud::convert;
+use crate::cloud::endpoint::Api;
+use crate::cloud::failure::Asked;
+use crate::cloud::rest::Request;
+use crate::error::Result;
+use crate::model::message::{Draft, Message};
+use crate::names::{SubscriptionName, TopicName};
+
+/// A pull returns at most this many (Google's own limit).
+pub const PULL_MESSAGES_MAX: u32 = 1000;
+
+/// A publish request holds at most this many messages (Google's own limit).
+pub const PUBLISH_MESSAGES_MAX: usize = 1000;
+
+/// An acknowledge or modify-deadline request holds at most this many bytes of ack ids: Google takes 512 KiB in all.
+pub const ACK_IDS_BYTES_MAX: usize = 480 * 1024;
+
+/// A publish of 10 MB over a slow line takes this long at most.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Acknowledging and changing leases is small and quick.
+const ACK_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How much longer than it was told to wait a pull may take to be answered.
+const PULL_GRACE: Duration = Duration::from_secs(8);
+
+/// A message with the id by which this delivery of it is acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Names this delivery; runs out with its lease.
+    pub ack_id: String,
+    /// The message.
+    pub message: Message,
+}
+
+/// What a pull brought.
+#[derive(Debug, Clone, Default)]
+pub struct Pulled {
+    /// The messages; none does not mean that the backlog is empty.
+    pub messages: Vec<Received>,
+    /// The server's clock when it answered, in whole seconds.
+    pub server_time: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PullBody {
+    max_messages: u32,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    return_immediately: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
+struct PullAnswer {
+    received_messages: Vec<PulledMessage>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PulledMessage {
+    ack_id: String,
+    #[serde(default)]
+    message: google_cloud_pubsub::model::Message,
+    #[serde(default)]
+    delivery_attempt: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AckBody<'a> {
+    ack_ids: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ack_deadline_seconds: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct PublishBody<'a> {
+    messages: Vec<PublishMessage<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PublishMessage<'a> {
+    data: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    ordering_key: &'a str,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
+struct PublishAnswer {
+    message_ids: Vec<String>,
+}
+
+/// The answer to calls that answer nothing.
+#[derive(Deserialize)]
+struct Empty {}
+
+impl Cloud {
+    /// Leases at most `max` messages (1–1000) in one attempt, waiting no longer than `wait` for the first one; zero asks for what is at hand.
+    ///
+    /// When the wait ends without an answer, the pull counts as empty: what the server may have leased to it comes back after its ack deadline.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the subscription does not exist or is not pulled (a failed precondition), without access, and without a connection.
+    pub async fn pull(&self, subscription: &SubscriptionName, max: u32, wait: Duration) -> Result<Pulled> {
+        let asked = self.asked_of_subscription("pull messages", subscription);
+        let body = PullBody { max_messages: max.clamp(1, PULL_MESSAGES_MAX), return_immediately: wait.is_zero() };
+        let limit = if wait.is_zero() { PULL_GRACE } else { wait };
+        let request = Request::post(format!("/v1/{subscription}:pull"), &body, limit)?;
+        let answer = match self.rest::<PullAnswer>(&asked, request).await {
+            Err(error) if error.kind() == crate::error::Kind::Timeout && !wait.is_zero() => return Ok(Pulled::default()),
+            answer => answer?,
+        };
+        let messages = answer.body.received_messages.into_iter().map(received).collect();
+        Ok(Pulled { messages, server_time: answer.server_time })
+    }
+
+    /// Acknowledges deliveries in one attempt. An accepted ack proves nothing outside exactly-once: expired ids are accepted too.
+    ///
+    /// The ids together must not be longer than [`ACK_IDS_BYTES_MAX`].
+    pub async fn acknowledge(&self, subscription: &SubscriptionName, ack_ids: &[String]) -> Result<()> {
+        if ack_ids.is_empty() {
+            return Ok(());
+        }
+        let asked = self.asked_of_subscription("acknowledge messages", subscription);
+        let body = AckBody { ack_ids, ack_deadline_seconds: None };
+        self.rest::<Empty>(&asked, Request::post(format!("/v1/{subscription}:acknowledge"), &body, ACK_TIMEOUT)?).await?;
+        Ok(())
+    }
+
+    /// Sets the leases of deliveries to `deadline` from now (whole seconds up to 600 s) in one attempt; zero releases them at once.
+    ///
+    /// The ids together must not be longer than [`ACK_IDS_BYTES_MAX`].
+    pub async fn modify_ack_deadline(&self, subscription: &SubscriptionName, ack_ids: &[String], deadline: Duration) -> Result<()> {
+        if ack_ids.is_empty() {
+            return Ok(());
+        }
+        let asked = self.asked_of_subscription("change the leases of messages", subscription);
+        let body = AckBody { ack_ids, ack_deadline_seconds: Some(deadline.as_secs()) };
+        self.rest::<Empty>(&asked, Request::post(format!("/v1/{subscription}:modifyAckDeadline"), &body, ACK_TIMEOUT)?).await?;
+        Ok(())
+    }
+
+    /// Publishes at most [`PUBLISH_MESSAGES_MAX`] messages in one attempt and returns their ids in the same order: all are taken or none is.
+    ///
+    /// Where the error [may be ambiguous](crate::Error::is_ambiguous), they may have been published although the answer was lost.
+    pub async fn publish_once(&self, topic: &TopicName, drafts: &[Draft]) -> Result<Vec<String>> {
+        if drafts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked = self.asked(Api::PubSub, "publish", topic, "pubsub.topics.publish");
+        let messages = drafts
+            .iter()
+            .map(|draft| PublishMessage { data: BASE64.encode(&draft.data), attributes: &draft.attributes, ordering_key: &draft.ordering_key })
+            .collect();
+        let request = Request::post(format!("/v1/{topic}:publish"), &PublishBody { messages }, PUBLISH_TIMEOUT)?;
+        let ids = self.rest::<PublishAnswer>(&asked, request).await?.body.message_ids;
+        if ids.len() != drafts.len() {
+            let words = format!("published {} messages and got {} ids", drafts.len(), ids.len());
+            return Err(crate::error::Error::new(crate::error::Kind::Internal, words));
+        }
+        Ok(ids)
+    }
+
+    fn asked_of_subscription(&self, verb: &'static str, subscription: &SubscriptionName) -> Asked {
+        self.asked(Api::PubSub, verb, subscription, "pubsub.subscriptions.consume")
+    }
+}
+
+fn received(pulled: PulledMessage) -> Received {
+    let PulledMessage { ack_id, message, delivery_attempt } = pulled;
+    let message = Message {
+        id: message.message_id,
+        data: message.data,
+        attributes: message.attributes.into_iter().collect(),
+        ordering_key: message.ordering_key,
+        publish_time: message.publish_time.as_ref().and_then(convert::timestamp),
+        delivery_attempt: (delivery_attempt > 0).then_some(delivery_attempt),
+    };
+    Received { ack_id, message }
+}

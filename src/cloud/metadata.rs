@@ -1,0 +1,56 @@
+//! Google's metadata server: whether this machine is Google's, and in which project.
+
+use std::time::Duration;
+
+use crate::cloud::address::Address;
+use crate::cloud::environment::Environment;
+use crate::error::Result;
+use crate::names::ProjectId;
+
+/// The server's fixed address: by its name a resolver could stall elsewhere.
+const DEFAULT_HOST: &str = "169.254.169.254";
+
+/// A project id is short; what is longer comes from another kind of server.
+const ANSWER_BYTES_MAX: usize = 1024;
+
+/// What the metadata server told.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Metadata {
+    /// Its base URL.
+    pub(crate) url: String,
+    /// The project of this machine.
+    pub(crate) project: ProjectId,
+}
+
+/// Returns the server's base URL.
+pub(crate) fn url(environment: &Environment) -> Result<String> {
+    match environment.get("GCE_METADATA_HOST") {
+        None => Ok(format!("http://{DEFAULT_HOST}")),
+        Some(host) if !host.contains(':') => Ok(Address::parse(&format!("{host}:80"), "GCE_METADATA_HOST")?.url()),
+        Some(host) => Ok(Address::parse(host, "GCE_METADATA_HOST")?.url()),
+    }
+}
+
+/// Asks the server at `url` once, for no longer than `limit`; `None` where there is none.
+pub(crate) async fn ask(url: String, limit: Duration) -> Option<Metadata> {
+    tokio::time::timeout(limit, project(&url)).await.ok().flatten().map(|project| Metadata { url, project })
+}
+
+async fn project(url: &str) -> Option<ProjectId> {
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().ok()?;
+    let request = client.get(format!("{url}/computeMetadata/v1/project/project-id")).header("Metadata-Flavor", "Google");
+    let mut response = request.send().await.ok()?;
+    // Any server may answer there; Google's says that it is.
+    let is_google = response.headers().get("Metadata-Flavor").is_some_and(|flavor| flavor == "Google");
+    if !response.status().is_success() || !is_google {
+        return None;
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.ok()? {
+        body.extend_from_slice(&chunk);
+        if body.len() > ANSWER_BYTES_MAX {
+            return None;
+        }
+    }
+    String::from_utf8(body).ok()?.trim().parse().ok()
+}
