@@ -6,4 +6,8 @@ mod dispatch;
 mod engine;
 mod grpc;
 mod pb;
+mod rest;
+mod server;
 mod state;
+
+pub use server::{Builder, Emulator};

@@ -2,21 +2,57 @@
 //!
 //! Must not know sockets or JSON: the server puts these services on its port, and `rest` calls the very same ones.
 
+mod locations;
+
+use std::convert::Infallible;
+
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderMap, Request, Response};
 use tonic::Status;
 use tonic::service::Routes;
+use tower::ServiceExt;
 
 use super::engine::Engine;
 use super::state::Refusal;
 
-/// All services on one engine. A service's file gives a `pub(crate) fn service(engine: Engine) -> XServer<X>`; one line each here.
-pub(crate) fn routes(engine: &Engine) -> Routes {
-    let _ = engine;
-    Routes::default()
-}
-
 /// The largest gRPC message taken and given: Google's 10 MB of payload, twice over, so that what is too large for Pub/Sub is
 /// refused by Pub/Sub's own rule and in its words.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 20 * 1024 * 1024;
+
+/// All services on one engine. A service's file gives a `pub(crate) fn service(engine: Engine) -> XServer<X>`; one line each here.
+fn routes(engine: &Engine) -> Routes {
+    Routes::new(locations::service(engine.clone()))
+}
+
+/// The services, ready to be called. Clones are cheap.
+#[derive(Debug, Clone)]
+pub(crate) struct Services(Router);
+
+impl Services {
+    pub(crate) fn new(engine: &Engine) -> Self {
+        Self(routes(engine).prepare().into_axum_router())
+    }
+
+    /// Calls the service that the path names (`/package.Service/Method`).
+    pub(crate) async fn call(&self, request: Request<Body>) -> Response<Body> {
+        let result: Result<Response<Body>, Infallible> = self.0.clone().oneshot(request).await;
+        let Ok(response) = result;
+        if is_too_large(response.headers()) {
+            // Google's words for what its front end does not let through.
+            let message = format!("Request payload size exceeds the limit: {MESSAGE_BYTES_MAX} bytes.");
+            return Status::invalid_argument(message).into_http();
+        }
+        response
+    }
+}
+
+/// Tells whether tonic refused a message for its size; it does so with a code that clients take for something else.
+fn is_too_large(headers: &HeaderMap) -> bool {
+    const OUT_OF_RANGE: &[u8] = b"11";
+    headers.get(Status::GRPC_STATUS).is_some_and(|status| status == OUT_OF_RANGE)
+        && Status::from_header_map(headers).is_some_and(|status| status.message().starts_with("Error, decoded message length too large"))
+}
 
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {

@@ -1,0 +1,114 @@
+//! What every request meets first: gRPC or HTTP, the pages of the emulator itself, and the request log.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use serde_json::json;
+use tonic::{Code, Status};
+
+use super::Services;
+use crate::emulator::rest;
+use crate::model::text;
+use crate::names::ProjectId;
+
+/// Which request names its resource for routing at Google's, and so for our log.
+const RESOURCE_HEADER: &str = "x-goog-request-params";
+
+/// The services behind one port. Clones are cheap.
+#[derive(Debug, Clone)]
+pub(super) struct Front {
+    services: Services,
+    project: Arc<str>,
+}
+
+impl Front {
+    pub(super) fn new(services: Services, project: &ProjectId) -> Self {
+        Self { services, project: project.as_str().into() }
+    }
+
+    /// Answers a request; whatever is wrong with it is said in the answer.
+    pub(super) async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+        let entry = Entry::of(&request);
+        let request = request.map(Body::new);
+        let response = if is_grpc(request.headers()) { self.services.call(request).await } else { self.http(request).await };
+        if let Some(entry) = entry {
+            entry.log(&response);
+        }
+        response
+    }
+
+    async fn http(&self, request: Request<Body>) -> Response<Body> {
+        let readable = matches!(*request.method(), Method::GET | Method::HEAD);
+        match request.uri().path() {
+            "/" if readable => page("text/plain; charset=utf-8", self.greeting()),
+            "/healthz" if readable => page("application/json", self.health()),
+            path if path.starts_with('/') => rest::answer(&self.services, request).await,
+            // `OPTIONS *` and the like.
+            path => rest::refuse(Code::NotFound, &format!("There is nothing at {}.", path.escape_debug())),
+        }
+    }
+
+    fn greeting(&self) -> String {
+        format!(
+            "redrive emulator {}: Pub/Sub, Cloud Tasks, Cloud Scheduler and Monitoring (backlogs), over gRPC and HTTP/JSON on this port.\n\
+             Project: {}. Health: /healthz. Example: /v1/projects/{}/topics\n",
+            env!("CARGO_PKG_VERSION"),
+            self.project,
+            self.project
+        )
+    }
+
+    fn health(&self) -> String {
+        json!({"status": "ok", "project": &*self.project, "version": env!("CARGO_PKG_VERSION")}).to_string()
+    }
+}
+
+fn page(kind: &'static str, text: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// A line of the request log. Streams are logged when they begin.
+struct Entry {
+    method: String,
+    resource: String,
+    start: Instant,
+}
+
+impl Entry {
+    /// Notes a request, if anybody listens to the log.
+    fn of(request: &Request<Incoming>) -> Option<Self> {
+        if !tracing::enabled!(target: "redrive::emulator::request", tracing::Level::INFO) {
+            return None;
+        }
+        let path = text::line(request.uri().path()).into_owned();
+        let (method, resource) = if is_grpc(request.headers()) {
+            let named = request.headers().get(RESOURCE_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            (path.trim_start_matches('/').to_owned(), named.replace("%2F", "/"))
+        } else {
+            (request.method().to_string(), path)
+        };
+        Some(Self { method, resource: text::line(&resource).into_owned(), start: Instant::now() })
+    }
+
+    fn log(self, response: &Response<Body>) {
+        let ms = self.start.elapsed().as_millis();
+        let status: Cow<'_, str> = match Status::from_header_map(response.headers()) {
+            Some(status) => format!("{:?}", status.code()).into(),
+            None if is_grpc(response.headers()) => "Ok".into(),
+            None => response.status().as_str().to_owned().into(),
+        };
+        let Self { method, resource, .. } = self;
+        tracing::info!(target: "redrive::emulator::request", %method, %resource, %status, ms);
+    }
+}

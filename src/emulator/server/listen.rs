@@ -1,0 +1,114 @@
+//! The port: accepts connections, serves each in a task of its own, ends them all on shutdown.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::Engine;
+use super::front::Front;
+use crate::error::{Error, Kind, Result};
+
+/// Headers that do not arrive in this time end an HTTP/1.1 connection, and so does silence between two requests: longer than the idle
+/// time of common clients, so that they are the ones to close.
+const HEADER_SECONDS_MAX: u64 = 120;
+/// HTTP/2 connections are asked this often whether somebody is still there …
+const PING_SECONDS: u64 = 60;
+/// … and closed without an answer in this time.
+const PONG_SECONDS_MAX: u64 = 20;
+/// Streams of one HTTP/2 connection at once; a client with many subscribers opens one for each.
+const STREAMS_MAX: u32 = 1000;
+/// What a client may send ahead on one stream and on a connection: some large messages, without a pause for permission.
+const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+/// After a failed accept (no file descriptors left, say) the next try waits this long.
+const ACCEPT_PAUSE_MS: u64 = 50;
+
+/// Takes the port; errors say what to do.
+pub(super) async fn bind(address: &str) -> Result<(TcpListener, SocketAddr)> {
+    let failed = |error| explain(error, address);
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    Ok((listener, local))
+}
+
+fn explain(error: io::Error, address: &str) -> Error {
+    let shown = address.escape_debug();
+    let port = address.rsplit_once(':').map_or("8085", |(_, port)| port).escape_debug();
+    match error.kind() {
+        io::ErrorKind::AddrInUse => Error::new(Kind::Io, format!("address `{shown}` is in use")).with_hint(format!(
+            "see who has it with `ss -ltnp 'sport = :{port}'`, or take a free port with `redrive emulator --listen 127.0.0.1:0`"
+        )),
+        io::ErrorKind::PermissionDenied => Error::new(Kind::Io, format!("this user may not listen on `{shown}`"))
+            .with_hint("ports from 1024 on need no rights: `redrive emulator --listen 127.0.0.1:8085`"),
+        io::ErrorKind::AddrNotAvailable => Error::new(Kind::Io, format!("`{shown}` is not an address of this machine"))
+            .with_hint("listen on `127.0.0.1:8085` for this machine only, or on `0.0.0.0:8085` for all that can reach it"),
+        _ => Error::invalid(format!("`{shown}` is not an address to listen on"))
+            .with_hint("it looks like `127.0.0.1:8085`; port 0 takes a free one"),
+    }
+    .with_source(error)
+}
+
+/// Serves until the engine shuts down, then gives open requests `grace` to end.
+pub(super) async fn serve(listener: TcpListener, front: Front, engine: Engine, grace: Duration) {
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let accepting = async {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, front.clone(), graceful.watcher()));
+                }
+                Err(error) => {
+                    tracing::warn!(target: "redrive::emulator", %error, "a connection was not accepted");
+                    tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+                }
+            }
+            while connections.try_join_next().is_some() {}
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        () = engine.shutting_down() => {}
+    }
+    drop(listener);
+    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+        tracing::debug!(target: "redrive::emulator", "open requests are cut off");
+    }
+}
+
+async fn connection(stream: TcpStream, front: Front, watcher: hyper_util::server::graceful::Watcher) {
+    // Small answers go out at once; a socket that refuses this works too.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let front = front.clone();
+        async move { Ok::<_, Infallible>(front.answer(request).await) }
+    });
+    let builder = builder();
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(target: "redrive::emulator", ?error, "a connection broke");
+    }
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // Without a timer hyper silently has no time limits at all.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(HEADER_SECONDS_MAX));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_secs(PING_SECONDS))
+        .keep_alive_timeout(Duration::from_secs(PONG_SECONDS_MAX))
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+    builder
+}

@@ -1,0 +1,132 @@
+//! Starts and stops the emulator: its port, its engine, its dispatcher.
+
+mod front;
+mod listen;
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::task::JoinHandle;
+
+use super::dispatch;
+use super::engine::Engine;
+use super::grpc::Services;
+use crate::error::Result;
+use crate::names::ProjectId;
+
+use front::Front;
+
+/// Where the emulator listens unless told otherwise: a free port, for this machine only.
+const LISTEN_DEFAULT: &str = "127.0.0.1:0";
+/// The project of an emulator that was not given one.
+const PROJECT_DEFAULT: &str = "demo";
+/// Open requests get this long to end when the emulator is shut down.
+const SHUTDOWN_MS_MAX: u64 = 2000;
+
+/// A running emulator of Pub/Sub, Cloud Tasks, Cloud Scheduler and a part of Monitoring; it stops when dropped.
+///
+/// One port speaks gRPC and HTTP/JSON, as Google's services do. Any project is served, and nothing is kept when it stops.
+///
+/// ```
+/// use redrive::emulator::Emulator;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> redrive::Result<()> {
+/// let emulator = Emulator::builder().project("shop".parse()?).start().await?;
+/// println!("export PUBSUB_EMULATOR_HOST={}", emulator.address());
+/// emulator.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Emulator {
+    address: SocketAddr,
+    project: ProjectId,
+    engine: Engine,
+    server: JoinHandle<()>,
+    dispatcher: JoinHandle<()>,
+}
+
+/// What to start; made by [`Emulator::builder`].
+#[derive(Debug, Clone)]
+pub struct Builder {
+    listen: String,
+    project: Option<ProjectId>,
+}
+
+impl Emulator {
+    /// Returns a builder for an emulator on a free port of `127.0.0.1`.
+    pub fn builder() -> Builder {
+        Builder { listen: LISTEN_DEFAULT.to_owned(), project: None }
+    }
+
+    /// Returns where it listens, with the port it really got.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the project that the seed and the examples are in; others are served too.
+    pub fn project(&self) -> &ProjectId {
+        &self.project
+    }
+
+    /// Stops listening, ends open streams, lets open requests end for up to 2 s, and cuts off what is left.
+    pub async fn shutdown(mut self) {
+        self.engine.shut_down();
+        // Their tasks end by themselves; one that panicked has ended as well.
+        let _ = (&mut self.server).await;
+        let _ = (&mut self.dispatcher).await;
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.engine.shut_down();
+        self.server.abort();
+        self.dispatcher.abort();
+    }
+}
+
+impl Builder {
+    /// Sets the address to listen on, `HOST:PORT`; port 0 takes a free one.
+    #[must_use]
+    pub fn listen(mut self, address: impl Into<String>) -> Self {
+        self.listen = address.into();
+        self
+    }
+
+    /// Sets the project that the seed is made in.
+    #[must_use]
+    pub fn project(mut self, project: ProjectId) -> Self {
+        self.project = Some(project);
+        self
+    }
+
+    /// Starts the emulator on the current tokio runtime; when this returns, it answers.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the address is malformed, in use or not this machine's; the error says which and what to do.
+    pub async fn start(self) -> Result<Emulator> {
+        let project = match self.project {
+            Some(project) => project,
+            None => PROJECT_DEFAULT.parse()?,
+        };
+        let (listener, address) = listen::bind(&self.listen).await?;
+        let (engine, calls) = Engine::start(start_seed());
+        let front = Front::new(Services::new(&engine), &project);
+        let server = tokio::spawn(listen::serve(listener, front, engine.clone(), Duration::from_millis(SHUTDOWN_MS_MAX)));
+        let dispatcher = tokio::spawn(dispatch::run(engine.clone(), calls));
+        tracing::info!(target: "redrive::emulator", %address, %project, "the emulator listens");
+        Ok(Emulator { address, project, engine, server, dispatcher })
+    }
+}
+
+/// Differs from start to start, so that ids of an earlier run do not come again.
+fn start_seed() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_secs().rotate_left(32) ^ u64::from(since.subsec_nanos()) ^ u64::from(std::process::id()).rotate_left(48)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+use std::time::Instant;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::error::Kind;
+
+async fn get(emulator: &Emulator, path: &str) -> (u16, String) {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = client.get(format!("http://{}{path}", emulator.address())).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+/// A gRPC call over plaintext HTTP/2, as official clients make it; returns the status of a refusal, or the answer's frames.
+async fn grpc(emulator: &Emulator, path: &str, message: &[u8]) -> Result<Vec<u8>, (String, String)> {
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    let mut frame = vec![0];
+    frame.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+    frame.extend(message);
+    let request =
+        client.post(format!("http://{}{path}", emulator.address())).header("content-type", "application/grpc").header("te", "trailers");
+    let answer = request.body(frame).send().await.unwrap();
+    let header = |name| answer.headers().get(name).map(|value: &http::HeaderValue| value.to_str().unwrap().to_owned());
+    match header("grpc-status") {
+        Some(status) => Err((status, header("grpc-message").unwrap_or_default())),
+        None => Ok(answer.bytes().await.unwrap().to_vec()),
+    }
+}
+
+#[tokio::test]
+async fn one_port_speaks_json_and_grpc_and_says_what_it_is() {
+    let emulator = Emulator::builder().project("shop".parse().unwrap()).start().await.unwrap();
+    let (status, health) = get(&emulator, "/healthz").await;
+    assert_eq!(status, 200);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&health).unwrap()["project"], "shop");
+    assert!(get(&emulator, "/").await.1.starts_with("redrive emulator"));
+    assert!(get(&emulator, "/v1/projects/p/locations").await.1.contains("us-central1"));
+    // ListLocationsRequest { name: "projects/p" }
+    let answer = grpc(&emulator, "/google.cloud.location.Locations/ListLocations", b"\x0a\x0aprojects/p").await.unwrap();
+    assert!(String::from_utf8_lossy(&answer).contains("us-central1"));
+    let refused = grpc(&emulator, "/google.cloud.location.Locations/GetLocation", b"").await.unwrap_err();
+    assert_eq!(refused.0, "3", "{refused:?}");
+    assert_eq!(grpc(&emulator, "/no.such.Service/Method", b"").await.unwrap_err().0, "12");
+    emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn messages_of_20_mb_are_taken_and_larger_ones_refused() {
+    let emulator = Emulator::builder().start().await.unwrap();
+    // A field that ListLocationsRequest does not have: length-delimited, number 15, 20 MB less its own head.
+    let mut message = vec![0x7a, 0xfb, 0xff, 0xff, 0x09];
+    message.resize(20 * 1024 * 1024, b'x');
+    message[1..5].copy_from_slice(&[0xfb, 0xff, 0xff, 0x09]);
+    let refused = grpc(&emulator, "/google.cloud.location.Locations/ListLocations", &message).await.unwrap_err();
+    assert!(refused.1.contains("Invalid%20resource%20name"), "read, and only then refused: {refused:?}");
+    message.push(0);
+    let refused = grpc(&emulator, "/google.cloud.location.Locations/ListLocations", &message).await.unwrap_err();
+    assert!(refused.0 == "3" && refused.1.contains("exceeds%20the%20limit"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_said_with_what_to_do() {
+    let first = Emulator::builder().start().await.unwrap();
+    let address = first.address().to_string();
+    let error = Emulator::builder().listen(&address).start().await.unwrap_err();
+    assert_eq!((error.kind(), error.to_string()), (Kind::Io, format!("address `{address}` is in use")));
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("ss -ltnp") && hint.contains(&first.address().port().to_string()), "{hint}");
+    first.shutdown().await;
+    Emulator::builder().listen(&address).start().await.expect("the port is free again").shutdown().await;
+}
+
+#[tokio::test]
+async fn addresses_that_cannot_be_are_refused() {
+    for address in ["", "8085", "127.0.0.1", "127.0.0.1:99999", "\u{1b}[2J:1"] {
+        let error = Emulator::builder().listen(address).start().await.unwrap_err();
+        assert!(error.is_invalid_input() && error.hint().is_some(), "{address}: {error}");
+        assert!(!error.to_string().contains('\u{1b}'));
+    }
+    let error = Emulator::builder().listen("192.0.2.1:8085").start().await.unwrap_err();
+    assert_eq!(error.to_string(), "`192.0.2.1:8085` is not an address of this machine");
+}
+
+#[tokio::test]
+async fn dropping_stops_it() {
+    let emulator = Emulator::builder().start().await.unwrap();
+    let address = emulator.address();
+    assert_eq!(get(&emulator, "/healthz").await.0, 200);
+    drop(emulator);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while TcpStream::connect(address).await.is_ok() {
+        assert!(Instant::now() < deadline, "it still listens");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn idle_connections_neither_hinder_others_nor_the_end() {
+    const IDLE: usize = 200;
+    let emulator = Emulator::builder().start().await.unwrap();
+    let mut idle = Vec::new();
+    for nth in 0..IDLE {
+        let mut stream = TcpStream::connect(emulator.address()).await.unwrap();
+        match nth % 3 {
+            // Nothing sent, half a request sent, or one answered and then silence.
+            0 => {}
+            1 => stream.write_all(b"GET /healthz HT").await.unwrap(),
+            _ => {
+                stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+                assert!(stream.read(&mut [0; 64]).await.unwrap() > 0);
+            }
+        }
+        idle.push(stream);
+    }
+    assert_eq!(get(&emulator, "/healthz").await.0, 200);
+    let start = Instant::now();
+    emulator.shutdown().await;
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    for mut stream in idle {
+        let mut left = Vec::new();
+        // Closed or reset, but over.
+        let _ = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut left)).await.expect("the connection ended");
+    }
+}
