@@ -4,6 +4,8 @@ pub mod error;
 pub mod model;
 pub mod names;
 
+#[cfg(feature = "tool")]
+pub mod cli;
 #[cfg(feature = "runtime")]
 pub mod cloud;
 #[cfg(feature = "emulator")]

@@ -46,11 +46,10 @@ fn check_header(chunks: &mut Chunks<'_>, len: u64) -> Result<bool> {
     let whole = header[12..] == crc32fast::hash(&header[..12]).to_le_bytes();
     let version = u32::from_le_bytes(header[8..12].try_into().expect("has four bytes"));
     match (whole, header.starts_with(&MAGIC)) {
-        (true, true) if version > VERSION => Err(Error::new(
-            Kind::Unsupported,
-            format!("has format version {version}, this build reads up to version {VERSION}"),
-        )
-        .with_hint("use the newer `redrive` that wrote it")),
+        (true, true) if version > VERSION => {
+            Err(Error::new(Kind::Unsupported, format!("has format version {version}, this build reads up to version {VERSION}"))
+                .with_hint("use the newer `redrive` that wrote it"))
+        }
         (true, true) => Ok(true),
         _ if len <= HEADER_BYTES as u64 => Ok(false),
         _ => Err(Error::new(Kind::Io, "is not a journal of `redrive`, or its first bytes are damaged")),

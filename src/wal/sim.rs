@@ -116,7 +116,8 @@ impl SimDisk {
     pub(crate) fn crash(&self, dice: &mut Dice) {
         let mut world = self.world();
         world.epoch += 1;
-        let gone: Vec<PathBuf> = world.dirs.iter().filter(|(_, named)| !**named).map(|(path, _)| path.clone()).filter(|_| dice.chance(50)).collect();
+        let gone: Vec<PathBuf> =
+            world.dirs.iter().filter(|(_, named)| !**named).map(|(path, _)| path.clone()).filter(|_| dice.chance(50)).collect();
         world.dirs.retain(|path, _| !gone.iter().any(|lost| path.starts_with(lost)));
         world.files.retain(|path, file| !gone.iter().any(|lost| path.starts_with(lost)) && (file.named || dice.chance(50)));
         for file in world.files.values_mut() {
@@ -125,7 +126,9 @@ impl SimDisk {
             for change in std::mem::take(&mut file.unsynced) {
                 match (dice.below(3), change) {
                     (0, _) => {}
-                    (1, Change::Write(offset, bytes)) => Change::Write(offset, bytes[..dice.below(bytes.len())].to_vec()).apply(&mut content),
+                    (1, Change::Write(offset, bytes)) => {
+                        Change::Write(offset, bytes[..dice.below(bytes.len())].to_vec()).apply(&mut content)
+                    }
                     (_, change) => change.apply(&mut content),
                 }
             }
@@ -281,7 +284,10 @@ impl DiskFile for Open {
 impl Drop for Open {
     fn drop(&mut self) {
         let mut world = self.disk.world();
-        if self.holds_lock && world.epoch == self.epoch && let Some(file) = world.files.get_mut(&self.path) {
+        if self.holds_lock
+            && world.epoch == self.epoch
+            && let Some(file) = world.files.get_mut(&self.path)
+        {
             file.locked = false;
         }
     }

@@ -1,0 +1,241 @@
+//! `redrive dlq`.
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::Exit;
+use super::output::{Column, Row, age, dash, left, right};
+use super::session::Session;
+use super::subs::subscription_numbers;
+use super::transfers::{follow, show_plan};
+use crate::error::{Error, Kind, Result};
+use crate::model::dead_letter::{Broken, DeadLetterRelation};
+use crate::model::numbers::Numbers;
+use crate::ops::Ops;
+use crate::ops::transfer::{self, Delivery, Plan, Request, Selection};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Dlq {
+    /// List the dead-letter relations: which subscription gives up to which topic, and who holds how many
+    #[command(after_help = "Examples:\n  redrive dlq list\n  redrive dlq list -o json | jq '.[] | select(.broken)'")]
+    List,
+    /// Publish dead letters again to the topic whose subscription gave them up
+    #[command(
+        after_help = "Examples:\n  redrive dlq redrive orders-hold --dry-run\n  redrive dlq redrive orders-hold --rate 50 --yes\n  redrive dlq redrive orders-hold --message-id 8812 --message-id 8813\n\nOnly what lay there when it began is moved: a message that comes straight back is not moved twice.\nctrl-c stops it within one batch; `redrive transfers resume ID` goes on."
+    )]
+    Redrive(Redrive),
+    /// Take dead letters away, keeping a copy of each on disk first
+    #[command(
+        after_help = "Examples:\n  redrive dlq discard orders-hold --dry-run\n  redrive dlq discard orders-hold --message-id 8812 --yes"
+    )]
+    Discard(Discard),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Redrive {
+    #[command(flatten)]
+    which: Which,
+    /// Topic to publish to, in place of the source's
+    #[arg(long, value_name = "TOPIC")]
+    to: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Discard {
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Debug, Args)]
+struct Which {
+    /// Subscription that holds the dead letters (the column HELD BY of `redrive dlq list`)
+    subscription: String,
+    /// Show what would be done, and do nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Only the message of this id; can be given several times [default: all]
+    #[arg(long, value_name = "ID")]
+    message_id: Vec<String>,
+    /// Messages a second at most [default: as fast as it goes]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
+    /// Messages at most [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max: Option<u64>,
+    /// Messages under way at once: also the bound of duplicates if this process dies
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    window: u32,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+impl Dlq {
+    pub(super) async fn run(self, session: &mut Session<'_, '_>) -> Result<Exit> {
+        let ops = session.ops().await?;
+        match self {
+            Self::List => list(session, &ops).await,
+            Self::Redrive(Redrive { which, to }) => {
+                let delivery = match to {
+                    Some(topic) => Delivery::Topic(Session::topic(&ops, &topic)?),
+                    None => Delivery::SourceTopic,
+                };
+                which.run(session, &ops, transfer::Kind::Redrive, delivery).await
+            }
+            Self::Discard(Discard { which }) => which.run(session, &ops, transfer::Kind::Discard, Delivery::SourceTopic).await,
+        }
+    }
+}
+
+impl Which {
+    async fn run(self, session: &mut Session<'_, '_>, ops: &Ops, kind: transfer::Kind, delivery: Delivery) -> Result<Exit> {
+        let (dry_run, yes) = (self.dry_run, self.yes);
+        let plan = ops.plan_transfer(self.request(ops, kind, delivery)?).await?;
+        if dry_run {
+            show_plan(session.output, &plan)?;
+            return Ok(if plan.refusals.is_empty() { Exit::Done } else { Exit::Refused });
+        }
+        if let Some(refusal) = plan.refusals.first() {
+            plan.refusals.iter().skip(1).for_each(|more| session.output.warn(more));
+            return Err(Error::new(Kind::Refused, refusal.clone()).with_hint("see the whole plan with `--dry-run`"));
+        }
+        plan.warnings.iter().for_each(|warning| session.output.warn(warning));
+        session.confirm(&question(&plan), yes)?;
+        let id = ops.start_transfer(plan).await?;
+        follow(session, ops, &id).await
+    }
+
+    fn request(self, ops: &Ops, kind: transfer::Kind, delivery: Delivery) -> Result<Request> {
+        Ok(Request {
+            kind,
+            subscription: Session::subscription(ops, &self.subscription)?,
+            selection: if self.message_id.is_empty() { Selection::All } else { Selection::Messages(self.message_id.into_iter().collect()) },
+            delivery,
+            rate_max: self.rate,
+            window: self.window,
+            max: self.max,
+        })
+    }
+}
+
+/// Says what will be done, to how many, and who receives it.
+fn question(plan: &Plan) -> String {
+    let request = &plan.request;
+    let count = match (&request.selection, request.max, plan.expected) {
+        (Selection::Messages(ids), ..) => format!("{} chosen messages", ids.len()),
+        (_, Some(max), Some(expected)) if expected.value > max => format!("{max} of about {} messages", expected.value),
+        (_, _, Some(expected)) => format!("about {} messages", expected.value),
+        (_, Some(max), None) => format!("up to {max} messages"),
+        (_, None, None) => "all messages".to_owned(),
+    };
+    let from = request.subscription.id();
+    match request.kind {
+        transfer::Kind::Discard => format!("Discard {count} of `{from}`? A copy of each is kept on this machine."),
+        transfer::Kind::Redrive => {
+            let mut topics: Vec<_> = plan.routes.iter().map(|route| route.topic.id()).collect();
+            topics.dedup();
+            let receivers = plan.routes.iter().flat_map(|route| &route.receivers);
+            let also: Vec<_> = receivers.filter(|receiver| !receiver.failed).map(|receiver| receiver.subscription.id()).collect();
+            let to = if topics.is_empty() { String::new() } else { format!(" to `{}`", topics.join("`, `")) };
+            let also = if also.is_empty() { String::new() } else { format!(" Also received by `{}`.", also.join("`, `")) };
+            format!("Redrive {count} of `{from}`{to}?{also}")
+        }
+    }
+}
+
+async fn list(session: &mut Session<'_, '_>, ops: &Ops) -> Result<Exit> {
+    let (relations, numbers) = tokio::join!(ops.dead_letters(), ops.numbers());
+    let relations = relations?;
+    let numbers = session.numbers(numbers);
+    let rows: Vec<_> = relations.items.iter().map(|relation| RelationRow { relation, numbers: &numbers }).collect();
+    let now = session.now();
+    session.output.list(&relations, &rows, now)?;
+    Ok(Exit::of(relations.items.len(), relations.failed.len()))
+}
+
+struct RelationRow<'a> {
+    relation: &'a DeadLetterRelation,
+    numbers: &'a Numbers,
+}
+
+impl Row for RelationRow<'_> {
+    const COLUMNS: &'static [Column] = &[
+        left("SOURCE"),
+        left("TOPIC"),
+        left("DEAD-LETTER TOPIC"),
+        left("HELD BY"),
+        right("HELD"),
+        right("OLDEST"),
+        right("ATTEMPTS MAX"),
+        left("STATE"),
+    ];
+
+    fn cells(&self, _: Timestamp) -> Vec<String> {
+        let relation = self.relation;
+        let holders = || relation.holders.iter().filter_map(|holder| self.numbers.subscriptions.get(holder));
+        let held = holders().filter_map(|n| n.backlog).map(|n| n.value).reduce(|a, b| a + b);
+        let oldest = holders().filter_map(|n| n.oldest_age).map(|n| n.value).max();
+        let names: Vec<_> = relation.holders.iter().map(|holder| holder.id()).collect();
+        vec![
+            relation.source.id().to_owned(),
+            dash(relation.topic.as_ref().map(|topic| topic.id())),
+            dash(relation.dead_letter_topic.as_ref().map(|topic| topic.id())),
+            if names.is_empty() { "-".to_owned() } else { names.join(", ") },
+            dash(held),
+            dash(oldest.map(age)),
+            relation.attempts_max.to_string(),
+            relation.broken.map_or("ok", words).to_owned(),
+        ]
+    }
+
+    /// Not a resource of Google's: a relation between some, under names of ours.
+    fn json(&self) -> Value {
+        let relation = self.relation;
+        let holder = |name| json!({ "subscription": name, "redriveNumbers": subscription_numbers(self.numbers.subscriptions.get(name)) });
+        json!({
+            "source": relation.source,
+            "topic": relation.topic,
+            "deadLetterTopic": relation.dead_letter_topic,
+            "maxDeliveryAttempts": relation.attempts_max,
+            "holders": relation.holders.iter().map(holder).collect::<Vec<_>>(),
+            "broken": relation.broken.map(words),
+        })
+    }
+}
+
+fn words(broken: Broken) -> &'static str {
+    match broken {
+        Broken::TopicMissing => "dead-letter topic is missing: nothing can be forwarded",
+        Broken::NoHolder => "no subscription: what lands there is lost",
+        Broken::SourceTopicMissing => "source topic is deleted: nowhere to redrive to",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::transfer::{Receiver, Route};
+
+    #[test]
+    fn the_question_names_how_many_whereto_and_who_else() {
+        let subscription = |id: &str| format!("projects/shop/subscriptions/{id}").parse().unwrap();
+        let receiver = |id, failed| Receiver { subscription: subscription(id), filter: String::new(), failed };
+        let request = Request {
+            kind: transfer::Kind::Redrive,
+            subscription: subscription("orders-hold"),
+            selection: Selection::All,
+            delivery: Delivery::SourceTopic,
+            rate_max: None,
+            window: 100,
+            max: Some(7),
+        };
+        let route = Route {
+            source: Some(subscription("billing")),
+            topic: "projects/shop/topics/orders".parse().unwrap(),
+            receivers: vec![receiver("billing", true), receiver("audit", false)],
+        };
+        let plan = Plan { request, cutoff: Timestamp::UNIX_EPOCH, expected: None, routes: vec![route], refusals: vec![], warnings: vec![] };
+        assert_eq!(question(&plan), "Redrive up to 7 messages of `orders-hold` to `orders`? Also received by `audit`.");
+    }
+}
