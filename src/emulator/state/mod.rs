@@ -5,6 +5,7 @@
 
 pub(crate) mod pubsub;
 pub(crate) mod scheduler;
+pub(crate) mod target;
 pub(crate) mod tasks;
 
 use std::time::Duration;

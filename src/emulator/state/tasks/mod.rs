@@ -1,21 +1,88 @@
 //! Cloud Tasks as a pure state.
+//!
+//! Nothing is scanned: a queue knows its tasks by due time, and all queues stand in one order by when each can dispatch next, so a million
+//! tasks for tomorrow cost nothing today. What counts against a rate is dispatches; answers free places among the concurrent ones.
 
-use jiff::Timestamp;
+mod commands;
+mod filter;
+mod queue;
+mod request;
+mod settings;
+mod stats;
+mod task;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+pub(crate) use commands::{
+    CreateQueue, CreateTask, DeleteQueue, DeleteTask, Page, PauseQueue, PurgeQueue, ResumeQueue, RunTask, UpdateQueue,
+};
+pub(crate) use queue::{Queue, QueueState};
+pub(crate) use settings::{HttpOverride, QueueDraft, RateDraft, RetryDraft, Settings};
+pub(crate) use stats::{QueueStats, Samples};
+pub(crate) use task::{Attempt, Target, Task, TaskDraft};
 
 use super::{Answer, Effects, Moment};
 
+/// A deleted queue's name cannot be used again for this time.
+const QUEUE_NAME_BLOCKED: SignedDuration = SignedDuration::from_hours(3 * 24);
+
 /// Queues and tasks.
 #[derive(Debug, Default)]
-pub(crate) struct Tasks {}
+pub(crate) struct Tasks {
+    /// By full name.
+    queues: BTreeMap<Arc<str>, Queue>,
+    /// When each queue can dispatch next; those that cannot are missing.
+    due: BTreeSet<(Timestamp, Arc<str>)>,
+    /// Until when the names of deleted queues are blocked.
+    blocked: HashMap<Arc<str>, Timestamp>,
+    /// The number of the last attempt, of all queues together.
+    attempts: u64,
+    /// Where App Engine targets are sent, such as `http://localhost:8080`; without it, attempts at them fail.
+    pub(crate) app_engine: Option<String>,
+}
 
 impl Tasks {
     /// The dispatcher's report on an attempt.
-    pub(crate) fn answered(&mut self, _task: &str, _attempt: u64, _answer: &Answer, _at: Moment, _out: &mut Effects) {}
+    pub(crate) fn answered(&mut self, task: &str, attempt: u64, answer: &Answer, at: Moment, _out: &mut Effects) {
+        let Some((name, _)) = task.rsplit_once("/tasks/") else { return };
+        if let Some(queue) = self.queues.get_mut(name) {
+            queue.answered(attempt, answer, at.now);
+            self.replan(name);
+        }
+    }
 
     /// All that fell due by `at.now`.
-    pub(crate) fn tick(&mut self, _at: Moment, _out: &mut Effects) {}
+    pub(crate) fn tick(&mut self, at: Moment, out: &mut Effects) {
+        while self.due.first().is_some_and(|(due, _)| *due <= at.now) {
+            let Some((_, name)) = self.due.pop_first() else { break };
+            if let Some(queue) = self.queues.get_mut(&name) {
+                queue.planned = None;
+                queue.dispatch_next(&mut self.attempts, self.app_engine.as_deref(), at.now, out);
+                self.replan(&name);
+            }
+        }
+    }
 
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        None
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// Puts a queue where it belongs in the order of dues, after anything about it has changed.
+    fn replan(&mut self, name: &str) {
+        let Some(name) = self.queues.get_key_value(name).map(|(name, _)| Arc::clone(name)) else { return };
+        let Some(queue) = self.queues.get_mut(&name) else { return };
+        let due = queue.next_due();
+        if queue.planned != due {
+            if let Some(planned) = std::mem::replace(&mut queue.planned, due) {
+                self.due.remove(&(planned, Arc::clone(&name)));
+            }
+            self.due.extend(due.map(|due| (due, name)));
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

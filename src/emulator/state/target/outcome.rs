@@ -1,0 +1,80 @@
+//! How an attempt ended, in the terms of `google.rpc.Status`.
+
+use crate::emulator::state::{Answer, Code};
+
+/// The status kept of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Status {
+    /// 0 is success.
+    pub(crate) code: i32,
+    pub(crate) message: String,
+}
+
+/// An answer judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) status: Status,
+    /// The HTTP status, if there was an answer at all.
+    pub(crate) http: Option<u16>,
+}
+
+impl Outcome {
+    pub(crate) fn of(answer: &Answer) -> Self {
+        let (code, http, text) = match answer {
+            Answer::Status(status @ 200..=299) => (0, Some(*status), String::new()),
+            Answer::Status(status) => (code_of(*status) as i32, Some(*status), format!("HTTP status code {status}")),
+            Answer::TimedOut => (Code::DeadlineExceeded as i32, None, "no response within the deadline".to_owned()),
+            Answer::Failed(why) => (Code::Unavailable as i32, None, why.clone()),
+        };
+        let message = if code == 0 { String::new() } else { format!("{}({code}): {text}", code_name(code)) };
+        Self { status: Status { code, message }, http }
+    }
+
+    pub(crate) fn is_success(&self) -> bool {
+        self.status.code == 0
+    }
+}
+
+/// The canonical code of an HTTP status that is no success (`google/rpc/code.proto`).
+fn code_of(status: u16) -> Code {
+    match status {
+        400 => Code::InvalidArgument,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 => Code::NotFound,
+        409 => Code::Aborted,
+        416 => Code::OutOfRange,
+        429 => Code::ResourceExhausted,
+        499 => Code::Cancelled,
+        501 => Code::Unimplemented,
+        503 => Code::Unavailable,
+        504 => Code::DeadlineExceeded,
+        400..=498 => Code::FailedPrecondition,
+        500..=599 => Code::Internal,
+        _ => Code::Unknown,
+    }
+}
+
+/// The name of a canonical code as Google writes it.
+pub(crate) fn code_name(code: i32) -> &'static str {
+    const NAMES: [&str; 17] = [
+        "OK",
+        "CANCELLED",
+        "UNKNOWN",
+        "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+        "UNAUTHENTICATED",
+    ];
+    usize::try_from(code).ok().and_then(|index| NAMES.get(index)).copied().unwrap_or("UNKNOWN")
+}

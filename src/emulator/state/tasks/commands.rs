@@ -1,0 +1,238 @@
+//! What clients may ask of queues and tasks.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::emulator::state::{Code, Command, Effects, Moment, Refusal, State};
+use crate::names::{Location, QueueName, TaskName};
+
+use super::filter::Filter;
+use super::queue::{Queue, QueueState};
+use super::settings::QueueDraft;
+use super::task::{Task, TaskDraft};
+use super::{QUEUE_NAME_BLOCKED, Tasks};
+
+/// Queues in one location of a project.
+const QUEUES_PER_LOCATION_MAX: usize = 1000;
+
+/// One page of a list and the place where the next begins.
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
+    pub(crate) next: Option<String>,
+}
+
+pub(crate) struct CreateQueue {
+    pub(crate) name: QueueName,
+    pub(crate) draft: QueueDraft,
+}
+
+/// Creates the queue if it does not exist, as the service does.
+pub(crate) struct UpdateQueue {
+    pub(crate) name: QueueName,
+    pub(crate) draft: QueueDraft,
+    /// Paths of fields in the proto's spelling; empty is all.
+    pub(crate) mask: Vec<String>,
+}
+
+pub(crate) struct DeleteQueue(pub(crate) QueueName);
+pub(crate) struct PurgeQueue(pub(crate) QueueName);
+pub(crate) struct PauseQueue(pub(crate) QueueName);
+pub(crate) struct ResumeQueue(pub(crate) QueueName);
+
+pub(crate) struct CreateTask {
+    pub(crate) queue: QueueName,
+    pub(crate) draft: TaskDraft,
+}
+
+pub(crate) struct DeleteTask(pub(crate) TaskName);
+/// Dispatches a task now, even of a paused queue.
+pub(crate) struct RunTask(pub(crate) TaskName);
+
+impl Tasks {
+    pub(crate) fn queue(&self, name: &QueueName) -> Result<&Queue, Refusal> {
+        self.queues.get(name.to_string().as_str()).ok_or_else(no_queue)
+    }
+
+    pub(crate) fn task(&self, name: &TaskName) -> Result<&Task, Refusal> {
+        let queue = self.queue(name.queue())?;
+        queue.task(name.id()).ok_or_else(|| Refusal::not_found("The task no longer exists."))
+    }
+
+    /// Lists the queues of a location from after `from` on, in order of their names.
+    pub(crate) fn list_queues(&self, location: &Location, filter: &str, from: Option<&str>, limit: usize) -> Result<Page<&Queue>, Refusal> {
+        let filter = Filter::parse(filter)?;
+        let prefix = format!("{location}/queues/");
+        let from = format!("{prefix}{}", from.unwrap_or_default());
+        let mut queues = self
+            .queues
+            .range::<str, _>((Bound::Excluded(from.as_str()), Bound::Unbounded))
+            .take_while(|(name, _)| name.starts_with(&prefix))
+            .filter(|(_, queue)| filter.matches(queue))
+            .map(|(_, queue)| queue);
+        let items: Vec<&Queue> = queues.by_ref().take(limit).collect();
+        let next = queues.next().and(items.last()).map(|queue| queue.name.id().to_owned());
+        Ok(Page { items, next })
+    }
+
+    /// Lists the tasks of a queue from after `from` on, in order of their ids.
+    pub(crate) fn list_tasks(&self, queue: &QueueName, from: Option<&str>, limit: usize) -> Result<Page<&Task>, Refusal> {
+        let queue = self.queue(queue)?;
+        let mut tasks = queue.tasks.range::<str, _>((Bound::Excluded(from.unwrap_or_default()), Bound::Unbounded)).map(|(_, task)| task);
+        let items: Vec<&Task> = tasks.by_ref().take(limit).collect();
+        let next = tasks.next().and(items.last()).map(|task| task.id.to_string());
+        Ok(Page { items, next })
+    }
+
+    fn change<T>(&mut self, name: &QueueName, change: impl FnOnce(&mut Queue) -> Result<T, Refusal>) -> Result<T, Refusal> {
+        let key = name.to_string();
+        let reply = change(self.queues.get_mut(key.as_str()).ok_or_else(no_queue)?)?;
+        self.replan(&key);
+        Ok(reply)
+    }
+
+    fn create(&mut self, name: QueueName, draft: QueueDraft, now: Timestamp) -> Result<(), Refusal> {
+        let settings = draft.check(&name)?;
+        let key: Arc<str> = name.to_string().into();
+        self.blocked.retain(|_, until| now < *until);
+        if self.queues.contains_key(&key) {
+            return Err(Refusal::exists("Queue already exists"));
+        }
+        if self.blocked.contains_key(&key) {
+            return Err(Refusal::precondition("The queue cannot be created because a queue with this name existed too recently."));
+        }
+        let prefix = format!("{}/queues/", name.location());
+        let neighbours = self
+            .queues
+            .range::<str, _>((Bound::Included(prefix.as_str()), Bound::Unbounded))
+            .take_while(|(name, _)| name.starts_with(&prefix))
+            .count();
+        if neighbours >= QUEUES_PER_LOCATION_MAX {
+            return Err(Refusal::new(Code::ResourceExhausted, "The project has too many queues in this location."));
+        }
+        self.queues.insert(key, Queue::new(name, settings));
+        Ok(())
+    }
+}
+
+fn no_queue() -> Refusal {
+    Refusal::not_found("Queue does not exist.")
+}
+
+impl Command for CreateQueue {
+    type Reply = ();
+
+    fn apply(self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<(), Refusal> {
+        state.tasks.create(self.name, self.draft, at.now)
+    }
+}
+
+impl Command for UpdateQueue {
+    type Reply = ();
+
+    fn apply(self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<(), Refusal> {
+        if state.tasks.queue(&self.name).is_err() {
+            return state.tasks.create(self.name, self.draft, at.now);
+        }
+        let settings = self.draft.check(&self.name)?;
+        state.tasks.change(&self.name, |queue| queue.settings.update(settings, &self.mask))
+    }
+}
+
+impl Command for DeleteQueue {
+    type Reply = ();
+
+    fn apply(self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<(), Refusal> {
+        let tasks = &mut state.tasks;
+        let (key, queue) = tasks.queues.remove_entry(self.0.to_string().as_str()).ok_or_else(no_queue)?;
+        if let Some(planned) = queue.planned {
+            tasks.due.remove(&(planned, Arc::clone(&key)));
+        }
+        tasks.blocked.insert(key, at.now.checked_add(QUEUE_NAME_BLOCKED).unwrap_or(Timestamp::MAX));
+        Ok(())
+    }
+}
+
+impl Command for PurgeQueue {
+    type Reply = ();
+
+    fn apply(self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<(), Refusal> {
+        state.tasks.change(&self.0, |queue| {
+            queue.purge(at.now);
+            Ok(())
+        })
+    }
+}
+
+impl Command for PauseQueue {
+    type Reply = ();
+
+    fn apply(self, state: &mut State, _at: Moment, _out: &mut Effects) -> Result<(), Refusal> {
+        state.tasks.change(&self.0, |queue| {
+            queue.state = QueueState::Paused;
+            Ok(())
+        })
+    }
+}
+
+impl Command for ResumeQueue {
+    type Reply = ();
+
+    fn apply(self, state: &mut State, _at: Moment, _out: &mut Effects) -> Result<(), Refusal> {
+        state.tasks.change(&self.0, |queue| {
+            queue.state = QueueState::Running;
+            Ok(())
+        })
+    }
+}
+
+impl Command for CreateTask {
+    /// The task as created, before it is dispatched.
+    type Reply = Task;
+
+    fn apply(self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<Task, Refusal> {
+        let missing = "Queue does not exist. If you just created the queue, wait at least a minute for the queue to initialize.";
+        state.tasks.queue(&self.queue).map_err(|_| Refusal::not_found(missing))?;
+        let task = self.draft.check(&self.queue, at.seed, at.now)?;
+        state.tasks.change(&self.queue, |queue| {
+            if queue.task(&task.id).is_some() {
+                return Err(Refusal::exists("Requested entity already exists"));
+            }
+            if queue.is_blocked(&task.id, at.now) {
+                return Err(Refusal::exists("The task cannot be created because a task with this name existed too recently."));
+            }
+            queue.add(task.clone());
+            Ok(task)
+        })
+    }
+}
+
+impl Command for DeleteTask {
+    type Reply = ();
+
+    fn apply(self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<(), Refusal> {
+        state.tasks.task(&self.0)?;
+        state.tasks.change(self.0.queue(), |queue| {
+            queue.remove(self.0.id(), at.now);
+            Ok(())
+        })
+    }
+}
+
+impl Command for RunTask {
+    /// The task as dispatched, before any answer.
+    type Reply = Task;
+
+    fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<Task, Refusal> {
+        let id = Arc::clone(&state.tasks.task(&self.0)?.id);
+        let tasks = &mut state.tasks;
+        let key = self.0.queue().to_string();
+        let (attempts, app_engine) = (&mut tasks.attempts, tasks.app_engine.as_deref());
+        let queue = tasks.queues.get_mut(key.as_str()).ok_or_else(no_queue)?;
+        queue.force(&id, attempts, app_engine, at.now, out);
+        let task = queue.task(&id).cloned();
+        tasks.replan(&key);
+        task.ok_or_else(|| Refusal::not_found("The task no longer exists."))
+    }
+}

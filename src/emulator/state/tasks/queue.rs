@@ -1,0 +1,250 @@
+//! A queue: its tasks in order of their due times, its rate, its attempts under way.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::emulator::state::target::{NO_APP_ENGINE, Outcome};
+use crate::emulator::state::{Answer, Effect, Effects};
+use crate::names::QueueName;
+
+use super::request;
+use super::settings::Settings;
+use super::stats::Samples;
+use super::task::{Attempt, Task};
+
+/// The name of a task that was executed or deleted cannot be used again for this time.
+const TASK_NAME_BLOCKED: SignedDuration = SignedDuration::from_hours(1);
+/// So many blocked names are remembered per queue (about 100 MB); beyond that the oldest are forgotten.
+const BLOCKED_NAMES_MAX: usize = 1_000_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum QueueState {
+    Running,
+    Paused,
+}
+
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub(crate) name: QueueName,
+    pub(crate) state: QueueState,
+    pub(crate) settings: Settings,
+    pub(crate) purge_time: Option<Timestamp>,
+    pub(crate) samples: Samples,
+    /// By id.
+    pub(super) tasks: BTreeMap<Arc<str>, Task>,
+    /// Tasks that wait, by due time and then by age.
+    plan: BTreeMap<(Timestamp, u64), Arc<str>>,
+    flights: HashMap<u64, Flight>,
+    bucket: Bucket,
+    /// Number of the last task created.
+    created: u64,
+    blocked: HashMap<Arc<str>, Timestamp>,
+    blocked_order: VecDeque<(Timestamp, Arc<str>)>,
+    /// Where the queue stands in the order of all queues.
+    pub(super) planned: Option<Timestamp>,
+}
+
+/// An attempt under way.
+#[derive(Debug)]
+struct Flight {
+    task: Arc<str>,
+    /// Tells the task from a later one of the same name.
+    age: u64,
+    /// When `RunTask` was called, if that began it.
+    forced: Option<Timestamp>,
+}
+
+/// A token bucket, kept as the one moment at which it is full again (the generic cell rate algorithm).
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    full_at: Timestamp,
+}
+
+impl Bucket {
+    /// The longest time between two dispatches; slower rates are taken as this one.
+    const INTERVAL_MAX: Duration = Duration::from_secs(366 * 86400);
+
+    fn interval(settings: &Settings) -> SignedDuration {
+        let interval = Duration::try_from_secs_f64(settings.per_second.recip()).unwrap_or(Self::INTERVAL_MAX).min(Self::INTERVAL_MAX);
+        SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX)
+    }
+
+    /// When the next token is there.
+    fn ready_at(self, settings: &Settings) -> Timestamp {
+        let spare = i32::try_from(settings.burst.saturating_sub(1)).unwrap_or(i32::MAX);
+        self.full_at.checked_sub(Self::interval(settings).saturating_mul(spare)).unwrap_or(Timestamp::MIN)
+    }
+
+    fn take(&mut self, settings: &Settings, now: Timestamp) {
+        self.full_at = later(self.full_at.max(now), Self::interval(settings));
+    }
+}
+
+impl Queue {
+    pub(super) fn new(name: QueueName, settings: Settings) -> Self {
+        Self {
+            name,
+            state: QueueState::Running,
+            settings,
+            purge_time: None,
+            samples: Samples::default(),
+            tasks: BTreeMap::new(),
+            plan: BTreeMap::new(),
+            flights: HashMap::new(),
+            bucket: Bucket { full_at: Timestamp::MIN },
+            created: 0,
+            blocked: HashMap::new(),
+            blocked_order: VecDeque::new(),
+            planned: None,
+        }
+    }
+
+    pub(crate) fn task(&self, id: &str) -> Option<&Task> {
+        self.tasks.get(id)
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.tasks.len()
+    }
+
+    pub(crate) fn under_way(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// When the task that waits longest was or will be due.
+    pub(crate) fn oldest_due(&self) -> Option<Timestamp> {
+        self.plan.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// When the queue can dispatch next by itself.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        let free = self.flights.len() < usize::try_from(self.settings.concurrent).unwrap_or(usize::MAX);
+        let due = self.oldest_due().filter(|_| free && self.state == QueueState::Running)?;
+        Some(due.max(self.bucket.ready_at(&self.settings)))
+    }
+
+    pub(super) fn is_blocked(&self, id: &str, now: Timestamp) -> bool {
+        self.blocked.get(id).is_some_and(|until| now < *until)
+    }
+
+    /// Adds a task; its name is free.
+    pub(super) fn add(&mut self, mut task: Task) {
+        self.created += 1;
+        task.age = self.created;
+        self.plan.insert((task.schedule_time, task.age), Arc::clone(&task.id));
+        self.tasks.insert(Arc::clone(&task.id), task);
+    }
+
+    /// Takes a task out, done or not, and blocks its name for a while.
+    pub(super) fn remove(&mut self, id: &str, now: Timestamp) -> Option<Task> {
+        let task = self.tasks.remove(id)?;
+        self.plan.remove(&(task.schedule_time, task.age));
+        if task.named {
+            self.block(Arc::clone(&task.id), now);
+        }
+        Some(task)
+    }
+
+    pub(super) fn purge(&mut self, now: Timestamp) {
+        self.plan.clear();
+        for (id, task) in std::mem::take(&mut self.tasks) {
+            if task.named {
+                self.block(id, now);
+            }
+        }
+        self.purge_time = Some(micros(now));
+    }
+
+    fn block(&mut self, id: Arc<str>, now: Timestamp) {
+        let until = later(now, TASK_NAME_BLOCKED);
+        self.blocked_order.push_back((until, Arc::clone(&id)));
+        self.blocked.insert(id, until);
+        while self.blocked_order.front().is_some_and(|(until, _)| *until <= now) || self.blocked_order.len() > BLOCKED_NAMES_MAX {
+            let Some((until, id)) = self.blocked_order.pop_front() else { break };
+            if self.blocked.get(&id) == Some(&until) {
+                self.blocked.remove(&id);
+            }
+        }
+    }
+
+    /// Dispatches the task that is due, if there is one and the queue may.
+    pub(super) fn dispatch_next(&mut self, attempts: &mut u64, app_engine: Option<&str>, now: Timestamp, out: &mut Effects) {
+        if self.next_due().is_none_or(|due| due > now) {
+            return;
+        }
+        if let Some((_, id)) = self.plan.pop_first() {
+            self.bucket.take(&self.settings, now);
+            self.dispatch(&id, None, attempts, app_engine, now, out);
+        }
+    }
+
+    /// Dispatches a task at once, whatever limits say.
+    pub(super) fn force(&mut self, id: &Arc<str>, attempts: &mut u64, app_engine: Option<&str>, now: Timestamp, out: &mut Effects) {
+        if let Some(task) = self.tasks.get(id) {
+            self.plan.remove(&(task.schedule_time, task.age));
+            self.dispatch(id, Some(now), attempts, app_engine, now, out);
+        }
+    }
+
+    fn dispatch(
+        &mut self,
+        id: &Arc<str>,
+        forced: Option<Timestamp>,
+        attempts: &mut u64,
+        app_engine: Option<&str>,
+        now: Timestamp,
+        out: &mut Effects,
+    ) {
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        *attempts += 1;
+        let call = request::build(&self.name, &self.settings, task, *attempts, app_engine);
+        task.dispatches = task.dispatches.saturating_add(1);
+        task.first_attempt.get_or_insert(now);
+        task.last_attempt = Some(Attempt { schedule_time: task.schedule_time, dispatch_time: now, response_time: None, status: None });
+        task.under_way += 1;
+        self.samples.dispatched(now);
+        self.flights.insert(*attempts, Flight { task: Arc::clone(id), age: task.age, forced });
+        match call {
+            Some(call) => out.list.push(Effect::Send(call)),
+            None => self.answered(*attempts, &Answer::Failed(NO_APP_ENGINE.to_owned()), now),
+        }
+    }
+
+    pub(super) fn answered(&mut self, attempt: u64, answer: &Answer, now: Timestamp) {
+        let Some(flight) = self.flights.remove(&attempt) else { return };
+        let outcome = Outcome::of(answer);
+        self.samples.answered(outcome.status.code);
+        let retry_of_queue = self.settings.retry;
+        let Some(task) = self.tasks.get_mut(&flight.task).filter(|task| task.age == flight.age) else { return };
+        task.note(&outcome, now);
+        if outcome.is_success() {
+            self.remove(&flight.task, now);
+            return;
+        }
+        if task.under_way > 0 {
+            return;
+        }
+        let retry = task.retry.unwrap_or(retry_of_queue);
+        let since_first = task.first_attempt.map_or(SignedDuration::ZERO, |first| now.duration_since(first));
+        if retry.gives_up(task.dispatches, since_first.try_into().unwrap_or_default()) {
+            self.remove(&flight.task, now);
+            return;
+        }
+        let delay = SignedDuration::try_from(retry.backoff().delay(task.dispatches)).unwrap_or(SignedDuration::MAX);
+        task.schedule_time = micros(later(flight.forced.unwrap_or(now), delay));
+        self.plan.insert((task.schedule_time, task.age), Arc::clone(&flight.task));
+    }
+}
+
+/// `at` plus `by`; the end of time if that is later.
+fn later(at: Timestamp, by: SignedDuration) -> Timestamp {
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// Cut to microseconds, as the service keeps its times.
+pub(super) fn micros(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
+}

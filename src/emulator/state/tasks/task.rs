@@ -1,0 +1,160 @@
+//! A task, and the rules for making one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp, Unit};
+
+use crate::emulator::state::Refusal;
+use crate::emulator::state::target::{AppEngineTarget, HttpTarget, Outcome, Status, check_deadline};
+use crate::model::queue::TaskRetry;
+use crate::names::{QueueName, TaskName};
+
+use super::queue::micros;
+use super::settings::RetryDraft;
+
+/// Body, headers and URL of a task together.
+const TASK_BYTES_MAX: usize = 1024 * 1024;
+/// No task is scheduled further ahead.
+const SCHEDULE_HOURS_MAX: i64 = 720;
+/// How long an attempt may take unless the task says otherwise.
+const DEADLINE: Duration = Duration::from_secs(10 * 60);
+/// What the service calls itself in requests.
+pub(super) const AGENT: &str = "Google-Cloud-Tasks";
+
+#[derive(Debug, Clone)]
+pub(crate) struct Task {
+    pub(crate) id: Arc<str>,
+    pub(crate) target: Target,
+    pub(crate) schedule_time: Timestamp,
+    pub(crate) create_time: Timestamp,
+    pub(crate) deadline: Duration,
+    /// The task's own, in place of the queue's.
+    pub(crate) retry: Option<TaskRetry>,
+    pub(crate) dispatches: u32,
+    pub(crate) responses: u32,
+    /// Responses of the handler itself: those that are no 5xx.
+    pub(super) executions: u32,
+    pub(crate) first_attempt: Option<Timestamp>,
+    pub(crate) last_attempt: Option<Attempt>,
+    /// What the last attempt was answered with, and why there is another.
+    pub(super) previous: Option<Outcome>,
+    /// The caller chose the name.
+    pub(super) named: bool,
+    pub(super) age: u64,
+    /// Attempts without an answer yet; more than one only by `RunTask`.
+    pub(super) under_way: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Target {
+    Http(HttpTarget),
+    AppEngine(AppEngineTarget),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Attempt {
+    pub(crate) schedule_time: Timestamp,
+    pub(crate) dispatch_time: Timestamp,
+    pub(crate) response_time: Option<Timestamp>,
+    pub(crate) status: Option<Status>,
+}
+
+/// A task as a client gave it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TaskDraft {
+    /// Full name; empty to have one made.
+    pub(crate) name: String,
+    pub(crate) target: Option<Target>,
+    pub(crate) schedule_time: Option<Timestamp>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) retry: Option<RetryDraft>,
+}
+
+impl TaskDraft {
+    /// Checks everything but whether the name is free; `number` makes the name if none is given.
+    pub(super) fn check(self, queue: &QueueName, number: u64, now: Timestamp) -> Result<Task, Refusal> {
+        let named = !self.name.is_empty();
+        let id = if named { self.id_in(queue)? } else { generated(number) };
+        let mut target = self.target.ok_or_else(|| {
+            Refusal::invalid("Task.messageType is required: either an HTTP request or an App Engine HTTP request must be set.")
+        })?;
+        let size = match &mut target {
+            Target::Http(http) => {
+                http.check("HttpRequest.url", AGENT)?;
+                http.body.len() + http.url.len() + http.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+            }
+            Target::AppEngine(app) => {
+                app.check(queue.location().project().id())?;
+                app.body.len() + app.relative_uri.len() + app.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+            }
+        };
+        if size > TASK_BYTES_MAX {
+            return Err(Refusal::invalid("Task size too large"));
+        }
+        let deadline = check_deadline(self.deadline, DEADLINE, matches!(target, Target::AppEngine(_)), "Task.dispatchDeadline")?;
+        Ok(Task {
+            id,
+            target,
+            schedule_time: schedule(self.schedule_time, now)?,
+            create_time: now.round(jiff::TimestampRound::new().smallest(Unit::Second).mode(jiff::RoundMode::Trunc)).unwrap_or(now),
+            deadline,
+            retry: self.retry.map(|retry| retry.check()).transpose()?,
+            dispatches: 0,
+            responses: 0,
+            executions: 0,
+            first_attempt: None,
+            last_attempt: None,
+            previous: None,
+            named,
+            age: 0,
+            under_way: 0,
+        })
+    }
+
+    fn id_in(&self, queue: &QueueName) -> Result<Arc<str>, Refusal> {
+        let name: TaskName = self.name.parse().map_err(|_| {
+            Refusal::invalid(
+                "Task name must be formatted: \"projects/<PROJECT_ID>/locations/<LOCATION_ID>/queues/<QUEUE_ID>/tasks/<TASK_ID>\"",
+            )
+        })?;
+        if name.queue() != queue {
+            return Err(Refusal::invalid(format!(
+                "The queue name from request (\"{queue}\") must be the same as the queue name in the named task (\"{}\").",
+                name.queue()
+            )));
+        }
+        Ok(name.id().into())
+    }
+}
+
+impl Task {
+    /// Keeps what an attempt was answered with.
+    pub(super) fn note(&mut self, outcome: &Outcome, now: Timestamp) {
+        self.under_way = self.under_way.saturating_sub(1);
+        if let Some(status) = outcome.http {
+            self.responses = self.responses.saturating_add(1);
+            self.executions = self.executions.saturating_add(u32::from(status < 500));
+        }
+        if let Some(last) = &mut self.last_attempt {
+            last.response_time = Some(now);
+            last.status = Some(outcome.status.clone());
+        }
+        self.previous = Some(outcome.clone());
+    }
+}
+
+/// Ids as the service makes them: a long number.
+fn generated(number: u64) -> Arc<str> {
+    format!("{number:020}").into()
+}
+
+fn schedule(wanted: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, Refusal> {
+    let wanted = micros(wanted.unwrap_or(now));
+    if wanted.duration_since(now) > SignedDuration::from_hours(SCHEDULE_HOURS_MAX) {
+        return Err(Refusal::invalid(format!(
+            "The Task.scheduleTime, {wanted}, is too far in the future. Schedule time must be no more than {SCHEDULE_HOURS_MAX}h in the future."
+        )));
+    }
+    Ok(wanted.max(micros(now)))
+}
