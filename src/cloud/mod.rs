@@ -12,9 +12,15 @@ mod environment;
 mod failure;
 mod gcloud;
 mod identity;
+mod locations;
 mod messages;
 mod metadata;
+mod pages;
+mod pubsub;
+mod raw;
 mod rest;
+mod scheduler;
+mod tasks;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -49,6 +55,7 @@ struct Inner {
     credentials: OnceLock<Credentials>,
     http: OnceLock<reqwest::Client>,
     clients: Clients,
+    known_locations: locations::Known,
 }
 
 /// What the user said on the command line; unset fields are found in the environment.
@@ -145,8 +152,17 @@ impl Cloud {
         if endpoints.any_google() && identity.is_none() {
             return Err(Error::new(Kind::Unauthenticated, "there are no credentials for Google Cloud").with_hint(failure::LOGIN_HINT));
         }
-        let (credentials, http, clients) = (OnceLock::new(), OnceLock::new(), Clients::default());
-        Ok(Self(Arc::new(Inner { project, locations, place, endpoints, identity, credentials, http, clients })))
+        Ok(Self(Arc::new(Inner {
+            project,
+            locations,
+            place,
+            endpoints,
+            identity,
+            credentials: OnceLock::new(),
+            http: OnceLock::new(),
+            clients: Clients::default(),
+            known_locations: locations::Known::default(),
+        })))
     }
 
     /// Returns the project.
