@@ -30,7 +30,8 @@ impl Cloud {
 
     /// Returns the client for subscriptions and snapshots.
     pub(crate) async fn subscription_admin(&self) -> Result<&SubscriptionAdmin> {
-        let make = async || self.prepare(Api::PubSub, SubscriptionAdmin::builder())?.build().await.map_err(|error| unusable(Api::PubSub, error));
+        let make =
+            async || self.prepare(Api::PubSub, SubscriptionAdmin::builder())?.build().await.map_err(|error| unusable(Api::PubSub, error));
         self.0.clients.subscriptions.get_or_try_init(make).await
     }
 
@@ -42,7 +43,9 @@ impl Cloud {
 
     /// Returns the client for scheduled jobs.
     pub(crate) async fn cloud_scheduler(&self) -> Result<&CloudScheduler> {
-        let make = async || self.prepare(Api::Scheduler, CloudScheduler::builder())?.build().await.map_err(|error| unusable(Api::Scheduler, error));
+        let make = async || {
+            self.prepare(Api::Scheduler, CloudScheduler::builder())?.build().await.map_err(|error| unusable(Api::Scheduler, error))
+        };
         self.0.clients.scheduler.get_or_try_init(make).await
     }
 

@@ -55,10 +55,11 @@ fn with_emulators(settings: &Settings, environment: &Environment, mut endpoints:
         }
     }
     let named = named_project(settings, environment)?;
-    let project = match named.or(variable_project(environment, "PUBSUB_PROJECT_ID")?).or(variable_project(environment, "CLOUDSDK_CORE_PROJECT")?) {
-        Some(project) => project,
-        None => super::EMULATOR_PROJECT.parse()?,
-    };
+    let project =
+        match named.or(variable_project(environment, "PUBSUB_PROJECT_ID")?).or(variable_project(environment, "CLOUDSDK_CORE_PROJECT")?) {
+            Some(project) => project,
+            None => super::EMULATOR_PROJECT.parse()?,
+        };
     Cloud::new(Project::new(project), settings.locations.clone(), endpoints, identity)
 }
 

@@ -47,8 +47,10 @@ impl CredentialsFile {
         if let Some(path) = environment.get("GOOGLE_APPLICATION_CREDENTIALS") {
             return match Self::read(Path::new(path))? {
                 Some(file) => Ok(Some(file)),
-                None => Err(Error::new(Kind::Unauthenticated, format!("`GOOGLE_APPLICATION_CREDENTIALS` names `{path}`, which does not exist"))
-                    .with_hint(LOGIN_HINT)),
+                None => {
+                    Err(Error::new(Kind::Unauthenticated, format!("`GOOGLE_APPLICATION_CREDENTIALS` names `{path}`, which does not exist"))
+                        .with_hint(LOGIN_HINT))
+                }
             };
         }
         let Some(folder) = environment.gcloud_folder() else { return Ok(None) };
@@ -56,7 +58,9 @@ impl CredentialsFile {
     }
 
     fn read(path: &Path) -> Result<Option<Self>> {
-        let unusable = |why: String| Error::new(Kind::Unauthenticated, format!("the credentials file `{}` {why}", path.display())).with_hint(LOGIN_HINT);
+        let unusable = |why: String| {
+            Error::new(Kind::Unauthenticated, format!("the credentials file `{}` {why}", path.display())).with_hint(LOGIN_HINT)
+        };
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -110,7 +114,11 @@ impl Identity {
             "impersonated_service_account" => finish!(impersonated::Builder::new(json).with_retry_policy(retry)),
             "external_account" => finish!(external_account::Builder::new(json).with_retry_policy(retry)),
             kind => {
-                let words = format!("the credentials file `{}` is of the type `{}`, which is not supported", file.path.display(), kind.escape_debug());
+                let words = format!(
+                    "the credentials file `{}` is of the type `{}`, which is not supported",
+                    file.path.display(),
+                    kind.escape_debug()
+                );
                 return Err(Error::new(Kind::Unauthenticated, words).with_hint(LOGIN_HINT));
             }
         };
@@ -124,6 +132,7 @@ pub(crate) fn nobody() -> Credentials {
 }
 
 fn unusable(what: &str, error: BuildError) -> Error {
-    let why = crate::model::text::line(&std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)).into_owned();
+    let why =
+        crate::model::text::line(&std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)).into_owned();
     Error::new(Kind::Unauthenticated, format!("{what} cannot be used: {why}")).with_hint(LOGIN_HINT).with_source(error)
 }

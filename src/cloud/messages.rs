@@ -169,7 +169,11 @@ impl Cloud {
         let asked = self.asked(Api::PubSub, "publish", topic, "pubsub.topics.publish");
         let messages = drafts
             .iter()
-            .map(|draft| PublishMessage { data: BASE64.encode(&draft.data), attributes: &draft.attributes, ordering_key: &draft.ordering_key })
+            .map(|draft| PublishMessage {
+                data: BASE64.encode(&draft.data),
+                attributes: &draft.attributes,
+                ordering_key: &draft.ordering_key,
+            })
             .collect();
         let request = Request::post(format!("/v1/{topic}:publish"), &PublishBody { messages }, PUBLISH_TIMEOUT)?;
         let ids = self.rest::<PublishAnswer>(&asked, request).await?.body.message_ids;

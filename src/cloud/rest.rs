@@ -42,7 +42,8 @@ impl Request {
 
     /// Sends a body.
     pub(crate) fn post(path: String, body: &impl Serialize, limit: Duration) -> Result<Self> {
-        let body = serde_json::to_vec(body).map_err(|error| Error::new(Kind::Internal, "a request cannot be written as JSON").with_source(error))?;
+        let body = serde_json::to_vec(body)
+            .map_err(|error| Error::new(Kind::Internal, "a request cannot be written as JSON").with_source(error))?;
         Ok(Self { method: Method::POST, path, query: Vec::new(), body: Some(body), limit })
     }
 

@@ -7,6 +7,7 @@ mod engine;
 mod grpc;
 mod pb;
 mod rest;
+mod seed;
 mod server;
 mod state;
 

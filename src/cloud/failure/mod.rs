@@ -122,10 +122,11 @@ impl Failure {
                 Error::new(Kind::Unavailable, format!("cannot {}: no access token could be fetched: {}", asked.verb, shown(message)))
                     .with_hint("check the network and try again")
             }
-            Self::Credentials { transient: false, message } => {
-                Error::new(Kind::Unauthenticated, format!("cannot {}: the credentials give no access token: {}", asked.verb, shown(message)))
-                    .with_hint(LOGIN_HINT)
-            }
+            Self::Credentials { transient: false, message } => Error::new(
+                Kind::Unauthenticated,
+                format!("cannot {}: the credentials give no access token: {}", asked.verb, shown(message)),
+            )
+            .with_hint(LOGIN_HINT),
             Self::Service { code, message, info } => service::explain(asked, *code, message, info.as_ref()),
             Self::Http { status } => service::not_in_its_way(asked, *status),
             Self::Broken(message) => Error::new(
@@ -141,8 +142,7 @@ pub(crate) const LOGIN_HINT: &str =
     "sign in with `gcloud auth application-default login`, or set `GOOGLE_APPLICATION_CREDENTIALS` to a service account's key file";
 
 /// What helps where user credentials have no quota project.
-pub(crate) const QUOTA_PROJECT_HINT: &str =
-    "name one with `gcloud auth application-default set-quota-project PROJECT`, `GOOGLE_CLOUD_QUOTA_PROJECT=PROJECT` or `--quota-project PROJECT`";
+pub(crate) const QUOTA_PROJECT_HINT: &str = "name one with `gcloud auth application-default set-quota-project PROJECT`, `GOOGLE_CLOUD_QUOTA_PROJECT=PROJECT` or `--quota-project PROJECT`";
 
 fn unreachable_endpoint(asked: &Asked) -> Error {
     let name = asked.endpoint.name(asked.api);

@@ -60,10 +60,14 @@ pub(super) fn not_in_its_way(asked: &Asked, status: u16) -> Error {
     match status {
         404 | 405 | 501 => unsupported(asked),
         401 => Error::new(Kind::Unauthenticated, format!("cannot {}: `{name}` answered HTTP 401", asked.verb)).with_hint(LOGIN_HINT),
-        429 => Error::new(Kind::Exhausted, format!("cannot {}: `{name}` answered HTTP 429", asked.verb)).with_hint("wait a minute and try again"),
+        429 => Error::new(Kind::Exhausted, format!("cannot {}: `{name}` answered HTTP 429", asked.verb))
+            .with_hint("wait a minute and try again"),
         502..=504 => Error::new(Kind::Unavailable, format!("cannot {}: `{name}` answered HTTP {status}", asked.verb)),
-        _ => Error::new(Kind::Internal, format!("cannot {}: `{name}` answered HTTP {status}, and not in the way of {}", asked.verb, asked.api.title()))
-            .with_hint("a proxy or another program may be answering there"),
+        _ => Error::new(
+            Kind::Internal,
+            format!("cannot {}: `{name}` answered HTTP {status}, and not in the way of {}", asked.verb, asked.api.title()),
+        )
+        .with_hint("a proxy or another program may be answering there"),
     }
 }
 
@@ -95,8 +99,8 @@ fn exhausted(asked: &Asked, message: &str, info: Option<&Info>) -> Error {
 fn denied(asked: &Asked, message: &str, info: Option<&Info>) -> Error {
     let reason = info.map_or("", |info| info.reason.as_str());
     let datum = |key: &str| info.and_then(|info| info.metadata.get(key)).map(String::as_str);
-    let no_quota_project = message.contains("requires a quota project")
-        || (reason == "SERVICE_DISABLED" && datum("consumer") == Some(GCLOUD_CLIENT_PROJECT));
+    let no_quota_project =
+        message.contains("requires a quota project") || (reason == "SERVICE_DISABLED" && datum("consumer") == Some(GCLOUD_CLIENT_PROJECT));
     if no_quota_project {
         let words = format!("cannot {}: user credentials need a quota project, and none is set", asked.verb);
         return Error::new(Kind::PermissionDenied, words).with_hint(QUOTA_PROJECT_HINT);
@@ -104,16 +108,21 @@ fn denied(asked: &Asked, message: &str, info: Option<&Info>) -> Error {
     match reason {
         "SERVICE_DISABLED" => disabled(asked, datum("service")),
         "USER_PROJECT_DENIED" => {
-            let consumer = datum("consumer").map_or_else(|| "the quota project".to_owned(), |project| format!("quota project `{}`", shown(project)));
+            let consumer =
+                datum("consumer").map_or_else(|| "the quota project".to_owned(), |project| format!("quota project `{}`", shown(project)));
             let words = format!("cannot {}: permission `serviceusage.services.use` is missing on {consumer}", asked.verb);
             Error::new(Kind::PermissionDenied, words)
                 .with_hint(format!("have `roles/serviceusage.serviceUsageConsumer` granted there, or {QUOTA_PROJECT_HINT}"))
         }
-        "BILLING_DISABLED" => Error::new(Kind::FailedPrecondition, format!("cannot {}: project `{}` has no billing account", asked.verb, asked.project()))
-            .with_hint(format!("link one: `gcloud billing projects link {} --billing-account=ACCOUNT`", asked.project())),
+        "BILLING_DISABLED" => {
+            Error::new(Kind::FailedPrecondition, format!("cannot {}: project `{}` has no billing account", asked.verb, asked.project()))
+                .with_hint(format!("link one: `gcloud billing projects link {} --billing-account=ACCOUNT`", asked.project()))
+        }
         "ACCESS_TOKEN_SCOPE_INSUFFICIENT" => {
             Error::new(Kind::PermissionDenied, format!("cannot {}: the access token lacks the scope `cloud-platform`", asked.verb))
-                .with_hint("sign in again with `gcloud auth application-default login`; on a virtual machine, give it the scope `cloud-platform`")
+                .with_hint(
+                    "sign in again with `gcloud auth application-default login`; on a virtual machine, give it the scope `cloud-platform`",
+                )
         }
         _ => missing(asked, message, datum("permission"), datum("resource")),
     }
@@ -121,8 +130,11 @@ fn denied(asked: &Asked, message: &str, info: Option<&Info>) -> Error {
 
 fn disabled(asked: &Asked, service: Option<&str>) -> Error {
     let service = service.map_or_else(|| asked.api.host().to_owned(), shown);
-    Error::new(Kind::ApiDisabled, format!("cannot {}: the {} API is not enabled in project `{}`", asked.verb, asked.api.title(), asked.project()))
-        .with_hint(format!("enable it with `gcloud services enable {service} --project {}`", asked.project()))
+    Error::new(
+        Kind::ApiDisabled,
+        format!("cannot {}: the {} API is not enabled in project `{}`", asked.verb, asked.api.title(), asked.project()),
+    )
+    .with_hint(format!("enable it with `gcloud services enable {service} --project {}`", asked.project()))
 }
 
 fn missing(asked: &Asked, message: &str, permission: Option<&str>, resource: Option<&str>) -> Error {
@@ -134,10 +146,8 @@ fn missing(asked: &Asked, message: &str, permission: Option<&str>, resource: Opt
     let permission = told.as_deref().map_or_else(|| asked.permission.to_owned(), shown);
     let resource = resource.map_or_else(|| asked.resource.clone(), |resource| shown(resource.trim_start_matches("//")));
     let role = ROLES.iter().find(|(prefix, _)| permission.starts_with(prefix)).map_or("ROLE", |(_, role)| role);
-    Error::new(Kind::PermissionDenied, format!("cannot {}: permission `{permission}` is missing on `{resource}`", asked.verb)).with_hint(format!(
-        "have it granted: `gcloud projects add-iam-policy-binding {} --member=user:YOU --role={role}`",
-        asked.project()
-    ))
+    Error::new(Kind::PermissionDenied, format!("cannot {}: permission `{permission}` is missing on `{resource}`", asked.verb))
+        .with_hint(format!("have it granted: `gcloud projects add-iam-policy-binding {} --member=user:YOU --role={role}`", asked.project()))
 }
 
 /// Finds `service.resource.verb` in a message.
@@ -146,6 +156,8 @@ fn permission_in(message: &str) -> Option<String> {
     message
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '.'))
         .map(|word| word.trim_matches('.'))
-        .find(|word| services.iter().any(|service| word.starts_with(service)) && word.split('.').count() == 3 && !word.contains("googleapis"))
+        .find(|word| {
+            services.iter().any(|service| word.starts_with(service)) && word.split('.').count() == 3 && !word.contains("googleapis")
+        })
         .map(str::to_owned)
 }

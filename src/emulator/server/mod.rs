@@ -4,6 +4,7 @@ mod front;
 mod listen;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::task::JoinHandle;
@@ -11,6 +12,7 @@ use tokio::task::JoinHandle;
 use super::dispatch;
 use super::engine::Engine;
 use super::grpc::Services;
+use super::seed::{self, Seed};
 use crate::error::Result;
 use crate::names::ProjectId;
 
@@ -52,12 +54,13 @@ pub struct Emulator {
 pub struct Builder {
     listen: String,
     project: Option<ProjectId>,
+    seed: Option<PathBuf>,
 }
 
 impl Emulator {
     /// Returns a builder for an emulator on a free port of `127.0.0.1`.
     pub fn builder() -> Builder {
-        Builder { listen: LISTEN_DEFAULT.to_owned(), project: None }
+        Builder { listen: LISTEN_DEFAULT.to_owned(), project: None, seed: None }
     }
 
     /// Returns where it listens, with the port it really got.
@@ -95,10 +98,44 @@ impl Builder {
         self
     }
 
-    /// Sets the project that the seed is made in.
+    /// Sets the project that the seed is made in, whatever the seed file says.
     #[must_use]
     pub fn project(mut self, project: ProjectId) -> Self {
         self.project = Some(project);
+        self
+    }
+
+    /// Sets the file, YAML or TOML, of what is there from the start: topics, subscriptions, queues, jobs, messages and tasks.
+    ///
+    /// ```yaml
+    /// location: europe-west1
+    /// topics:
+    ///   - { name: orders, labels: { team: shop }, retention: 7d }
+    ///   - name: orders-dead
+    /// subscriptions:
+    ///   - name: orders-mail
+    ///     topic: orders
+    ///     push_endpoint: http://localhost:8080/mail
+    ///     ack_deadline: 30s
+    ///     filter: attributes.kind = "order"
+    ///     ordered: true
+    ///     dead_letter: { topic: orders-dead, max_attempts: 5 }
+    ///     retry: { min_backoff: 10s, max_backoff: 10m }
+    /// queues:
+    ///   - { name: emails, max_dispatches_per_second: 5, retry: { max_attempts: 3 }, paused: true }
+    /// jobs:
+    ///   - name: nightly
+    ///     schedule: 0 3 * * *
+    ///     time_zone: Europe/Paris
+    ///     publish: { topic: orders, json: { kind: report } }
+    /// messages:
+    ///   - { topic: orders, json: { id: 1 }, attributes: { kind: order }, ordering_key: ada }
+    /// tasks:
+    ///   - { queue: emails, delay: 5m, http: { url: "http://localhost:8080/email", json: { to: ada } } }
+    /// ```
+    #[must_use]
+    pub fn seed_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.seed = Some(path.into());
         self
     }
 
@@ -106,15 +143,25 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// Fails when the address is malformed, in use or not this machine's; the error says which and what to do.
+    /// Fails when the address is malformed, in use or not this machine's, and when the seed file is wrong; the error says which, where and
+    /// what to do.
     pub async fn start(self) -> Result<Emulator> {
-        let project = match self.project {
+        let seed = match &self.seed {
+            Some(path) => seed::read(path).await?,
+            None => Seed::default(),
+        };
+        let project = match self.project.or_else(|| seed.project().cloned()) {
             Some(project) => project,
             None => PROJECT_DEFAULT.parse()?,
         };
         let (listener, address) = listen::bind(&self.listen).await?;
         let (engine, calls) = Engine::start(start_seed());
-        let front = Front::new(Services::new(&engine), &project);
+        let services = Services::new(&engine);
+        if let Err(error) = seed::apply(&seed, &project, &services, engine.now()).await {
+            engine.shut_down();
+            return Err(error);
+        }
+        let front = Front::new(services, &project);
         let server = tokio::spawn(listen::serve(listener, front, engine.clone(), Duration::from_millis(SHUTDOWN_MS_MAX)));
         let dispatcher = tokio::spawn(dispatch::run(engine.clone(), calls));
         tracing::info!(target: "redrive::emulator", %address, %project, "the emulator listens");
