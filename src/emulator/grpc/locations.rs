@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use super::{Engine, MESSAGE_BYTES_MAX};
 use crate::emulator::pb::google::cloud::location::locations_server::{Locations, LocationsServer};
 use crate::emulator::pb::google::cloud::location::{GetLocationRequest, ListLocationsRequest, ListLocationsResponse, Location};
-use crate::emulator::state::Refusal;
+use crate::emulator::state::{Refusal, State};
 use crate::names::{LocationId, ProjectId};
 
 /// Listed even while nothing is there: one region of each continent that has Cloud Tasks, and what tutorials use.
@@ -70,8 +70,10 @@ fn project_of(name: &str) -> Result<ProjectId, Refusal> {
 }
 
 /// Where the project has queues or jobs.
-fn held(_state: &crate::emulator::state::State, _project: &ProjectId) -> Vec<String> {
-    Vec::new()
+fn held(state: &State, project: &ProjectId) -> Vec<String> {
+    let queues = state.tasks.queues().map(|queue| queue.name.location());
+    let of_project = queues.filter(|location| location.project().id() == project.as_str());
+    of_project.map(|location| location.id().to_owned()).collect()
 }
 
 fn location(project: &ProjectId, id: &str) -> Location {

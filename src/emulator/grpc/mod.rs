@@ -3,6 +3,9 @@
 //! Must not know sockets or JSON: the server puts these services on its port, and `rest` calls the very same ones.
 
 mod locations;
+mod page;
+mod tasks;
+mod wkt;
 
 use std::convert::Infallible;
 
@@ -23,6 +26,8 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 20 * 1024 * 1024;
 /// All services on one engine. A service's file gives a `pub(crate) fn service(engine: Engine) -> XServer<X>`; one line each here.
 fn routes(engine: &Engine) -> Routes {
     Routes::new(locations::service(engine.clone()))
+        .add_service(tasks::service(engine.clone()))
+        .add_service(tasks::beta_service(engine.clone()))
 }
 
 /// The services, ready to be called. Clones are cheap.

@@ -1,0 +1,170 @@
+//! Cloud Tasks v2, and of v2beta3 what reads a queue's `stats`.
+
+mod batch;
+mod beta;
+mod queue;
+mod task;
+
+use tonic::{Request, Response, Status};
+
+use super::{Engine, MESSAGE_BYTES_MAX, page};
+use crate::emulator::pb::google::cloud::tasks::v2 as pb;
+use crate::emulator::pb::google::cloud::tasks::v2::cloud_tasks_server::{CloudTasks, CloudTasksServer};
+use crate::emulator::pb::google::cloud::tasks::v2beta3::cloud_tasks_server::CloudTasksServer as BetaServer;
+use crate::emulator::pb::google::longrunning::Operation;
+use crate::emulator::state::tasks::{
+    CreateQueue, CreateTask, DeleteQueue, DeleteTask, PauseQueue, PurgeQueue, ResumeQueue, RunTask, UpdateQueue,
+};
+use crate::emulator::state::{Command, Refusal};
+use crate::names::{Location, QueueName, TaskName};
+
+const PAGE_QUEUES_MAX: usize = 9800;
+const PAGE_TASKS_MAX: usize = 1000;
+
+pub(crate) fn service(engine: Engine) -> CloudTasksServer<Service> {
+    CloudTasksServer::new(Service { engine }).max_decoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+pub(crate) fn beta_service(engine: Engine) -> BetaServer<beta::Service> {
+    BetaServer::new(beta::Service { engine })
+}
+
+/// The service on its engine.
+#[derive(Debug)]
+pub(crate) struct Service {
+    engine: Engine,
+}
+
+impl Service {
+    fn queue(&self, name: &QueueName) -> Result<pb::Queue, Refusal> {
+        self.engine.read(|state, _| state.tasks.queue(name).map(queue::to_proto))
+    }
+
+    /// Runs a command about a queue and answers with the queue.
+    fn changed<C: Command<Reply = ()>>(&self, name: &str, command: impl FnOnce(QueueName) -> C) -> Result<Response<pb::Queue>, Status> {
+        let name = queue_name(name)?;
+        self.engine.run(command(name.clone()))?;
+        Ok(Response::new(self.queue(&name)?))
+    }
+}
+
+fn location(parent: &str) -> Result<Location, Refusal> {
+    let text = "Location name must be formatted: \"projects/<PROJECT_ID>/locations/<LOCATION_ID>\"";
+    parent.parse().map_err(|_| Refusal::invalid(text))
+}
+
+fn queue_name(name: &str) -> Result<QueueName, Refusal> {
+    let text = "Queue name must be formatted: \"projects/<PROJECT_ID>/locations/<LOCATION_ID>/queues/<QUEUE_ID>\"";
+    name.parse().map_err(|_| Refusal::invalid(text))
+}
+
+fn task_name(name: &str) -> Result<TaskName, Refusal> {
+    let text = "Task name must be formatted: \"projects/<PROJECT_ID>/locations/<LOCATION_ID>/queues/<QUEUE_ID>/tasks/<TASK_ID>\"";
+    name.parse().map_err(|_| Refusal::invalid(text))
+}
+
+#[tonic::async_trait]
+impl CloudTasks for Service {
+    async fn list_queues(&self, request: Request<pb::ListQueuesRequest>) -> Result<Response<pb::ListQueuesResponse>, Status> {
+        let request = request.into_inner();
+        let location = location(&request.parent)?;
+        let wanted = page::wanted(request.page_size, &request.page_token, PAGE_QUEUES_MAX)?;
+        let response = self.engine.read(|state, _| {
+            let page = state.tasks.list_queues(&location, &request.filter, wanted.from.as_deref(), wanted.limit)?;
+            let queues = page.items.into_iter().map(queue::to_proto).collect();
+            Ok::<_, Refusal>(pb::ListQueuesResponse { queues, next_page_token: page::token(page.next.as_deref()) })
+        })?;
+        Ok(Response::new(response))
+    }
+
+    async fn get_queue(&self, request: Request<pb::GetQueueRequest>) -> Result<Response<pb::Queue>, Status> {
+        Ok(Response::new(self.queue(&queue_name(&request.into_inner().name)?)?))
+    }
+
+    async fn create_queue(&self, request: Request<pb::CreateQueueRequest>) -> Result<Response<pb::Queue>, Status> {
+        let request = request.into_inner();
+        let location = location(&request.parent)?;
+        let proto = request.queue.ok_or_else(|| Refusal::invalid("CreateQueueRequest.queue is required."))?;
+        let name = queue_name(&proto.name)?;
+        if *name.location() != location {
+            return Err(Refusal::invalid(format!("The queue name must begin with the parent, \"{location}\".")).into());
+        }
+        self.engine.run(CreateQueue { name: name.clone(), draft: queue::from_proto(proto)? })?;
+        Ok(Response::new(self.queue(&name)?))
+    }
+
+    async fn update_queue(&self, request: Request<pb::UpdateQueueRequest>) -> Result<Response<pb::Queue>, Status> {
+        let request = request.into_inner();
+        let proto = request.queue.ok_or_else(|| Refusal::invalid("UpdateQueueRequest.queue is required."))?;
+        let name = queue_name(&proto.name)?;
+        let mask = request.update_mask.map(|mask| mask.paths).unwrap_or_default();
+        self.engine.run(UpdateQueue { name: name.clone(), draft: queue::from_proto(proto)?, mask })?;
+        Ok(Response::new(self.queue(&name)?))
+    }
+
+    async fn delete_queue(&self, request: Request<pb::DeleteQueueRequest>) -> Result<Response<()>, Status> {
+        self.engine.run(DeleteQueue(queue_name(&request.into_inner().name)?))?;
+        Ok(Response::new(()))
+    }
+
+    async fn purge_queue(&self, request: Request<pb::PurgeQueueRequest>) -> Result<Response<pb::Queue>, Status> {
+        self.changed(&request.into_inner().name, PurgeQueue)
+    }
+
+    async fn pause_queue(&self, request: Request<pb::PauseQueueRequest>) -> Result<Response<pb::Queue>, Status> {
+        self.changed(&request.into_inner().name, PauseQueue)
+    }
+
+    async fn resume_queue(&self, request: Request<pb::ResumeQueueRequest>) -> Result<Response<pb::Queue>, Status> {
+        self.changed(&request.into_inner().name, ResumeQueue)
+    }
+
+    async fn list_tasks(&self, request: Request<pb::ListTasksRequest>) -> Result<Response<pb::ListTasksResponse>, Status> {
+        let view = request.get_ref().response_view();
+        let request = request.into_inner();
+        let queue = queue_name(&request.parent)?;
+        let wanted = page::wanted(request.page_size, &request.page_token, PAGE_TASKS_MAX)?;
+        let response = self.engine.read(|state, _| {
+            let page = state.tasks.list_tasks(&queue, wanted.from.as_deref(), wanted.limit)?;
+            let tasks = page.items.into_iter().map(|item| task::to_proto(&queue, item, view)).collect();
+            Ok::<_, Refusal>(pb::ListTasksResponse { tasks, next_page_token: page::token(page.next.as_deref()) })
+        })?;
+        Ok(Response::new(response))
+    }
+
+    async fn get_task(&self, request: Request<pb::GetTaskRequest>) -> Result<Response<pb::Task>, Status> {
+        let view = request.get_ref().response_view();
+        let name = task_name(&request.into_inner().name)?;
+        let proto = self.engine.read(|state, _| Ok::<_, Refusal>(task::to_proto(name.queue(), state.tasks.task(&name)?, view)))?;
+        Ok(Response::new(proto))
+    }
+
+    async fn create_task(&self, request: Request<pb::CreateTaskRequest>) -> Result<Response<pb::Task>, Status> {
+        let view = request.get_ref().response_view();
+        let request = request.into_inner();
+        let queue = queue_name(&request.parent)?;
+        let draft = task::from_proto(request.task.unwrap_or_default())?;
+        let created = self.engine.run(CreateTask { queue: queue.clone(), draft })?;
+        Ok(Response::new(task::to_proto(&queue, &created, view)))
+    }
+
+    async fn batch_create_tasks(&self, request: Request<pb::BatchCreateTasksRequest>) -> Result<Response<Operation>, Status> {
+        Ok(Response::new(batch::create(&self.engine, request.into_inner())?))
+    }
+
+    async fn delete_task(&self, request: Request<pb::DeleteTaskRequest>) -> Result<Response<()>, Status> {
+        self.engine.run(DeleteTask(task_name(&request.into_inner().name)?))?;
+        Ok(Response::new(()))
+    }
+
+    async fn batch_delete_tasks(&self, request: Request<pb::BatchDeleteTasksRequest>) -> Result<Response<Operation>, Status> {
+        Ok(Response::new(batch::delete(&self.engine, request.into_inner())?))
+    }
+
+    async fn run_task(&self, request: Request<pb::RunTaskRequest>) -> Result<Response<pb::Task>, Status> {
+        let view = request.get_ref().response_view();
+        let name = task_name(&request.into_inner().name)?;
+        let task = self.engine.run(RunTask(name.clone()))?;
+        Ok(Response::new(task::to_proto(name.queue(), &task, view)))
+    }
+}
