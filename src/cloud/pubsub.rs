@@ -34,7 +34,8 @@ impl Cloud {
         let asked = self.asked(Api::PubSub, "list the topics", self.project(), "pubsub.topics.list");
         let (client, project) = (self.topic_admin().await?, self.project().to_string());
         let rows = read_all(ROWS_MAX, async |token| {
-            let page = call(&asked, client.list_topics().set_project(&project).set_page_size(PAGE_ROWS).set_page_token(token).send()).await?;
+            let page =
+                call(&asked, client.list_topics().set_project(&project).set_page_size(PAGE_ROWS).set_page_token(token).send()).await?;
             Ok((page.topics, page.next_page_token))
         })
         .await?;
@@ -46,7 +47,9 @@ impl Cloud {
         let asked = self.asked(Api::PubSub, "list the subscriptions", self.project(), "pubsub.subscriptions.list");
         let (client, project) = (self.subscription_admin().await?, self.project().to_string());
         let rows = read_all(ROWS_MAX, async |token| {
-            let page = call(&asked, client.list_subscriptions().set_project(&project).set_page_size(PAGE_ROWS).set_page_token(token).send()).await?;
+            let page =
+                call(&asked, client.list_subscriptions().set_project(&project).set_page_size(PAGE_ROWS).set_page_token(token).send())
+                    .await?;
             Ok((page.subscriptions, page.next_page_token))
         })
         .await?;
@@ -86,7 +89,13 @@ impl Cloud {
     }
 
     /// Makes a pulled subscription that expires by itself when it is not used for `expires_after` (a day at least).
-    pub(crate) async fn create_subscription(&self, name: &SubscriptionName, topic: &TopicName, ack_deadline: Duration, expires_after: Duration) -> Result<()> {
+    pub(crate) async fn create_subscription(
+        &self,
+        name: &SubscriptionName,
+        topic: &TopicName,
+        ack_deadline: Duration,
+        expires_after: Duration,
+    ) -> Result<()> {
         let asked = self.asked(Api::PubSub, "make a subscription", name, "pubsub.subscriptions.create");
         let ttl = google_cloud_wkt::Duration::clamp(i64::try_from(expires_after.as_secs()).unwrap_or(i64::MAX), 0);
         let create = self

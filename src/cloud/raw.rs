@@ -107,8 +107,16 @@ mod tests {
     #[test]
     fn numbers_become_names_everywhere() {
         let cases = [
-            (TOPIC, json!({"state": 1, "schemaSettings": {"encoding": 1}}), json!({"state": "ACTIVE", "schemaSettings": {"encoding": "JSON"}})),
-            (SUBSCRIPTION, json!({"state": 2, "bigqueryConfig": {"state": 1}}), json!({"state": "RESOURCE_ERROR", "bigqueryConfig": {"state": "ACTIVE"}})),
+            (
+                TOPIC,
+                json!({"state": 1, "schemaSettings": {"encoding": 1}}),
+                json!({"state": "ACTIVE", "schemaSettings": {"encoding": "JSON"}}),
+            ),
+            (
+                SUBSCRIPTION,
+                json!({"state": 2, "bigqueryConfig": {"state": 1}}),
+                json!({"state": "RESOURCE_ERROR", "bigqueryConfig": {"state": "ACTIVE"}}),
+            ),
             (JOB, json!({"state": 2, "httpTarget": {"httpMethod": 1}}), json!({"state": "PAUSED", "httpTarget": {"httpMethod": "POST"}})),
             (JOB, json!({"state": 99}), json!({"state": 99})),
             (TASK, json!({"view": "FULL"}), json!({"view": "FULL"})),

@@ -28,7 +28,8 @@ impl Cloud {
         let asked = self.asked(Api::Tasks, "list the locations", self.project(), "cloudtasks.locations.list");
         let (client, project) = (self.cloud_tasks().await?, self.project().to_string());
         let (rows, _) = read_all(super::locations::LOCATIONS_MAX, async |token| {
-            let page = call(&asked, client.list_locations().set_name(&project).set_page_size(PAGE_ROWS).set_page_token(token).send()).await?;
+            let page =
+                call(&asked, client.list_locations().set_name(&project).set_page_size(PAGE_ROWS).set_page_token(token).send()).await?;
             Ok((page.locations, page.next_page_token))
         })
         .await?;

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::emulator::state::{Code, Tick};
+use crate::emulator::state::target::HttpTarget;
+use crate::emulator::state::{Code, Tick, tasks};
 
 /// A command of which a test says what it does.
 struct Do<F>(F);
@@ -117,4 +118,32 @@ async fn seeds_differ_and_replay_from_the_start_seed() {
     assert_eq!(one, again);
     let all: std::collections::HashSet<_> = one.iter().chain(&two).collect();
     assert_eq!(all.len(), 200);
+}
+
+const QUEUE: &str = "projects/p/locations/l/queues/q";
+
+fn task_in(engine: &Engine, delay: SignedDuration) {
+    let target = tasks::Target::Http(HttpTarget { url: "http://localhost/".into(), ..HttpTarget::default() });
+    let draft = tasks::TaskDraft { target: Some(target), schedule_time: Some(engine.now() + delay), ..Default::default() };
+    engine.run(tasks::CreateTask { queue: QUEUE.parse().unwrap(), draft }).unwrap();
+}
+
+#[tokio::test]
+async fn the_timer_wakes_when_something_falls_due_and_not_before() {
+    let (engine, mut calls) = Engine::start(1);
+    engine.run(tasks::CreateQueue { name: QUEUE.parse().unwrap(), draft: tasks::QueueDraft::default() }).unwrap();
+    task_in(&engine, SignedDuration::from_hours(1));
+    let quiet = engine.0.commands.load(Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(engine.0.commands.load(Ordering::Relaxed), quiet, "the timer does not poll");
+    // Due earlier than what the timer waits for: it is armed anew.
+    task_in(&engine, SignedDuration::from_millis(50));
+    let due = engine.now() + SignedDuration::from_millis(40);
+    tokio::time::timeout(Duration::from_secs(5), calls.recv()).await.expect("the task falls due").unwrap();
+    assert!(engine.now() >= due);
+    assert!(calls.try_recv().is_err());
+    let ticks = engine.0.commands.load(Ordering::Relaxed) - quiet;
+    assert!(ticks < 10, "one command and a tick or two, not {ticks}");
+    engine.advance(SignedDuration::from_hours(2));
+    tokio::time::timeout(Duration::from_secs(5), calls.recv()).await.expect("the clock was moved").unwrap();
 }

@@ -60,17 +60,14 @@ impl Template {
         let mut template = Self { segments: Vec::new(), verb, variables: Vec::new() };
         let mut left = path.strip_prefix('/')?;
         loop {
-            left = match left.strip_prefix('{') {
-                Some(inner) => {
-                    let (variable, after) = inner.split_once('}')?;
-                    template.variable(variable)?;
-                    after
-                }
-                None => {
-                    let end = left.find('/').unwrap_or(left.len());
-                    template.segments.push(segment(&left[..end])?);
-                    &left[end..]
-                }
+            left = if let Some(inner) = left.strip_prefix('{') {
+                let (variable, after) = inner.split_once('}')?;
+                template.variable(variable)?;
+                after
+            } else {
+                let end = left.find('/').unwrap_or(left.len());
+                template.segments.push(segment(&left[..end])?);
+                &left[end..]
             };
             match left.strip_prefix('/') {
                 Some(next) => left = next,

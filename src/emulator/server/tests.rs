@@ -123,3 +123,44 @@ async fn idle_connections_neither_hinder_others_nor_the_end() {
         let _ = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut left)).await.expect("the connection ended");
     }
 }
+
+#[tokio::test]
+async fn a_seeded_task_is_sent_and_a_paused_queue_keeps_its_own() {
+    let (heard, mut requests) = tokio::sync::mpsc::channel(10);
+    let handler = axum::Router::new().fallback(move |request: axum::extract::Request| {
+        let heard = heard.clone();
+        async move {
+            let name = request.headers()["x-cloudtasks-taskname"].to_str().unwrap().to_owned();
+            let body = axum::body::to_bytes(request.into_body(), 1000).await.unwrap();
+            heard.send((name, body)).await.unwrap();
+        }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, handler).await });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("seed.yaml");
+    let seed = format!(
+        "project: shop\nlocation: mars-north1\nqueues:\n  - {{ name: emails }}\n  - {{ name: later, paused: true }}\ntasks:\n  \
+         - {{ queue: later, name: kept, http: {{ url: '{url}' }} }}\n  - {{ queue: emails, name: sent, http: {{ url: '{url}', json: {{ to: ada }} }} }}\n"
+    );
+    std::fs::write(&path, seed).unwrap();
+    let emulator = Emulator::builder().seed_file(&path).start().await.unwrap();
+    assert_eq!(emulator.project().as_str(), "shop");
+    let (name, body) = tokio::time::timeout(Duration::from_secs(10), requests.recv()).await.unwrap().unwrap();
+    assert_eq!((name.as_str(), &body[..]), ("sent", &b"{\"to\":\"ada\"}"[..]));
+    let (_, kept) = get(&emulator, "/v2/projects/shop/locations/mars-north1/queues/later/tasks").await;
+    assert!(kept.contains("/tasks/kept") && requests.try_recv().is_err(), "{kept}");
+    let (_, queue) = get(&emulator, "/v2/projects/shop/locations/mars-north1/queues/later?$alt=json;enum-encoding=int").await;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&queue).unwrap()["state"], 2, "PAUSED as a number");
+    assert!(get(&emulator, "/v2/projects/shop/locations").await.1.contains("mars-north1"), "a place that holds something is listed");
+}
+
+#[tokio::test]
+async fn what_a_service_refuses_is_told_with_the_entry_of_the_seed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("seed.toml");
+    std::fs::write(&path, "[[tasks]]\nqueue = \"none\"\nlocation = \"europe-west1\"\nhttp.url = \"http://localhost/\"\n").unwrap();
+    let error = Emulator::builder().seed_file(&path).start().await.unwrap_err();
+    assert!(error.to_string().starts_with("task 1 for queue `none` of the seed cannot be made: "), "{error}");
+}
