@@ -2,45 +2,58 @@
 //!
 //! Must not know what a request is for, nor retry: the state decides with [`Answered`] what comes next.
 
+mod lanes;
 mod send;
 mod token;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
+use tokio::task::{Id, JoinSet};
 
 use super::engine::Engine;
 use super::state::{Answered, HttpCall};
+use lanes::Lanes;
 use send::Sender;
 
-/// At most this many calls are under way at once; the others wait their turn. Each takes a socket, and 1024 is a common limit of
-/// open files: clients and handlers in the same process need some too.
-const CALLS_MAX: usize = 256;
-
 /// Runs until the engine shuts down; calls under way are then cut off.
-pub(super) async fn run(engine: Engine, mut queue: mpsc::UnboundedReceiver<HttpCall>) {
-    let sender = Arc::new(Sender::new());
-    let free = Arc::new(Semaphore::new(CALLS_MAX));
-    let mut under_way = JoinSet::new();
-    let work = async {
-        while let Some(mut call) = queue.recv().await {
-            let permit = Arc::clone(&free).acquire_owned().await.expect("the semaphore is never closed");
-            while under_way.try_join_next().is_some() {}
-            let (engine, sender) = (engine.clone(), Arc::clone(&sender));
-            under_way.spawn(async move {
-                let answer = sender.send(&mut call).await;
-                drop(permit);
-                tracing::debug!(target: "redrive::emulator::dispatch", method = call.method, url = ?call.url, ?answer);
-                if let Err(refusal) = engine.run(Answered { caller: call.caller, answer }) {
-                    tracing::warn!(target: "redrive::emulator::dispatch", message = ?refusal.message, "the answer was not taken");
-                }
-            });
-        }
-    };
+pub(super) async fn run(engine: Engine, queue: mpsc::UnboundedReceiver<HttpCall>) {
     tokio::select! {
-        () = work => {}
+        () = work(&engine, queue) => {}
         () = engine.shutting_down() => {}
+    }
+}
+
+async fn work(engine: &Engine, mut queue: mpsc::UnboundedReceiver<HttpCall>) {
+    let sender = Arc::new(Sender::new());
+    let mut lanes = Lanes::default();
+    let mut under_way = JoinSet::new();
+    let mut lane_of: HashMap<Id, String> = HashMap::new();
+    loop {
+        tokio::select! {
+            call = queue.recv() => match call {
+                Some(call) => lanes.push(call),
+                None => return,
+            },
+            Some(ended) = under_way.join_next_with_id() => {
+                // A call that panicked has ended too.
+                let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+                lane_of.remove(&id).into_iter().for_each(|lane| lanes.ended(lane));
+            }
+        }
+        while let Some((lane, call)) = lanes.next() {
+            let task = under_way.spawn(make(call, engine.clone(), Arc::clone(&sender)));
+            lane_of.insert(task.id(), lane);
+        }
+    }
+}
+
+async fn make(mut call: HttpCall, engine: Engine, sender: Arc<Sender>) {
+    let answer = sender.send(&mut call).await;
+    tracing::debug!(target: "redrive::emulator::dispatch", method = call.method, url = ?call.url, ?answer);
+    if let Err(refusal) = engine.run(Answered { caller: call.caller, answer }) {
+        tracing::warn!(target: "redrive::emulator::dispatch", message = ?refusal.message, "the answer was not taken");
     }
 }
 
