@@ -8,6 +8,8 @@ pub mod names;
 pub mod cli;
 #[cfg(feature = "runtime")]
 pub mod cloud;
+#[cfg(feature = "tool")]
+pub mod demo;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 #[cfg(feature = "tool")]

@@ -5,12 +5,9 @@ use std::str::FromStr;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::output::Format;
-use super::{completions, dlq, jobs, queues, subs, tasks, topics, transfers};
-use crate::cloud::Settings;
+use super::{completions, demo, dlq, emulator, jobs, queues, subs, tasks, topics, transfers};
 use crate::names::{LocationId, ProjectId};
-
-/// The project of the sample shop and of the emulator, unless `--project` names another.
-pub(super) const DEMO_PROJECT: &str = "demo-shop";
+use crate::ops::{EMULATOR_PROJECT, Settings};
 
 /// Operate Google Cloud Pub/Sub, Cloud Tasks and Cloud Scheduler from a terminal
 ///
@@ -73,6 +70,10 @@ pub(super) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Open the console on an emulator with sample data that lives
+    Demo(demo::Demo),
+    /// Serve an emulator of Pub/Sub, Cloud Tasks, Cloud Scheduler and Monitoring on one port
+    Emulator(emulator::Emulate),
     /// List, pause, resume and purge Cloud Tasks queues
     #[command(subcommand, visible_alias = "queue")]
     Queues(queues::Queues),
@@ -110,7 +111,7 @@ impl Global {
     }
 
     pub(super) fn project_or_demo(&self) -> ProjectId {
-        self.project.clone().unwrap_or_else(|| DEMO_PROJECT.parse().expect("a constant that is a project id"))
+        self.project.clone().unwrap_or_else(|| EMULATOR_PROJECT.parse().expect("a constant that is a project id"))
     }
 }
 

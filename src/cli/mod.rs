@@ -5,19 +5,19 @@
 mod args;
 mod completions;
 mod confirm;
-// mod demo;
+mod demo;
 mod dlq;
-// mod emulator;
+mod emulator;
 mod exit;
 mod home;
 mod jobs;
 mod logging;
-// pub mod open;
+pub mod open;
 mod output;
 mod queues;
 mod session;
 mod signals;
-// mod snippets;
+mod snippets;
 mod subs;
 mod tasks;
 mod topics;
@@ -49,6 +49,17 @@ impl Cli {
             }
         })
     }
+
+    /// Tells what the console is to show, where the command asks for the console.
+    pub fn console(&self) -> Option<open::Subject> {
+        match &self.command {
+            None => Some(open::Subject::Found(Box::new(self.global.settings()))),
+            Some(Command::Demo(demo)) if !demo.headless => {
+                Some(open::Subject::Demo { address: demo.address.clone(), project: self.global.project_or_demo() })
+            }
+            Some(_) => None,
+        }
+    }
 }
 
 /// Runs a command to its end and says on `output` what went wrong.
@@ -78,6 +89,9 @@ pub fn no_terminal() -> Error {
 impl Command {
     async fn run(self, session: &mut Session<'_, '_>) -> Result<Exit> {
         match self {
+            Self::Demo(demo) if demo.headless => demo.run(session).await,
+            Self::Demo(_) => Err(no_terminal()),
+            Self::Emulator(emulator) => emulator.run(session).await,
             Self::Queues(queues) => queues.run(session).await,
             Self::Tasks(tasks) => tasks.run(session).await,
             Self::Topics(topics) => topics.run(session).await,

@@ -7,11 +7,10 @@ use jiff::Timestamp;
 use super::args::Global;
 use super::home::Home;
 use super::output::Output;
-use crate::cloud::{Cloud, Found};
 use crate::error::{Error, Kind, Result};
 use crate::model::numbers::Numbers;
 use crate::names::{Location, Project, QueueName, SubscriptionName, TaskName, TopicName};
-use crate::ops::Ops;
+use crate::ops::{Cloud, Found, Ops};
 
 /// One run of one command.
 pub(super) struct Session<'s, 'o> {

@@ -40,7 +40,7 @@ use failure::Asked;
 use identity::Identity;
 
 /// The project of an emulator where none is named.
-pub const EMULATOR_PROJECT: &str = "local-project";
+pub const EMULATOR_PROJECT: &str = "demo";
 
 /// Where calls go and as whom. Cheap to clone.
 #[derive(Clone)]

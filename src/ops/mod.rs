@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::cloud::Cloud;
+pub use crate::cloud::{Cloud, EMULATOR_PROJECT, Found, Place, Settings};
 use crate::error::Result;
 use crate::model::dead_letter::DeadLetterRelation;
 use crate::model::job::Job;

@@ -1,0 +1,53 @@
+//! `redrive demo`.
+
+use clap::Args;
+
+use super::session::Session;
+use super::{Exit, signals};
+use crate::demo;
+use crate::emulator::Emulator;
+use crate::error::Result;
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Demo {
+    /// No console: run the shop, print `ready HOST:PORT` on stdout, and wait for ctrl-c
+    #[arg(long)]
+    pub(super) headless: bool,
+    /// Run the shop on services that are there already, in place of an emulator of its own
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) address: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  redrive demo
+  redrive demo --headless --quiet        then, elsewhere: redrive --emulator HOST:PORT dlq list
+  redrive demo --address 127.0.0.1:8085  the same shop on an emulator that runs already
+
+The shop is a service like yours: it knows an address, uses Google's clients and answers real HTTP requests.
+Nothing configured is used, nothing is kept.";
+
+impl Demo {
+    /// Runs it without a console.
+    pub(super) async fn run(self, session: &mut Session<'_, '_>) -> Result<Exit> {
+        let stop = signals::stop()?;
+        let project = session.global.project_or_demo();
+        let emulator = match self.address {
+            Some(_) => None,
+            None => Some(Emulator::builder().project(project.clone()).start().await?),
+        };
+        let address = match (&emulator, self.address) {
+            (Some(emulator), _) => emulator.address().to_string(),
+            (None, address) => address.unwrap_or_default(),
+        };
+        session.output.note(&format!("the sample shop is in project `{project}` on {address}, until ctrl-c"));
+        session.output.data(&format!("ready {address}\n"))?;
+        demo::run(&address, &project, stop).await?;
+        if let Some(emulator) = emulator {
+            emulator.shutdown().await;
+        }
+        session.output.note("stopped");
+        Ok(Exit::Done)
+    }
+}

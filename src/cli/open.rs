@@ -1,0 +1,86 @@
+//! What the console opens on, prepared behind its first frame: discovery, and an emulator with the sample shop where nothing is configured.
+
+use std::path::PathBuf;
+
+use super::home::Home;
+use crate::demo;
+use crate::emulator::Emulator;
+use crate::error::Result;
+use crate::names::ProjectId;
+use crate::ops::{Cloud, EMULATOR_PROJECT, Found, Ops, Settings};
+
+/// What the user asked to see.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// What is configured; sample data where nothing is.
+    Found(Box<Settings>),
+    /// Sample data, whatever is configured: on an emulator of its own, or at `address`.
+    Demo {
+        /// `host:port` of services that are there already.
+        address: Option<String>,
+        /// The shop's project.
+        project: ProjectId,
+    },
+}
+
+/// What the console shows.
+pub struct Opened {
+    /// The operations of the project.
+    pub ops: Ops,
+    /// Whether it is the sample shop, and nothing of the user's.
+    pub sample: bool,
+}
+
+impl Subject {
+    /// Opens it, hands the result to `deliver`, and keeps emulator and shop running until dropped.
+    pub async fn open(self, read_only: bool, deliver: impl FnOnce(Result<Opened>)) {
+        match self.prepare(read_only).await {
+            Err(error) => deliver(Err(error)),
+            Ok((opened, None)) => deliver(Ok(opened)),
+            Ok((opened, Some(shop))) => {
+                deliver(Ok(opened));
+                if let Err(error) = demo::run(&shop.address, &shop.project, std::future::pending()).await {
+                    tracing::error!(%error, cause = ?error, "the sample shop has ended");
+                }
+                // The emulator goes on: what is in it can be looked at.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    async fn prepare(self, read_only: bool) -> Result<(Opened, Option<Shop>)> {
+        let home = Home::find()?.state;
+        let (address, project) = match self {
+            Self::Demo { address, project } => (address, project),
+            Self::Found(settings) => match Cloud::discover(&settings).await {
+                Found::Ready(cloud) => return Ok((Opened { ops: Ops::new(*cloud, home, read_only)?, sample: false }, None)),
+                Found::Broken(error) => return Err(error),
+                Found::Nothing => (None, EMULATOR_PROJECT.parse()?),
+            },
+        };
+        let shop = Shop::start(address, project).await?;
+        let ops = shop.ops(home, read_only)?;
+        Ok((Opened { ops, sample: true }, Some(shop)))
+    }
+}
+
+/// Where the sample shop is to run, and the emulator that lives as long.
+struct Shop {
+    address: String,
+    project: ProjectId,
+    _emulator: Option<Emulator>,
+}
+
+impl Shop {
+    async fn start(address: Option<String>, project: ProjectId) -> Result<Self> {
+        if let Some(address) = address {
+            return Ok(Self { address, project, _emulator: None });
+        }
+        let emulator = Emulator::builder().project(project.clone()).start().await?;
+        Ok(Self { address: emulator.address().to_string(), project, _emulator: Some(emulator) })
+    }
+
+    fn ops(&self, home: PathBuf, read_only: bool) -> Result<Ops> {
+        Ops::new(Cloud::emulator(&self.address, self.project.clone())?, home, read_only)
+    }
+}

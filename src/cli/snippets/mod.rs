@@ -1,0 +1,40 @@
+//! Lines that point a client at the emulator, ready to paste; each is run by a test or a script with the client it is for.
+
+use std::net::SocketAddr;
+
+/// Language, and its lines with `{address}`, `{host}`, `{port}` and `{project}` to be filled in.
+const TEMPLATES: &[(&str, &str)] = &[
+    ("Python", include_str!("python.txt")),
+    ("Node", include_str!("node.txt")),
+    ("Go", include_str!("go.txt")),
+    ("Java", include_str!("java.txt")),
+    ("Rust", include_str!("rust.txt")),
+    ("gcloud", include_str!("gcloud.txt")),
+];
+
+/// Writes the lines for all languages, a heading before each.
+pub(super) fn all(address: SocketAddr, project: &str) -> String {
+    TEMPLATES.iter().map(|(language, template)| format!("\n── {language}\n{}", fill(template, address, project))).collect()
+}
+
+fn fill(template: &str, address: SocketAddr, project: &str) -> String {
+    // An emulator that listens on all interfaces is reached by the loopback one.
+    let (host, port) = (if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() }, address.port());
+    let shown = if address.is_ipv6() && !address.ip().is_unspecified() { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    template.replace("{address}", &shown).replace("{host}", &host).replace("{port}", &port.to_string()).replace("{project}", project)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_to_be_filled_in() {
+        let text = all("0.0.0.0:8085".parse().unwrap(), "shop");
+        for placeholder in ["{address}", "{host}", "{port}", "{project}"] {
+            assert!(!text.contains(placeholder), "{placeholder}");
+        }
+        assert!(text.contains("grpc.insecure_channel(\"127.0.0.1:8085\")"), "{text}");
+        assert!(all("[::1]:9".parse().unwrap(), "shop").contains("http://[::1]:9/"));
+    }
+}
