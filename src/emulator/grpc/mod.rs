@@ -4,6 +4,7 @@
 
 mod locations;
 mod page;
+mod scheduler;
 mod tasks;
 mod wkt;
 
@@ -28,6 +29,7 @@ fn routes(engine: &Engine) -> Routes {
     Routes::new(locations::service(engine.clone()))
         .add_service(tasks::service(engine.clone()))
         .add_service(tasks::beta_service(engine.clone()))
+        .add_service(scheduler::service(engine.clone()))
 }
 
 /// The services, ready to be called. Clones are cheap.

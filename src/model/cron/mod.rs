@@ -94,6 +94,11 @@ impl Schedule {
         matches!(self.kind, Kind::Unix(_))
     }
 
+    /// Tells whether it is a plain interval, which counts from the end of the last run.
+    pub fn is_interval(&self) -> bool {
+        matches!(self.kind, Kind::English(English::Interval(_)))
+    }
+
     /// Returns the schedule as it was written.
     pub fn as_str(&self) -> &str {
         &self.source

@@ -1,13 +1,52 @@
 //! Cloud Scheduler as a pure state.
+//!
+//! A job has at most one execution at a time: an attempt and its retries. What falls due meanwhile starts when that has ended, once; `RunJob`
+//! alone sends at once, whatever goes on.
+
+mod commands;
+mod draft;
+mod job;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::pubsub::Draft;
-use super::{Answer, Effects, Moment, Refusal};
+use super::target::Outcome;
+use super::{Answer, Effect, Effects, Moment, Refusal};
+use crate::names::JobName;
+
+pub(crate) use commands::{CreateJob, DeleteJob, PauseJob, ResumeJob, RunJob, UpdateJob};
+pub(crate) use draft::{JobDraft, RetryDraft};
+pub(crate) use job::{Job, JobState, JobTarget};
+
+use job::Sent;
 
 /// Jobs.
 #[derive(Debug, Default)]
-pub(crate) struct Scheduler {}
+pub(crate) struct Scheduler {
+    /// By full name.
+    jobs: BTreeMap<Arc<str>, Job>,
+    /// When each job starts next; those that do not are missing.
+    due: BTreeSet<(Timestamp, Arc<str>)>,
+    flights: HashMap<u64, Flight>,
+    /// The number of the last attempt.
+    attempts: u64,
+    /// Number of the last job created.
+    created: u64,
+    /// Where App Engine targets are sent; without it, attempts at them fail.
+    pub(crate) app_engine: Option<String>,
+}
+
+/// An attempt under way.
+#[derive(Debug)]
+struct Flight {
+    /// Tells the job from a later one of the same name.
+    age: u64,
+    /// Begun by `RunJob`, outside the schedule.
+    forced: bool,
+}
 
 /// What a job with a Pub/Sub target publishes.
 #[derive(Debug)]
@@ -19,17 +58,79 @@ pub(crate) struct Publication {
 
 impl Scheduler {
     /// The dispatcher's report on an attempt.
-    pub(crate) fn answered(&mut self, _job: &str, _attempt: u64, _answer: &Answer, _at: Moment) {}
+    pub(crate) fn answered(&mut self, job: &str, attempt: u64, answer: &Answer, at: Moment) {
+        let Some(flight) = self.flights.remove(&attempt) else { return };
+        let Some(found) = self.jobs.get_mut(job).filter(|job| job.age == flight.age) else { return };
+        found.finish(Outcome::of(answer).status, flight.forced, at.now);
+        self.replan(job);
+    }
 
     /// How a publication of [`Scheduler::tick`] ended.
-    pub(crate) fn published(&mut self, _job: &str, _outcome: Result<String, Refusal>, _at: Moment) {}
+    pub(crate) fn published(&mut self, job: &str, outcome: Result<String, Refusal>, at: Moment) {
+        if let Some(found) = self.jobs.get_mut(job) {
+            found.finish(job::status_of(outcome), false, at.now);
+            self.replan(job);
+        }
+    }
 
     /// All that fell due by `at.now`; what goes to Pub/Sub is returned.
-    pub(crate) fn tick(&mut self, _at: Moment, _out: &mut Effects) -> Vec<Publication> {
-        Vec::new()
+    pub(crate) fn tick(&mut self, at: Moment, out: &mut Effects) -> Vec<Publication> {
+        let mut publications = Vec::new();
+        while self.due.first().is_some_and(|(due, _)| *due <= at.now) {
+            let Some((_, name)) = self.due.pop_first() else { break };
+            let Some(job) = self.jobs.get_mut(&name) else { continue };
+            job.planned = None;
+            job.start(at.now);
+            publications.extend(self.send(&name, false, at.now, out));
+            self.replan(&name);
+        }
+        publications
     }
 
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        None
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// Returns all jobs of all projects, in order of their names.
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.values()
+    }
+
+    /// Makes an attempt: sends it, gives back what to publish, or fails at once where there is no App Engine app.
+    fn send(&mut self, name: &str, forced: bool, now: Timestamp, out: &mut Effects) -> Option<Publication> {
+        let job = self.jobs.get_mut(name)?;
+        self.attempts += 1;
+        match job.request(self.attempts, forced, self.app_engine.as_deref(), now) {
+            Sent::Call(call) => {
+                self.flights.insert(self.attempts, Flight { age: job.age, forced });
+                out.list.push(Effect::Send(call));
+                None
+            }
+            Sent::Publication { topic, message } => Some(Publication { job: name.to_owned(), topic, message }),
+            Sent::Nowhere(why) => {
+                job.finish(Outcome::of(&Answer::Failed(why)).status, forced, now);
+                None
+            }
+        }
+    }
+
+    /// Puts a job where it belongs in the order of dues, after anything about it has changed.
+    fn replan(&mut self, name: &str) {
+        let Some(name) = self.jobs.get_key_value(name).map(|(name, _)| Arc::clone(name)) else { return };
+        let Some(job) = self.jobs.get_mut(&name) else { return };
+        let due = job.next_start();
+        if job.planned != due {
+            if let Some(planned) = std::mem::replace(&mut job.planned, due) {
+                self.due.remove(&(planned, Arc::clone(&name)));
+            }
+            self.due.extend(due.map(|due| (due, name)));
+        }
+    }
+
+    fn get(&self, name: &JobName) -> Result<&Job, Refusal> {
+        self.jobs.get(name.to_string().as_str()).ok_or_else(|| Refusal::not_found("Job not found."))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! Jobs as clients give them: defaults, checks, and updates by mask.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::emulator::state::Refusal;
+use crate::emulator::state::target::{check_deadline, default_content_type};
+use crate::model::cron::{self, Schedule};
+use crate::model::queue::TaskRetry;
+use crate::names::JobName;
+
+use super::job::{Job, JobState, JobTarget};
+
+/// What the service calls itself in requests.
+const AGENT: &str = "Google-Cloud-Scheduler";
+const DESCRIPTION_CHARS_MAX: usize = 500;
+const RETRIES_MAX: i32 = 5;
+/// How long an attempt may take, by kind of target.
+const DEADLINE_HTTP: Duration = Duration::from_secs(3 * 60);
+const DEADLINE_APP_ENGINE: Duration = Duration::from_secs(10 * 60);
+
+/// A job as a client gave it; what is left open gets defaults.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct JobDraft {
+    pub(crate) description: String,
+    pub(crate) target: Option<JobTarget>,
+    pub(crate) schedule: String,
+    pub(crate) time_zone: String,
+    pub(crate) retry: RetryDraft,
+    pub(crate) deadline: Option<Duration>,
+}
+
+/// Zeros and nothings are open, but for `count`: no retries. Negative durations are kept to be refused.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct RetryDraft {
+    pub(crate) count: i32,
+    pub(crate) duration: Option<SignedDuration>,
+    pub(crate) backoff_min: Option<SignedDuration>,
+    pub(crate) backoff_max: Option<SignedDuration>,
+    pub(crate) doublings: i32,
+}
+
+impl JobDraft {
+    pub(super) fn check(self, name: JobName, now: Timestamp) -> Result<Job, Refusal> {
+        if self.description.chars().count() > DESCRIPTION_CHARS_MAX {
+            return Err(Refusal::invalid(format!("Job.description must be no longer than {DESCRIPTION_CHARS_MAX} characters.")));
+        }
+        let invalid = |_| Refusal::invalid("Schedule or time zone is invalid.");
+        let schedule: Schedule = self.schedule.parse().map_err(invalid)?;
+        let zone = cron::zone(&self.time_zone).map_err(invalid)?;
+        let mut target =
+            self.target.ok_or_else(|| Refusal::invalid("Job.target is required: a Pub/Sub, HTTP or App Engine HTTP target."))?;
+        let deadline = check_target(&mut target, &name, self.deadline)?;
+        let mut job = Job {
+            name,
+            description: self.description,
+            target,
+            schedule,
+            zone_name: if self.time_zone.is_empty() { "UTC".to_owned() } else { self.time_zone },
+            zone,
+            state: JobState::Enabled,
+            user_update_time: now,
+            status: None,
+            schedule_time: None,
+            last_attempt_time: None,
+            retry: self.retry.check()?,
+            deadline,
+            run: None,
+            age: 0,
+            planned: None,
+        };
+        job.reschedule(now);
+        Ok(job)
+    }
+}
+
+fn check_target(target: &mut JobTarget, name: &JobName, deadline: Option<Duration>) -> Result<Option<Duration>, Refusal> {
+    let project = name.location().project();
+    match target {
+        JobTarget::Http(http) => {
+            http.check("HttpTarget.uri", AGENT)?;
+            default_content_type(&mut http.headers, &http.body);
+            check_deadline(deadline, DEADLINE_HTTP, false, "Job.attemptDeadline").map(Some)
+        }
+        JobTarget::AppEngine(app) => {
+            app.check(project.id())?;
+            check_deadline(deadline, DEADLINE_APP_ENGINE, true, "Job.attemptDeadline").map(Some)
+        }
+        JobTarget::PubSub { topic, message } => {
+            if topic.project() != project {
+                return Err(Refusal::invalid("The topic must be in the same project as the Cloud Scheduler job."));
+            }
+            if message.data.is_empty() && message.attributes.is_empty() {
+                return Err(Refusal::invalid("Pubsub message must contain either non-empty data, or at least one attribute."));
+            }
+            Ok(None)
+        }
+    }
+}
+
+impl RetryDraft {
+    fn check(self) -> Result<TaskRetry, Refusal> {
+        let duration = |given: Option<SignedDuration>, field: &str| match given.map(Duration::try_from) {
+            None => Ok(None),
+            Some(Ok(duration)) => Ok(Some(duration).filter(|duration| !duration.is_zero())),
+            Some(Err(_)) => Err(Refusal::invalid(format!("RetryConfig.{field} must not be negative."))),
+        };
+        let retries = u32::try_from(self.count).ok().filter(|_| self.count <= RETRIES_MAX);
+        let retries = retries.ok_or_else(|| Refusal::invalid(format!("RetryConfig.retryCount must be between 0 and {RETRIES_MAX}.")))?;
+        let doublings = u32::try_from(self.doublings).map_err(|_| Refusal::invalid("RetryConfig.maxDoublings must not be negative."))?;
+        let backoff_min = duration(self.backoff_min, "minBackoffDuration")?.unwrap_or(Duration::from_secs(5));
+        let backoff_max = duration(self.backoff_max, "maxBackoffDuration")?.unwrap_or(Duration::from_secs(3600).max(backoff_min));
+        if backoff_min > backoff_max {
+            return Err(Refusal::invalid("RetryConfig.minBackoffDuration must not be greater than RetryConfig.maxBackoffDuration."));
+        }
+        Ok(TaskRetry {
+            attempts_max: Some(retries + 1),
+            duration_max: duration(self.duration, "maxRetryDuration")?,
+            backoff_min,
+            backoff_max,
+            doublings_max: if doublings == 0 { 5 } else { doublings },
+        })
+    }
+}
+
+impl Job {
+    /// Takes from `new` what the mask names; an empty mask is everything.
+    pub(super) fn update(&mut self, new: Self, mask: &[String], now: Timestamp) -> Result<(), Refusal> {
+        let all = ["description", "target", "schedule", "time_zone", "retry_config", "attempt_deadline"].map(str::to_owned);
+        let mask = if mask.is_empty() || mask.iter().any(|path| path == "*") { &all[..] } else { mask };
+        let mut next = self.clone();
+        for path in mask {
+            next.take(&new, path)?;
+        }
+        next.user_update_time = now;
+        next.reschedule(now);
+        *self = next;
+        Ok(())
+    }
+
+    fn take(&mut self, new: &Self, path: &str) -> Result<(), Refusal> {
+        match path.split('.').next().unwrap_or_default() {
+            "description" => self.description.clone_from(&new.description),
+            "target" | "pubsub_target" | "http_target" | "app_engine_http_target" => {
+                self.target = new.target.clone();
+                self.deadline = new.deadline;
+            }
+            "schedule" => self.schedule = new.schedule.clone(),
+            "time_zone" => (self.zone, self.zone_name) = (new.zone.clone(), new.zone_name.clone()),
+            "attempt_deadline" => self.deadline = new.deadline,
+            "retry_config" => self.take_retry(new.retry, path)?,
+            // Output only: named in a mask, they are ignored.
+            "name" | "state" | "status" | "user_update_time" | "schedule_time" | "last_attempt_time" => {}
+            _ => return Err(no_field(path)),
+        }
+        Ok(())
+    }
+
+    fn take_retry(&mut self, new: TaskRetry, path: &str) -> Result<(), Refusal> {
+        match path {
+            "retry_config" => self.retry = new,
+            "retry_config.retry_count" => self.retry.attempts_max = new.attempts_max,
+            "retry_config.max_retry_duration" => self.retry.duration_max = new.duration_max,
+            "retry_config.min_backoff_duration" => self.retry.backoff_min = new.backoff_min,
+            "retry_config.max_backoff_duration" => self.retry.backoff_max = new.backoff_max,
+            "retry_config.max_doublings" => self.retry.doublings_max = new.doublings_max,
+            _ => return Err(no_field(path)),
+        }
+        Ok(())
+    }
+}
+
+fn no_field(path: &str) -> Refusal {
+    Refusal::invalid(format!("Invalid update mask: the job has no field \"{}\".", path.escape_debug()))
+}
