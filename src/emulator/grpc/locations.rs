@@ -72,7 +72,8 @@ fn project_of(name: &str) -> Result<ProjectId, Refusal> {
 /// Where the project has queues or jobs.
 fn held(state: &State, project: &ProjectId) -> Vec<String> {
     let queues = state.tasks.queues().map(|queue| queue.name.location());
-    let of_project = queues.filter(|location| location.project().id() == project.as_str());
+    let jobs = state.scheduler.jobs().map(|job| job.name.location());
+    let of_project = queues.chain(jobs).filter(|location| location.project().id() == project.as_str());
     of_project.map(|location| location.id().to_owned()).collect()
 }
 

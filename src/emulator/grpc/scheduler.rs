@@ -114,9 +114,10 @@ fn from_proto(proto: pb::Job) -> Result<JobDraft, Refusal> {
 fn target(proto: Target) -> Result<JobTarget, Refusal> {
     Ok(match proto {
         Target::PubsubTarget(target) => JobTarget::PubSub {
-            topic: target.topic_name.parse().map_err(|_| {
-                Refusal::invalid("PubsubTarget.topicName must be formatted: \"projects/<PROJECT_ID>/topics/<TOPIC_ID>\"")
-            })?,
+            topic: target
+                .topic_name
+                .parse()
+                .map_err(|_| Refusal::invalid("PubsubTarget.topicName must be formatted: \"projects/<PROJECT_ID>/topics/<TOPIC_ID>\""))?,
             message: Draft { data: target.data.into(), attributes: target.attributes.into_iter().collect(), ordering_key: String::new() },
         },
         Target::HttpTarget(target) => JobTarget::Http(HttpTarget {
