@@ -197,4 +197,6 @@ fn render(route: &Route, bytes: Bytes, wanted: Wanted) -> Result<Response<Body>,
 }
 
 #[cfg(test)]
+mod storm;
+#[cfg(test)]
 mod tests;

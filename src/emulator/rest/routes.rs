@@ -163,7 +163,7 @@ impl Node {
     }
 }
 
-fn pattern(rule: &DynamicMessage) -> Option<(Method, String)> {
+pub(super) fn pattern(rule: &DynamicMessage) -> Option<(Method, String)> {
     let methods =
         [("get", Method::GET), ("post", Method::POST), ("put", Method::PUT), ("patch", Method::PATCH), ("delete", Method::DELETE)];
     methods.into_iter().find(|(name, _)| rule.has_field_by_name(name)).and_then(|(name, method)| Some((method, text(rule, name)?)))
