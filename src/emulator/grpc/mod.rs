@@ -2,9 +2,14 @@
 //!
 //! Must not know sockets or JSON: the server puts these services on its port, and `rest` calls the very same ones.
 
+mod iam;
 mod locations;
 mod page;
+mod publisher;
 mod scheduler;
+mod schemas;
+mod streaming_pull;
+mod subscriber;
 mod tasks;
 mod wkt;
 
@@ -30,6 +35,10 @@ fn routes(engine: &Engine) -> Routes {
         .add_service(tasks::service(engine.clone()))
         .add_service(tasks::beta_service(engine.clone()))
         .add_service(scheduler::service(engine.clone()))
+        .add_service(publisher::service(engine.clone()))
+        .add_service(subscriber::service(engine.clone()))
+        .add_service(schemas::service())
+        .add_service(iam::service(engine.clone()))
 }
 
 /// The services, ready to be called. Clones are cheap.

@@ -1,53 +1,139 @@
-//! Pub/Sub as a pure state.
+//! Pub/Sub as a pure state: topics, subscriptions, messages and leases, as commands change them and time passes.
+//!
+//! Where what happens: `topic`, `subscribe`, `snapshot`, `seek`, `publish`, `lease`, `stream` and `iam` are the commands; `subscription` is one
+//! subscription, `backlog` its messages, `push` its requests. A command on a subscription goes through [`PubSub::with`], which lets the time pass
+//! that has passed, and afterwards pushes, wakes and plans. Must not know gRPC, HTTP servers or clocks.
 
+mod backlog;
+mod convert;
+mod iam;
+mod lease;
+mod message;
+mod names;
+mod page;
+mod publish;
+mod push;
+mod seek;
+mod serial;
+mod settings;
+mod snapshot;
 mod stats;
+mod stream;
+mod subscribe;
+mod subscription;
+mod topic;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Answer, Effects, Moment, Refusal};
+use super::{Answer, Effect, Effects, Moment, Refusal};
+use crate::emulator::pb::google::iam::v1::Policy;
 
 pub(crate) use crate::model::message::Draft;
+pub(crate) use lease::Settled;
 pub(crate) use stats::{Counters, NO_ANSWER, SubscriptionStats, TopicStats};
+pub(crate) use stream::{Batch, CloseStream, OpenStream, SetStreamDeadline, StreamLease};
+
+use serial::Serial;
+use snapshot::Snapshot;
+use subscription::{Cx, Subscription};
+use topic::Topic;
 
 /// Topics, subscriptions, messages and leases.
 #[derive(Debug, Default)]
 pub(crate) struct PubSub {
     topics: BTreeMap<String, Topic>,
     subscriptions: BTreeMap<Arc<str>, Subscription>,
+    snapshots: BTreeMap<String, Snapshot>,
+    policies: BTreeMap<String, Policy>,
+    serial: Serial,
+    agenda: Agenda,
 }
 
-#[derive(Debug, Default)]
-struct Topic {
-    stats: TopicStats,
-}
+/// What next happens by itself, in order of time; each resource has one entry at most.
+type Agenda = BTreeSet<(Timestamp, Due)>;
 
-#[derive(Debug, Default)]
-struct Subscription {
-    counters: Counters,
-}
-
-impl Subscription {
-    fn stats(&self) -> SubscriptionStats<'_> {
-        SubscriptionStats { undelivered: 0, backlog_bytes: 0, oldest_unacked: None, counters: &self.counters }
-    }
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Subscription(Arc<str>),
+    Snapshot(String),
 }
 
 impl PubSub {
     /// The dispatcher's report on a push.
-    pub(crate) fn push_answered(&mut self, _subscription: &str, _lease: u64, _answer: &Answer, _at: Moment, _out: &mut Effects) {}
+    pub(crate) fn push_answered(&mut self, subscription: &str, lease: u64, answer: &Answer, at: Moment, out: &mut Effects) {
+        // A subscription that is gone by now needs no answer.
+        let _ = self.with(subscription, at, out, |subscription, cx| {
+            subscription.push_answered(lease, answer, cx);
+            Ok(())
+        });
+    }
 
     /// All that fell due by `at.now`: expired leases, back-offs over, retention, expiry.
-    pub(crate) fn tick(&mut self, _at: Moment, _out: &mut Effects) {}
-
-    /// Publishes for Cloud Scheduler; `topic` is a full name.
-    pub(crate) fn publish_internal(&mut self, _topic: &str, _draft: Draft, _at: Moment, _out: &mut Effects) -> Result<String, Refusal> {
-        Ok(String::new())
+    pub(crate) fn tick(&mut self, at: Moment, out: &mut Effects) {
+        while let Some((_, due)) = self.agenda.first().filter(|(time, _)| *time <= at.now).cloned() {
+            match due {
+                Due::Subscription(name) => {
+                    // Only existing subscriptions are on the agenda; what happens is in `with` itself.
+                    let _ = self.with(&name, at, out, |_, _| Ok(()));
+                }
+                Due::Snapshot(name) => drop(self.drop_snapshot(&name)),
+            }
+        }
     }
 
+    /// When something next falls due by itself.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        None
+        self.agenda.first().map(|(time, _)| *time)
+    }
+
+    /// Does something on a subscription: before it, what fell due happens; after it, what can be pushed is pushed, waiting receivers are woken,
+    /// the next moment is planned and dead letters are published.
+    fn with<T>(
+        &mut self,
+        name: &str,
+        at: Moment,
+        out: &mut Effects,
+        work: impl FnOnce(&mut Subscription, &mut Cx<'_>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let Some((name, _)) = self.subscriptions.get_key_value(name) else { return Err(names::not_found(name, "subscriptions")) };
+        let name = name.clone();
+        let Some(subscription) = self.subscriptions.get_mut(&name) else { return Err(names::not_found(&name, "subscriptions")) };
+        let dead_letters_work = subscription.dead_letters().is_some_and(|(topic, _)| self.topics.contains_key(topic));
+        let mut cx = Cx { now: at.now, serial: &mut self.serial, dead_letters_work, dead: Vec::new() };
+        if subscription.scheduled.is_some_and(|time| time <= at.now) {
+            subscription.pass_time(&mut cx);
+        }
+        let result = work(subscription, &mut cx);
+        let dead = cx.dead;
+        settle(&name, subscription, &mut self.serial, &mut self.agenda, at.now, out);
+        self.publish_dead(&name, dead, at, out);
+        result
     }
 }
+
+/// Pushes, wakes and plans after something changed on a subscription.
+fn settle(name: &Arc<str>, subscription: &mut Subscription, serial: &mut Serial, agenda: &mut Agenda, now: Timestamp, out: &mut Effects) {
+    subscription.push_ready(name, now, serial, out);
+    if subscription.backlog.take_stirred() && subscription.backlog.has_ready() && subscription.push_endpoint().is_none() {
+        out.list.push(Effect::Ready(name.to_string()));
+    }
+    let next = subscription.next_due();
+    if next != subscription.scheduled {
+        unplan(name, subscription, agenda);
+        agenda.extend(next.map(|time| (time, Due::Subscription(name.clone()))));
+        subscription.scheduled = next;
+    }
+}
+
+/// Takes a subscription off the agenda.
+fn unplan(name: &Arc<str>, subscription: &mut Subscription, agenda: &mut Agenda) {
+    if let Some(time) = subscription.scheduled.take() {
+        agenda.remove(&(time, Due::Subscription(name.clone())));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,404 @@
+//! The unacknowledged messages of one subscription: who may be delivered next, what is leased until when, what waits for its back-off.
+//!
+//! Each operation costs O(log n) per message touched; nothing walks the backlog. Knows neither topics nor requests nor policies.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::convert::later;
+use super::message::Message;
+use super::serial::Serial;
+
+/// The messages, each in exactly one [`Place`].
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    unacked: BTreeMap<u64, Entry>,
+    bytes: u64,
+    /// What can be delivered, first come first served; a message that comes back goes to the end.
+    ready: BTreeMap<u64, Turn>,
+    turns: u64,
+    delayed: BTreeSet<(Timestamp, u64)>,
+    leased: BTreeSet<(Timestamp, u64)>,
+    /// The messages of each ordering key; empty unless the subscription is ordered.
+    lines: BTreeMap<String, Line>,
+    ordered: bool,
+    /// What each stream holds; leases of plain pulls and pushes have no holder.
+    held: BTreeMap<u64, Held>,
+    stirred: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    message: Arc<Message>,
+    /// Refusals and expired leases so far.
+    failures: u32,
+    /// The latest lease; it counts only while the message is leased.
+    lease: u64,
+    place: Place,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// In `ready`, under this turn.
+    Ready(u64),
+    /// In the line of its ordering key.
+    InLine,
+    /// In `delayed` (and in its line, if it has one).
+    Delayed(Timestamp),
+    Leased {
+        until: Timestamp,
+        holder: Option<u64>,
+    },
+}
+
+#[derive(Debug)]
+enum Turn {
+    Message(u64),
+    Line(String),
+}
+
+/// The messages of one ordering key. One batch is out at a time; until all of it is settled the rest waits.
+#[derive(Debug, Default)]
+struct Line {
+    waiting: BTreeSet<u64>,
+    out: BTreeSet<u64>,
+    turn: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    messages: BTreeSet<u64>,
+    bytes: u64,
+}
+
+/// How much to lease, for whom and for how long.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Want {
+    pub(super) messages_max: usize,
+    /// No further message is added once this is reached.
+    pub(super) bytes_max: u64,
+    /// The most of one ordering key.
+    pub(super) batch_max: usize,
+    pub(super) deadline: SignedDuration,
+    pub(super) holder: Option<u64>,
+}
+
+/// A leased message.
+#[derive(Debug, Clone)]
+pub(super) struct Delivery {
+    pub(super) message: Arc<Message>,
+    pub(super) lease: u64,
+    /// 1 at first.
+    pub(super) attempt: u32,
+}
+
+impl Backlog {
+    pub(super) fn new(ordered: bool) -> Self {
+        Self { ordered, ..Self::default() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.unacked.len()
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(super) fn contains(&self, id: u64) -> bool {
+        self.unacked.contains_key(&id)
+    }
+
+    pub(super) fn oldest(&self) -> Option<&Arc<Message>> {
+        self.unacked.first_key_value().map(|(_, entry)| &entry.message)
+    }
+
+    pub(super) fn messages(&self) -> impl Iterator<Item = &Arc<Message>> {
+        self.unacked.values().map(|entry| &entry.message)
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Tells whether something became deliverable, or a stream got room, since the last time this was asked.
+    pub(super) fn take_stirred(&mut self) -> bool {
+        std::mem::take(&mut self.stirred)
+    }
+
+    /// When a lease or a back-off next ends.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        let first = |set: &BTreeSet<(Timestamp, u64)>| set.first().map(|(time, _)| *time);
+        [first(&self.leased), first(&self.delayed)].into_iter().flatten().min()
+    }
+
+    /// Adds a message unless it is there already.
+    pub(super) fn add(&mut self, message: Arc<Message>) {
+        let id = message.id;
+        if self.contains(id) {
+            return;
+        }
+        self.bytes += message.bytes;
+        self.unacked.insert(id, Entry { message, failures: 0, lease: 0, place: Place::InLine });
+        self.make_available(id);
+    }
+
+    /// Takes a message out for good, wherever it is.
+    pub(super) fn remove(&mut self, id: u64) -> Option<Arc<Message>> {
+        let place = self.unacked.get(&id)?.place;
+        self.leave(id, place);
+        let entry = self.unacked.remove(&id)?;
+        self.bytes -= entry.message.bytes;
+        if let Some(key) = self.line_of(&entry.message) {
+            if let Some(line) = self.lines.get_mut(&key) {
+                line.waiting.remove(&id);
+            }
+            self.line_up(&key);
+        }
+        Some(entry.message)
+    }
+
+    /// Leases what can be delivered, in turn, up to the limits.
+    pub(super) fn lease(&mut self, want: &Want, now: Timestamp, serial: &mut Serial) -> Vec<Delivery> {
+        let mut taken = Taken { deliveries: Vec::new(), bytes: 0 };
+        while taken.has_room(want) {
+            let Some((_, turn)) = self.ready.pop_first() else { break };
+            match turn {
+                Turn::Message(id) => self.take(id, want, now, serial, &mut taken),
+                Turn::Line(key) => self.take_batch(&key, want, now, serial, &mut taken),
+            }
+        }
+        taken.deliveries
+    }
+
+    fn take_batch(&mut self, key: &str, want: &Want, now: Timestamp, serial: &mut Serial, taken: &mut Taken) {
+        let mut batch = Vec::new();
+        if let Some(line) = self.lines.get_mut(key) {
+            line.turn = None;
+            let room = want.batch_max.min(want.messages_max - taken.deliveries.len());
+            let bytes = taken.bytes;
+            let mut sum = bytes;
+            for &id in line.waiting.iter().take(room) {
+                let Some(entry) = self.unacked.get(&id) else { break };
+                // The first one was checked when the line got its turn; the limit in bytes bounds those after it.
+                if !matches!(entry.place, Place::InLine) || (sum > bytes && sum >= want.bytes_max) {
+                    break;
+                }
+                sum += entry.message.bytes;
+                batch.push(id);
+            }
+            for id in &batch {
+                line.waiting.remove(id);
+                line.out.insert(*id);
+            }
+        }
+        for id in batch {
+            self.take(id, want, now, serial, taken);
+        }
+    }
+
+    fn take(&mut self, id: u64, want: &Want, now: Timestamp, serial: &mut Serial, taken: &mut Taken) {
+        let Some(entry) = self.unacked.get_mut(&id) else { return };
+        let until = later(now, want.deadline);
+        entry.place = Place::Leased { until, holder: want.holder };
+        entry.lease = serial.next(now);
+        self.leased.insert((until, id));
+        if let Some(held) = want.holder.map(|holder| self.held.entry(holder).or_default()) {
+            held.messages.insert(id);
+            held.bytes += entry.message.bytes;
+        }
+        taken.bytes += entry.message.bytes;
+        taken.deliveries.push(Delivery { message: entry.message.clone(), lease: entry.lease, attempt: entry.failures + 1 });
+    }
+
+    /// Tells whether this very lease holds the message now.
+    pub(super) fn is_leased(&self, id: u64, lease: u64) -> bool {
+        self.unacked.get(&id).is_some_and(|entry| entry.lease == lease && matches!(entry.place, Place::Leased { .. }))
+    }
+
+    /// The number of the lease that holds or last held the message.
+    pub(super) fn lease_of(&self, id: u64) -> Option<u64> {
+        self.unacked.get(&id).map(|entry| entry.lease)
+    }
+
+    /// Refusals and expired leases of the message so far.
+    pub(super) fn failures(&self, id: u64) -> u32 {
+        self.unacked.get(&id).map_or(0, |entry| entry.failures)
+    }
+
+    /// Makes the lease of a leased message end at `until`.
+    pub(super) fn extend(&mut self, id: u64, until: Timestamp) {
+        let Some(entry) = self.unacked.get_mut(&id) else { return };
+        if let Place::Leased { until: before, holder } = entry.place {
+            entry.place = Place::Leased { until, holder };
+            self.leased.remove(&(before, id));
+            self.leased.insert((until, id));
+        }
+    }
+
+    /// The leased message whose lease ended first, if it ended by `now`.
+    pub(super) fn expired(&self, now: Timestamp) -> Option<u64> {
+        self.leased.first().filter(|(until, _)| *until <= now).map(|(_, id)| *id)
+    }
+
+    /// Ends the lease of a leased message as a failed delivery: it can be delivered again at once, or from `until` on. What was leased of
+    /// the same ordering key after it comes back too, without a failure of its own.
+    pub(super) fn fail(&mut self, id: u64, until: Option<Timestamp>) {
+        let Some(entry) = self.unacked.get_mut(&id) else { return };
+        entry.failures += 1;
+        let (place, message) = (entry.place, entry.message.clone());
+        self.leave(id, place);
+        if let Some(until) = until {
+            self.set_place(id, Place::Delayed(until));
+            self.delayed.insert((until, id));
+        }
+        if let Some(key) = self.line_of(&message) {
+            let later: Vec<u64> = self.lines.get(&key).map(|line| line.out.range(id..).copied().collect()).unwrap_or_default();
+            for id in later {
+                self.release(id);
+            }
+        }
+        match until {
+            None => self.make_available(id),
+            Some(_) => {
+                if let Some(key) = self.line_of(&message) {
+                    self.lines.entry(key.clone()).or_default().waiting.insert(id);
+                    self.line_up(&key);
+                }
+            }
+        }
+    }
+
+    /// Ends the lease of a leased message as if it had not been delivered.
+    fn release(&mut self, id: u64) {
+        let Some(entry) = self.unacked.get(&id) else { return };
+        if let place @ Place::Leased { .. } = entry.place {
+            self.leave(id, place);
+            self.make_available(id);
+        }
+    }
+
+    /// Makes available what waited for a back-off that is over by `now`.
+    pub(super) fn end_backoffs(&mut self, now: Timestamp) {
+        while let Some(&(until, id)) = self.delayed.first().filter(|(until, _)| *until <= now) {
+            self.delayed.remove(&(until, id));
+            self.make_available(id);
+        }
+    }
+
+    /// Messages and bytes that a stream holds.
+    pub(super) fn held_by(&self, holder: u64) -> (usize, u64) {
+        self.held.get(&holder).map_or((0, 0), |held| (held.messages.len(), held.bytes))
+    }
+
+    /// The messages that a stream holds; afterwards their leases belong to nobody.
+    pub(super) fn orphan(&mut self, holder: u64) -> Vec<u64> {
+        let Some(held) = self.held.remove(&holder) else { return Vec::new() };
+        for id in &held.messages {
+            if let Some(Entry { place: Place::Leased { holder, .. }, .. }) = self.unacked.get_mut(id) {
+                *holder = None;
+            }
+        }
+        held.messages.into_iter().collect()
+    }
+
+    /// When the lease of a leased message ends.
+    pub(super) fn leased_until(&self, id: u64) -> Option<Timestamp> {
+        match self.unacked.get(&id)?.place {
+            Place::Leased { until, .. } => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Puts a message that is in no place into the queue or its line.
+    fn make_available(&mut self, id: u64) {
+        let Some(entry) = self.unacked.get_mut(&id) else { return };
+        entry.place = Place::InLine;
+        let message = entry.message.clone();
+        if let Some(key) = self.line_of(&message) {
+            self.lines.entry(key.clone()).or_default().waiting.insert(id);
+            self.line_up(&key);
+        } else {
+            let turn = self.give_turn(Turn::Message(id));
+            self.set_place(id, Place::Ready(turn));
+        }
+    }
+
+    /// Undoes what belongs to a place. The line of an ordering key is left to the caller, save that nothing of it is out any more.
+    fn leave(&mut self, id: u64, place: Place) {
+        match place {
+            Place::Ready(turn) => drop(self.ready.remove(&turn)),
+            Place::InLine => {}
+            Place::Delayed(until) => drop(self.delayed.remove(&(until, id))),
+            Place::Leased { until, holder } => {
+                self.leased.remove(&(until, id));
+                self.let_go(id, holder);
+            }
+        }
+    }
+
+    fn let_go(&mut self, id: u64, holder: Option<u64>) {
+        let Some(message) = self.unacked.get(&id).map(|entry| entry.message.clone()) else { return };
+        if let Some(line) = self.line_of(&message).and_then(|key| self.lines.get_mut(&key)) {
+            line.out.remove(&id);
+        }
+        if let Some(held) = holder.and_then(|holder| self.held.get_mut(&holder)) {
+            held.messages.remove(&id);
+            held.bytes -= message.bytes;
+            self.stirred = true;
+        }
+    }
+
+    /// Gives a line its turn when its first message can be delivered, takes it back when not, and forgets an empty line.
+    fn line_up(&mut self, key: &str) {
+        let Some(line) = self.lines.get_mut(key) else { return };
+        let first = line.waiting.first().and_then(|id| self.unacked.get(id));
+        let deliverable = line.out.is_empty() && first.is_some_and(|entry| matches!(entry.place, Place::InLine));
+        match line.turn {
+            Some(turn) if !deliverable => {
+                line.turn = None;
+                self.ready.remove(&turn);
+            }
+            None if deliverable => {
+                let turn = self.give_turn(Turn::Line(key.to_owned()));
+                if let Some(line) = self.lines.get_mut(key) {
+                    line.turn = Some(turn);
+                }
+            }
+            _ => {}
+        }
+        if self.lines.get(key).is_some_and(|line| line.waiting.is_empty() && line.out.is_empty()) {
+            self.lines.remove(key);
+        }
+    }
+
+    fn give_turn(&mut self, turn: Turn) -> u64 {
+        self.turns += 1;
+        self.ready.insert(self.turns, turn);
+        self.stirred = true;
+        self.turns
+    }
+
+    fn set_place(&mut self, id: u64, place: Place) {
+        if let Some(entry) = self.unacked.get_mut(&id) {
+            entry.place = place;
+        }
+    }
+
+    fn line_of(&self, message: &Message) -> Option<String> {
+        (self.ordered && !message.ordering_key.is_empty()).then(|| message.ordering_key.clone())
+    }
+}
+
+struct Taken {
+    deliveries: Vec<Delivery>,
+    bytes: u64,
+}
+
+impl Taken {
+    fn has_room(&self, want: &Want) -> bool {
+        self.deliveries.len() < want.messages_max && (self.bytes < want.bytes_max || self.bytes == 0)
+    }
+}

@@ -1,0 +1,49 @@
+//! A published message, shared by all subscriptions that hold it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::Draft;
+use super::convert::pb_timestamp;
+use crate::emulator::pb::google::pubsub::v1 as pb;
+
+/// A message as a topic took it; immutable.
+#[derive(Debug, PartialEq)]
+pub(super) struct Message {
+    /// Increases in the order of publishing.
+    pub(super) id: u64,
+    /// Never decreases with the id.
+    pub(super) publish_time: Timestamp,
+    pub(super) data: Bytes,
+    pub(super) attributes: BTreeMap<String, String>,
+    pub(super) ordering_key: String,
+    /// What it counts for in limits and backlogs.
+    pub(super) bytes: u64,
+}
+
+impl Message {
+    pub(super) fn new(id: u64, publish_time: Timestamp, draft: Draft) -> Self {
+        let bytes = size(&draft);
+        let Draft { data, attributes, ordering_key } = draft;
+        Self { id, publish_time, data, attributes, ordering_key, bytes }
+    }
+
+    /// The message as receivers get it. The payload is shared, not copied.
+    pub(super) fn to_pb(&self) -> pb::PubsubMessage {
+        pb::PubsubMessage {
+            data: self.data.clone(),
+            attributes: self.attributes.clone(),
+            message_id: self.id.to_string(),
+            publish_time: Some(pb_timestamp(self.publish_time)),
+            ordering_key: self.ordering_key.clone(),
+        }
+    }
+}
+
+/// Payload, attributes and ordering key, in bytes.
+pub(super) fn size(draft: &Draft) -> u64 {
+    let attributes: usize = draft.attributes.iter().map(|(key, value)| key.len() + value.len()).sum();
+    (draft.data.len() + attributes + draft.ordering_key.len()) as u64
+}

@@ -1,0 +1,182 @@
+//! Topics: commands, and the messages a topic keeps for seeks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::convert::duration;
+use super::message::Message;
+use super::names::{self, DELETED_TOPIC};
+use super::page::Page;
+use super::settings::{bad_path, check_retention, paths};
+use super::stats::TopicStats;
+use crate::emulator::pb::google::pubsub::v1 as pb;
+use crate::emulator::state::{Command, Effects, Moment, Refusal, State};
+
+/// A topic, who subscribes to it, and what it keeps.
+#[derive(Debug)]
+pub(super) struct Topic {
+    pub(super) settings: pb::Topic,
+    pub(super) subscriptions: BTreeSet<Arc<str>>,
+    /// Its snapshots, with the number after which they want every message.
+    pub(super) snapshots: BTreeMap<String, u64>,
+    /// Published messages by id, as far back as the retention or a snapshot asks for.
+    pub(super) retained: BTreeMap<u64, Arc<Message>>,
+    pub(super) stats: TopicStats,
+}
+
+impl Topic {
+    /// Keeps new messages if anything may want them back, and forgets those that nothing can.
+    pub(super) fn retain(&mut self, messages: &[Arc<Message>], now: Timestamp) {
+        if self.settings.message_retention_duration.is_some() || !self.snapshots.is_empty() {
+            self.retained.extend(messages.iter().map(|message| (message.id, message.clone())));
+        }
+        self.forget(now);
+    }
+
+    /// Forgets what is past the retention and not wanted by a snapshot.
+    pub(super) fn forget(&mut self, now: Timestamp) {
+        let begin = self.retention_begin(now);
+        let wanted = self.snapshots.values().min().copied();
+        while let Some(first) = self.retained.first_entry() {
+            let message = first.get();
+            if wanted.is_some_and(|after| message.id > after) || begin.is_some_and(|begin| message.publish_time > begin) {
+                return;
+            }
+            first.remove();
+        }
+    }
+
+    /// Messages published after this moment are kept by the topic's own setting; `None` when it keeps none.
+    pub(super) fn retention_begin(&self, now: Timestamp) -> Option<Timestamp> {
+        let retention = self.settings.message_retention_duration.as_ref()?;
+        Some(now.checked_sub(duration(retention)).unwrap_or(Timestamp::MIN))
+    }
+}
+
+/// Creates the topic.
+impl Command for pb::Topic {
+    type Reply = pb::Topic;
+
+    fn apply(mut self, state: &mut State, _at: Moment, _out: &mut Effects) -> Result<pb::Topic, Refusal> {
+        let topics = &mut state.pubsub.topics;
+        names::check(&self.name, "topics")?;
+        complete(&mut self)?;
+        if topics.contains_key(&self.name) {
+            return Err(names::exists(&self.name));
+        }
+        let topic = Topic {
+            settings: self.clone(),
+            subscriptions: BTreeSet::new(),
+            snapshots: BTreeMap::new(),
+            retained: BTreeMap::new(),
+            stats: TopicStats::default(),
+        };
+        topics.insert(self.name.clone(), topic);
+        Ok(self)
+    }
+}
+
+fn complete(settings: &mut pb::Topic) -> Result<(), Refusal> {
+    settings.message_retention_duration.as_ref().map_or(Ok(()), check_retention)?;
+    settings.state = pb::topic::State::Active.into();
+    settings.tags.clear();
+    Ok(())
+}
+
+impl Command for pb::GetTopicRequest {
+    type Reply = pb::Topic;
+
+    fn apply(self, state: &mut State, _at: Moment, _out: &mut Effects) -> Result<pb::Topic, Refusal> {
+        let topic = state.pubsub.topics.get(&self.topic).ok_or_else(|| names::not_found(&self.topic, "topics"))?;
+        Ok(topic.settings.clone())
+    }
+}
+
+impl Command for pb::UpdateTopicRequest {
+    type Reply = pb::Topic;
+
+    fn apply(self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<pb::Topic, Refusal> {
+        let new = self.topic.unwrap_or_default();
+        let topic = state.pubsub.topics.get_mut(&new.name).ok_or_else(|| names::not_found(&new.name, "topics"))?;
+        let mut settings = topic.settings.clone();
+        for path in paths(self.update_mask, "Topic")? {
+            let new = new.clone();
+            match path.as_str() {
+                "ingestion_data_source_settings" => settings.ingestion_data_source_settings = new.ingestion_data_source_settings,
+                "kms_key_name" => settings.kms_key_name = new.kms_key_name,
+                "labels" => settings.labels = new.labels,
+                "message_retention_duration" => settings.message_retention_duration = new.message_retention_duration,
+                "message_storage_policy" => settings.message_storage_policy = new.message_storage_policy,
+                "message_transforms" => settings.message_transforms = new.message_transforms,
+                "schema_settings" => settings.schema_settings = new.schema_settings,
+                _ => return Err(bad_path(&path, "Topic", &["name", "satisfies_pzs", "state", "tags"])),
+            }
+        }
+        complete(&mut settings)?;
+        topic.settings = settings;
+        topic.forget(at.now);
+        Ok(topic.settings.clone())
+    }
+}
+
+impl Command for pb::ListTopicsRequest {
+    type Reply = pb::ListTopicsResponse;
+
+    fn apply(self, state: &mut State, _at: Moment, _out: &mut Effects) -> Result<pb::ListTopicsResponse, Refusal> {
+        names::check_project(&self.project)?;
+        let page = Page::new(self.page_size, &self.page_token)?;
+        let prefix = format!("{}/topics/", self.project);
+        let topics = names::below(&state.pubsub.topics, &page, &prefix).map(|(name, topic)| (name.as_str(), topic.settings.clone()));
+        let (topics, next_page_token) = page.take(topics);
+        Ok(pb::ListTopicsResponse { topics, next_page_token })
+    }
+}
+
+impl Command for pb::ListTopicSubscriptionsRequest {
+    type Reply = pb::ListTopicSubscriptionsResponse;
+
+    fn apply(self, state: &mut State, _at: Moment, _out: &mut Effects) -> Result<pb::ListTopicSubscriptionsResponse, Refusal> {
+        let topic = state.pubsub.topics.get(&self.topic).ok_or_else(|| names::not_found(&self.topic, "topics"))?;
+        let page = Page::new(self.page_size, &self.page_token)?;
+        let start = page.start("");
+        let names = topic.subscriptions.range::<str, _>((start, std::ops::Bound::Unbounded)).map(|name| (&**name, name.to_string()));
+        let (subscriptions, next_page_token) = page.take(names);
+        Ok(pb::ListTopicSubscriptionsResponse { subscriptions, next_page_token })
+    }
+}
+
+impl Command for pb::ListTopicSnapshotsRequest {
+    type Reply = pb::ListTopicSnapshotsResponse;
+
+    fn apply(self, state: &mut State, _at: Moment, _out: &mut Effects) -> Result<pb::ListTopicSnapshotsResponse, Refusal> {
+        let topic = state.pubsub.topics.get(&self.topic).ok_or_else(|| names::not_found(&self.topic, "topics"))?;
+        let page = Page::new(self.page_size, &self.page_token)?;
+        let names = names::below(&topic.snapshots, &page, "").map(|(name, _)| (name.as_str(), name.clone()));
+        let (snapshots, next_page_token) = page.take(names);
+        Ok(pb::ListTopicSnapshotsResponse { snapshots, next_page_token })
+    }
+}
+
+/// Deletes the topic; its subscriptions keep what they have and name [`DELETED_TOPIC`] from now on.
+impl Command for pb::DeleteTopicRequest {
+    type Reply = ();
+
+    fn apply(self, state: &mut State, _at: Moment, _out: &mut Effects) -> Result<(), Refusal> {
+        let pubsub = &mut state.pubsub;
+        let topic = pubsub.topics.remove(&self.topic).ok_or_else(|| names::not_found(&self.topic, "topics"))?;
+        for name in &topic.subscriptions {
+            if let Some(subscription) = pubsub.subscriptions.get_mut(name) {
+                DELETED_TOPIC.clone_into(&mut subscription.settings.topic);
+            }
+        }
+        for name in topic.snapshots.keys() {
+            if let Some(snapshot) = pubsub.snapshots.get_mut(name) {
+                DELETED_TOPIC.clone_into(&mut snapshot.settings.topic);
+            }
+        }
+        pubsub.policies.remove(&self.topic);
+        Ok(())
+    }
+}
