@@ -10,6 +10,7 @@ mod discover;
 mod endpoint;
 mod environment;
 mod failure;
+mod figures;
 mod gcloud;
 mod identity;
 mod locations;
@@ -32,6 +33,10 @@ use crate::names::{LocationId, Project, ProjectId};
 
 pub use environment::Environment;
 pub use messages::{ACK_IDS_BYTES_MAX, PUBLISH_MESSAGES_MAX, PULL_MESSAGES_MAX, Pulled, Received};
+
+pub(crate) use figures::{Of, QueueStats, TimeSeries};
+pub(crate) use pages::Rows;
+pub(crate) use tasks::FULL_VIEW;
 
 use address::Address;
 use clients::Clients;

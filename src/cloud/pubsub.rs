@@ -28,6 +28,15 @@ const RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// What a dead-letter policy counts to where it does not say.
 const ATTEMPTS_DEFAULT: u32 = 5;
 
+/// What we make for a moment bears this label, so that whoever finds it after a crash knows whose it is.
+const LABELS: [(&str, &str); 1] = [("made-by", "redrive")];
+
+/// A subscription made for a moment lives this long after its last use: the shortest that Pub/Sub allows.
+const PASSING_TTL_S: i64 = 24 * 60 * 60;
+
+/// The lease of what is pulled from it: long enough to acknowledge a batch.
+const PASSING_ACK_DEADLINE_S: i32 = 60;
+
 impl Cloud {
     /// Lists the topics of the project.
     pub(crate) async fn list_topics(&self) -> Result<Rows<Topic>> {
@@ -75,10 +84,11 @@ impl Cloud {
         Ok(rows.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// Makes a snapshot of a subscription.
+    /// Makes a snapshot of a subscription, labelled as ours.
     pub(crate) async fn create_snapshot(&self, snapshot: &str, of: &SubscriptionName) -> Result<()> {
         let asked = self.asked(Api::PubSub, "make a snapshot", of, "pubsub.snapshots.create");
-        let create = self.subscription_admin().await?.create_snapshot().set_name(snapshot).set_subscription(of.to_string());
+        let create =
+            self.subscription_admin().await?.create_snapshot().set_name(snapshot).set_subscription(of.to_string()).set_labels(LABELS);
         call(&asked, create.send()).await.map(drop)
     }
 
@@ -88,24 +98,19 @@ impl Cloud {
         call(&asked, self.subscription_admin().await?.delete_snapshot().set_snapshot(snapshot).send()).await
     }
 
-    /// Makes a pulled subscription that expires by itself when it is not used for `expires_after` (a day at least).
-    pub(crate) async fn create_subscription(
-        &self,
-        name: &SubscriptionName,
-        topic: &TopicName,
-        ack_deadline: Duration,
-        expires_after: Duration,
-    ) -> Result<()> {
+    /// Makes a pulled subscription, labelled as ours, that expires by itself when nobody has used it for a day.
+    pub(crate) async fn create_passing_subscription(&self, name: &SubscriptionName, topic: &TopicName, filter: &str) -> Result<()> {
         let asked = self.asked(Api::PubSub, "make a subscription", name, "pubsub.subscriptions.create");
-        let ttl = google_cloud_wkt::Duration::clamp(i64::try_from(expires_after.as_secs()).unwrap_or(i64::MAX), 0);
         let create = self
             .subscription_admin()
             .await?
             .create_subscription()
             .set_name(name.to_string())
             .set_topic(topic.to_string())
-            .set_ack_deadline_seconds(i32::try_from(ack_deadline.as_secs()).unwrap_or(i32::MAX))
-            .set_expiration_policy(ExpirationPolicy::new().set_ttl(ttl));
+            .set_filter(filter)
+            .set_labels(LABELS)
+            .set_ack_deadline_seconds(PASSING_ACK_DEADLINE_S)
+            .set_expiration_policy(ExpirationPolicy::new().set_ttl(google_cloud_wkt::Duration::clamp(PASSING_TTL_S, 0)));
         call(&asked, create.send()).await.map(drop)
     }
 

@@ -21,7 +21,7 @@ const PAGE_ROWS: i32 = 500;
 
 impl Cloud {
     /// Lists the locations that Cloud Scheduler serves in this project.
-    pub(crate) async fn job_locations(&self) -> Result<Vec<LocationId>> {
+    pub(crate) async fn list_job_locations(&self) -> Result<Vec<LocationId>> {
         let asked = self.asked(Api::Scheduler, "list the locations", self.project(), "cloudscheduler.locations.list");
         let (client, project) = (self.cloud_scheduler().await?, self.project().to_string());
         let (rows, _) = read_all(super::locations::LOCATIONS_MAX, async |token| {

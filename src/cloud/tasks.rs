@@ -24,7 +24,7 @@ const PAGE_ROWS: i32 = 1000;
 
 impl Cloud {
     /// Lists the locations that Cloud Tasks serves in this project.
-    pub(crate) async fn task_locations(&self) -> Result<Vec<LocationId>> {
+    pub(crate) async fn list_task_locations(&self) -> Result<Vec<LocationId>> {
         let asked = self.asked(Api::Tasks, "list the locations", self.project(), "cloudtasks.locations.list");
         let (client, project) = (self.cloud_tasks().await?, self.project().to_string());
         let (rows, _) = read_all(super::locations::LOCATIONS_MAX, async |token| {
