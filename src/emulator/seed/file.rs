@@ -243,6 +243,5 @@ fn wrong(text: &str, line: Option<usize>, why: &str) -> Error {
         }
         None => why.to_owned(),
     };
-    Error::invalid(crate::model::text::line(&message))
-        .with_hint("the documentation of `redrive::emulator::Builder::seed_file` shows all fields")
+    Error::invalid(crate::model::text::line(&message)).with_hint("`examples/seed.yaml` in the repository shows all fields")
 }

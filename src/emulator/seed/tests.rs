@@ -157,3 +157,9 @@ async fn files_are_read_by_their_extension() {
     let missing = read(&folder.path().join("none.yaml")).await.unwrap_err();
     assert!(missing.to_string().contains("none.yaml") && missing.to_string().contains("cannot be read"), "{missing}");
 }
+
+#[test]
+fn the_example_is_right() {
+    let seed = file::from_yaml(include_str!("../../../examples/seed.yaml")).unwrap();
+    assert_eq!(wishes(&seed).len(), 2 + 3 + 2 + 1 + 2 + 1 + 2 + 2);
+}

@@ -111,28 +111,13 @@ impl Builder {
     /// location: europe-west1
     /// topics:
     ///   - { name: orders, labels: { team: shop }, retention: 7d }
-    ///   - name: orders-dead
-    /// subscriptions:
-    ///   - name: orders-mail
-    ///     topic: orders
-    ///     push_endpoint: http://localhost:8080/mail
-    ///     ack_deadline: 30s
-    ///     filter: attributes.kind = "order"
-    ///     ordered: true
-    ///     dead_letter: { topic: orders-dead, max_attempts: 5 }
-    ///     retry: { min_backoff: 10s, max_backoff: 10m }
     /// queues:
-    ///   - { name: emails, max_dispatches_per_second: 5, retry: { max_attempts: 3 }, paused: true }
-    /// jobs:
-    ///   - name: nightly
-    ///     schedule: 0 3 * * *
-    ///     time_zone: Europe/Paris
-    ///     publish: { topic: orders, json: { kind: report } }
-    /// messages:
-    ///   - { topic: orders, json: { id: 1 }, attributes: { kind: order }, ordering_key: ada }
+    ///   - { name: emails, max_dispatches_per_second: 5, retry: { max_attempts: 3 } }
     /// tasks:
     ///   - { queue: emails, delay: 5m, http: { url: "http://localhost:8080/email", json: { to: ada } } }
     /// ```
+    ///
+    /// `examples/seed.yaml` in the repository has every field.
     #[must_use]
     pub fn seed_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.seed = Some(path.into());

@@ -164,3 +164,43 @@ async fn what_a_service_refuses_is_told_with_the_entry_of_the_seed() {
     let error = Emulator::builder().seed_file(&path).start().await.unwrap_err();
     assert!(error.to_string().starts_with("task 1 for queue `none` of the seed cannot be made: "), "{error}");
 }
+
+#[cfg(feature = "tool")]
+#[tokio::test]
+async fn each_request_is_a_line_of_the_log_and_stays_one() {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let (lines, emulator) = (Lines::default(), Emulator::builder().start().await.unwrap());
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let logging = tracing::subscriber::set_default(subscriber);
+    get(&emulator, "/v1/projects/p/locations/there").await;
+    get(&emulator, "/v1/%1b[2J").await;
+    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    let request = client.post(format!("http://{}/google.cloud.location.Locations/GetLocation", emulator.address()));
+    let request = request.header("content-type", "application/grpc").header("x-goog-request-params", "name=projects%2Fp").body(vec![0; 5]);
+    request.send().await.unwrap();
+    drop(logging);
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let requests: Vec<&str> =
+        text.lines().filter_map(|line| line.split_once("redrive::emulator::request: ")).map(|(_, line)| line).collect();
+    let without_ms: Vec<&str> = requests.iter().map(|line| line.split_once(" ms=").unwrap().0).collect();
+    let expected = [
+        "method=GET resource=/v1/projects/p/locations/there status=200",
+        "method=GET resource=/v1/%1b[2J status=404",
+        "method=google.cloud.location.Locations/GetLocation resource=name=projects/p status=InvalidArgument",
+    ];
+    assert_eq!(without_ms, expected);
+}
