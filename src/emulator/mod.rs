@@ -5,6 +5,7 @@
 mod dispatch;
 mod engine;
 mod grpc;
+mod metrics;
 mod pb;
 mod rest;
 mod seed;

@@ -4,6 +4,7 @@
 
 mod iam;
 mod locations;
+mod monitoring;
 mod page;
 mod publisher;
 mod scheduler;
@@ -39,6 +40,7 @@ fn routes(engine: &Engine) -> Routes {
         .add_service(subscriber::service(engine.clone()))
         .add_service(schemas::service())
         .add_service(iam::service(engine.clone()))
+        .add_service(monitoring::service(engine.clone()))
 }
 
 /// The services, ready to be called. Clones are cheap.
