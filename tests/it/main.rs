@@ -1,3 +1,4 @@
 //! Behaviour from the outside, as one binary: the house's rules, the console in a terminal, the emulator under official clients.
 
+mod clients;
 mod layout;
