@@ -32,7 +32,9 @@ fn python() {
 
 #[test]
 fn node() {
-    let (Some(node), Some(npm)) = (find("node", &["-e", "process.exit(parseInt(process.versions.node) < 18)"]), find("npm", &["--version"])) else {
+    let (Some(node), Some(npm)) =
+        (find("node", &["-e", "process.exit(parseInt(process.versions.node) < 18)"]), find("npm", &["--version"]))
+    else {
         return skipped("node (18 or newer) with npm is not on this machine");
     };
     let suite = suite("node");
@@ -41,7 +43,10 @@ fn node() {
         for file in [&manifest, &lock] {
             std::fs::copy(file, folder.join(file.file_name().expect("a file"))).expect("the folder was just made");
         }
-        run(Command::new(&npm).args(["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]).current_dir(folder), SETUP_SECONDS_MAX);
+        run(
+            Command::new(&npm).args(["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]).current_dir(folder),
+            SETUP_SECONDS_MAX,
+        );
     });
     let mut command = Command::new(node);
     command.arg(suite.join("pubsub.cjs")).env("NODE_PATH", environment.join("node_modules"));
@@ -53,7 +58,9 @@ fn drive(mut command: Command, tests_min: u32) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
     let emulator = runtime.block_on(Emulator::builder().start()).expect("the emulator starts on a free port");
     // Nothing of the machine's own set-up may lead a client elsewhere.
-    for variable in ["GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"] {
+    for variable in
+        ["GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"]
+    {
         command.env_remove(variable);
     }
     command.env("EMULATOR", emulator.address().to_string()).env("NO_PROXY", "127.0.0.1");
