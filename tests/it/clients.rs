@@ -50,7 +50,7 @@ fn node() {
     });
     let mut command = Command::new(node);
     command.arg(suite.join("pubsub.cjs")).env("NODE_PATH", environment.join("node_modules"));
-    drive(command, 30);
+    drive(command, 15);
 }
 
 /// Starts an emulator, runs the suite against it, and asserts that it passed and that it was no smaller than `tests_min`.

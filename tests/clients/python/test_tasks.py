@@ -167,6 +167,8 @@ def test_create_task_as_asked_for(client, queue):
     assert created.name == f"{queue}/tasks/welcome_1"
     assert created.schedule_time.timestamp() == at.seconds
     assert created.dispatch_deadline == timedelta(seconds=15)
+    assert dict(created.http_request.headers) == {"User-Agent": "Google-Cloud-Tasks"}, "added by the service"
+    task.http_request.headers = created.http_request.headers
     assert created.http_request == task.http_request
     with refused("ALREADY_EXISTS"):
         client.create_task(parent=queue, task=task)
@@ -318,9 +320,10 @@ def test_locations(client, project, location):
     assert client.get_location(request={"name": location}).location_id == "europe-west1"
 
 
-def test_calls_that_are_not_served_say_so(client, location, queue):
+def test_calls_that_are_not_served_say_so(client, location, queue, transport):
+    with refused("UNIMPLEMENTED" if transport == "grpc" else "NOT_FOUND"):
+        client.get_cmek_config(name=f"{location}/cmekConfig")
     for call in (
-        lambda: client.get_cmek_config(name=f"{location}/cmekConfig"),
         lambda: client.get_iam_policy(resource=queue),
         lambda: client.set_iam_policy(request={"resource": queue, "policy": {}}),
         lambda: client.test_iam_permissions(resource=queue, permissions=["cloudtasks.tasks.create"]),
