@@ -38,11 +38,17 @@ impl Publisher for Service {
         Ok(Response::new(self.engine.run(request.into_inner())?))
     }
 
-    async fn list_topic_subscriptions(&self, request: Request<pb::ListTopicSubscriptionsRequest>) -> Result<Response<pb::ListTopicSubscriptionsResponse>, Status> {
+    async fn list_topic_subscriptions(
+        &self,
+        request: Request<pb::ListTopicSubscriptionsRequest>,
+    ) -> Result<Response<pb::ListTopicSubscriptionsResponse>, Status> {
         Ok(Response::new(self.engine.run(request.into_inner())?))
     }
 
-    async fn list_topic_snapshots(&self, request: Request<pb::ListTopicSnapshotsRequest>) -> Result<Response<pb::ListTopicSnapshotsResponse>, Status> {
+    async fn list_topic_snapshots(
+        &self,
+        request: Request<pb::ListTopicSnapshotsRequest>,
+    ) -> Result<Response<pb::ListTopicSnapshotsResponse>, Status> {
         Ok(Response::new(self.engine.run(request.into_inner())?))
     }
 
@@ -50,7 +56,10 @@ impl Publisher for Service {
         Ok(Response::new(self.engine.run(request.into_inner())?))
     }
 
-    async fn detach_subscription(&self, request: Request<pb::DetachSubscriptionRequest>) -> Result<Response<pb::DetachSubscriptionResponse>, Status> {
+    async fn detach_subscription(
+        &self,
+        request: Request<pb::DetachSubscriptionRequest>,
+    ) -> Result<Response<pb::DetachSubscriptionResponse>, Status> {
         Ok(Response::new(self.engine.run(request.into_inner())?))
     }
 }

@@ -76,7 +76,10 @@ impl Subscriber for Service {
         Ok(Response::new(self.engine.run(request.into_inner())?))
     }
 
-    async fn list_subscriptions(&self, request: Request<pb::ListSubscriptionsRequest>) -> Result<Response<pb::ListSubscriptionsResponse>, Status> {
+    async fn list_subscriptions(
+        &self,
+        request: Request<pb::ListSubscriptionsRequest>,
+    ) -> Result<Response<pb::ListSubscriptionsResponse>, Status> {
         Ok(Response::new(self.engine.run(request.into_inner())?))
     }
 

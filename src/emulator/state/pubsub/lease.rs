@@ -144,12 +144,7 @@ fn parse(ids: &[String]) -> Result<Vec<AckId>, Refusal> {
     ids.iter().map(|text| text.parse()).collect()
 }
 
-fn settle(
-    subscription: &mut Subscription,
-    texts: Vec<String>,
-    ids: &[AckId],
-    mut each: impl FnMut(&mut Subscription, u64),
-) -> Settled {
+fn settle(subscription: &mut Subscription, texts: Vec<String>, ids: &[AckId], mut each: impl FnMut(&mut Subscription, u64)) -> Settled {
     let mut settled = Settled { exactly_once: subscription.settings.enable_exactly_once_delivery, ..Settled::default() };
     for (text, id) in texts.into_iter().zip(ids) {
         if subscription.backlog.is_leased(id.message, id.lease) {

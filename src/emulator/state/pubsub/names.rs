@@ -55,6 +55,10 @@ pub(super) fn exists(name: &str) -> Refusal {
 }
 
 /// The entries whose names begin with `prefix`, from where the page begins.
-pub(super) fn below<'a, K: Ord + Borrow<str>, V>(map: &'a BTreeMap<K, V>, page: &Page, prefix: &str) -> impl Iterator<Item = (&'a K, &'a V)> {
+pub(super) fn below<'a, K: Ord + Borrow<str>, V>(
+    map: &'a BTreeMap<K, V>,
+    page: &Page,
+    prefix: &str,
+) -> impl Iterator<Item = (&'a K, &'a V)> {
     map.range::<str, _>((page.start(prefix), Bound::Unbounded)).take_while(move |(name, _)| (*name).borrow().starts_with(prefix))
 }

@@ -36,7 +36,9 @@ impl Command for pb::PublishRequest {
             return Err(names::not_found(&self.topic, "topics"));
         }
         if self.messages.is_empty() {
-            return Err(Refusal::invalid("The value for message_count is too small. You passed 0 in the request, but the minimum value is 1."));
+            return Err(Refusal::invalid(
+                "The value for message_count is too small. You passed 0 in the request, but the minimum value is 1.",
+            ));
         }
         not_above("message_count", self.messages.len() as u64, MESSAGES_MAX as u64)?;
         not_above("request_size", self.encoded_len() as u64, BYTES_MAX)?;

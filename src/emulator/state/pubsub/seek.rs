@@ -47,7 +47,8 @@ impl PubSub {
 
     /// What the topic's own retention has from `time` on.
     fn kept_by_topic(&self, subscription: &str, time: Timestamp, now: Timestamp) -> Vec<Arc<Message>> {
-        let Some(topic) = self.subscriptions.get(subscription).and_then(|subscription| self.topics.get(&subscription.settings.topic)) else {
+        let Some(topic) = self.subscriptions.get(subscription).and_then(|subscription| self.topics.get(&subscription.settings.topic))
+        else {
             return Vec::new();
         };
         let Some(begin) = topic.retention_begin(now) else { return Vec::new() };

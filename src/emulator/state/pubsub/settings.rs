@@ -189,8 +189,6 @@ pub(super) fn bad_path(path: &str, resource: &str, fixed: &[&str]) -> Refusal {
 /// Takes the paths of a mask, which must not be empty.
 pub(super) fn paths(mask: Option<prost_types::FieldMask>, resource: &str) -> Result<Vec<String>, Refusal> {
     mask.map(|mask| mask.paths).filter(|paths| !paths.is_empty()).ok_or_else(|| {
-        Refusal::invalid(format!(
-            "The update_mask in the Update{resource}Request must be set, and must contain a non-empty paths list."
-        ))
+        Refusal::invalid(format!("The update_mask in the Update{resource}Request must be set, and must contain a non-empty paths list."))
     })
 }

@@ -143,7 +143,8 @@ impl Command for pb::ListSnapshotsRequest {
         names::check_project(&self.project)?;
         let page = Page::new(self.page_size, &self.page_token)?;
         let prefix = format!("{}/snapshots/", self.project);
-        let found = names::below(&state.pubsub.snapshots, &page, &prefix).map(|(name, snapshot)| (name.as_str(), snapshot.settings.clone()));
+        let found =
+            names::below(&state.pubsub.snapshots, &page, &prefix).map(|(name, snapshot)| (name.as_str(), snapshot.settings.clone()));
         let (snapshots, next_page_token) = page.take(found);
         Ok(pb::ListSnapshotsResponse { snapshots, next_page_token })
     }

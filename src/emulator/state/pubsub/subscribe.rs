@@ -46,7 +46,9 @@ fn shown(subscription: &Subscription, topic: Option<&Topic>) -> pb::Subscription
 impl PubSub {
     fn require_dead_letter_topic(&self, settings: &pb::Subscription) -> Result<(), Refusal> {
         match &settings.dead_letter_policy {
-            Some(policy) if !self.topics.contains_key(&policy.dead_letter_topic) => Err(names::not_found(&policy.dead_letter_topic, "topics")),
+            Some(policy) if !self.topics.contains_key(&policy.dead_letter_topic) => {
+                Err(names::not_found(&policy.dead_letter_topic, "topics"))
+            }
             _ => Ok(()),
         }
     }
@@ -61,13 +63,7 @@ impl PubSub {
     }
 
     /// Changes what `paths` name to what `new` has there.
-    fn reconfigure(
-        &mut self,
-        new: pb::Subscription,
-        paths: &[String],
-        at: Moment,
-        out: &mut Effects,
-    ) -> Result<pb::Subscription, Refusal> {
+    fn reconfigure(&mut self, new: pb::Subscription, paths: &[String], at: Moment, out: &mut Effects) -> Result<pb::Subscription, Refusal> {
         let name = new.name.clone();
         let mut settings = self.subscription(&name)?.settings.clone();
         update(&mut settings, new, paths)?;

@@ -48,7 +48,9 @@ fn topics_are_made_changed_listed_and_deleted() {
 #[test]
 fn names_are_checked() {
     let mut world = World::new();
-    for name in ["orders", "projects/shop/topics/go", "projects/shop/topics/1abc", "projects/shop/topics/google", "projects/shop/topic/orders"] {
+    for name in
+        ["orders", "projects/shop/topics/go", "projects/shop/topics/1abc", "projects/shop/topics/google", "projects/shop/topic/orders"]
+    {
         let says = format!(
             "Invalid resource name given (name={name}). Refer to https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names for more information."
         );
@@ -65,8 +67,7 @@ fn a_subscription_has_googles_defaults() {
     world.add_topic("orders");
     let made = world.add_subscription("billing", "orders", |settings| {
         settings.retry_policy = Some(pb::RetryPolicy::default());
-        settings.dead_letter_policy =
-            Some(pb::DeadLetterPolicy { dead_letter_topic: topic("orders"), max_delivery_attempts: 0 });
+        settings.dead_letter_policy = Some(pb::DeadLetterPolicy { dead_letter_topic: topic("orders"), max_delivery_attempts: 0 });
     });
     let expected = pb::Subscription {
         name: subscription("billing"),
@@ -99,7 +100,8 @@ fn settings_out_of_bounds_are_refused() {
     let invalid = Code::InvalidArgument;
     let deadline = "Invalid ack deadline given (ack_deadline=9). The ack deadline must be between 10 and 600 seconds.";
     check(&|s| s.ack_deadline_seconds = 9, invalid, deadline);
-    let retention = "Invalid message_retention_duration given (message_retention_duration=599s). It must be between 10 minutes and 31 days.";
+    let retention =
+        "Invalid message_retention_duration given (message_retention_duration=599s). It must be between 10 minutes and 31 days.";
     check(&|s| s.message_retention_duration = pb_duration(599), invalid, retention);
     check(&|s| s.topic = topic("missing"), Code::NotFound, "Resource not found (resource=missing).");
     check(&|s| s.name = subscription("billing"), Code::AlreadyExists, "Resource already exists in the project (resource=billing).");
@@ -110,7 +112,11 @@ fn settings_out_of_bounds_are_refused() {
     check(&|s| s.dead_letter_policy = dead(4, &topic("orders")), invalid, attempts);
     check(&|s| s.dead_letter_policy = dead(5, &topic("missing")), Code::NotFound, "Resource not found (resource=missing).");
     let retry = |min, max| Some(pb::RetryPolicy { minimum_backoff: pb_duration(min), maximum_backoff: pb_duration(max) });
-    check(&|s| s.retry_policy = retry(1, 601), invalid, "Invalid maximum_backoff given (maximum_backoff=601s). It must be between 0 and 600 seconds.");
+    check(
+        &|s| s.retry_policy = retry(1, 601),
+        invalid,
+        "Invalid maximum_backoff given (maximum_backoff=601s). It must be between 0 and 600 seconds.",
+    );
     let order = "Invalid retry policy given: minimum_backoff must not be more than maximum_backoff.";
     check(&|s| s.retry_policy = retry(20, 10), invalid, order);
     let push = |to: &str| Some(pb::PushConfig { push_endpoint: to.into(), ..Default::default() });
@@ -134,7 +140,9 @@ fn updates_change_what_the_mask_names() {
     };
     let updated = world.run(update(&["ack_deadline_seconds"], &|_| {})).unwrap();
     assert_eq!((updated.ack_deadline_seconds, updated.labels.len()), (77, 1));
-    let retry = |s: &mut pb::Subscription| s.retry_policy = Some(pb::RetryPolicy { minimum_backoff: pb_duration(1), maximum_backoff: pb_duration(9) });
+    let retry = |s: &mut pb::Subscription| {
+        s.retry_policy = Some(pb::RetryPolicy { minimum_backoff: pb_duration(1), maximum_backoff: pb_duration(9) })
+    };
     let updated = world.run(update(&["retry_policy.minimum_backoff", "labels"], &retry)).unwrap();
     assert_eq!(updated.retry_policy, Some(pb::RetryPolicy { minimum_backoff: pb_duration(1), maximum_backoff: pb_duration(600) }));
     assert_eq!(updated.labels.len(), 0);

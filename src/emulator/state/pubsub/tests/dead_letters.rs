@@ -88,8 +88,7 @@ fn an_ordered_key_goes_on_after_a_dead_letter() {
 #[test]
 fn a_push_subscription_gives_up_too() {
     let endpoint = "http://127.0.0.1:1/".to_owned();
-    let mut world =
-        world(|settings| settings.push_config = Some(pb::PushConfig { push_endpoint: endpoint, ..Default::default() }));
+    let mut world = world(|settings| settings.push_config = Some(pb::PushConfig { push_endpoint: endpoint, ..Default::default() }));
     world.publish("orders", "a");
     for attempt in 1..=5 {
         world.pass(2000);

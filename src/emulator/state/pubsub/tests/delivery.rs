@@ -119,8 +119,10 @@ fn limits_of_publishing() {
             world.refused(request, Code::InvalidArgument, says);
         }
     };
-    let above = |what, given, max| format!("The value for {what} is too large. You passed {given} in the request, but the maximum value is {max}.");
-    let empty = "One or more messages in the publish request is empty. Each message must contain either non-empty data, or at least one attribute.";
+    let above =
+        |what, given, max| format!("The value for {what} is too large. You passed {given} in the request, but the maximum value is {max}.");
+    let empty =
+        "One or more messages in the publish request is empty. Each message must contain either non-empty data, or at least one attribute.";
     check(vec![], "The value for message_count is too small. You passed 0 in the request, but the minimum value is 1.");
     check(vec![message(1, 0, 0, 0); 1000], "");
     check(vec![message(1, 0, 0, 0); 1001], &above("message_count", 1001, 1000));

@@ -77,8 +77,7 @@ impl Run {
             settings.enable_message_ordering = ordered;
             settings.dead_letter_policy =
                 Some(pb::DeadLetterPolicy { dead_letter_topic: topic("dead"), max_delivery_attempts: ATTEMPTS_MAX });
-            settings.retry_policy =
-                backoff.then(|| pb::RetryPolicy { minimum_backoff: pb_duration(1), maximum_backoff: pb_duration(4) });
+            settings.retry_policy = backoff.then(|| pb::RetryPolicy { minimum_backoff: pb_duration(1), maximum_backoff: pb_duration(4) });
         });
         let live = BTreeMap::new();
         Self { world, ordered, backoff, live, acked: 0, dead: 0, expired: 0, issued: Vec::new(), streams: [None; 2] }

@@ -57,7 +57,8 @@ fn wrapped_as_google_wraps() {
 #[test]
 fn unwrapped_with_metadata_in_headers() {
     for write_metadata in [true, false] {
-        let mut world = push(|config, _| config.wrapper = Some(pb::push_config::Wrapper::NoWrapper(pb::push_config::NoWrapper { write_metadata })));
+        let mut world =
+            push(|config, _| config.wrapper = Some(pb::push_config::Wrapper::NoWrapper(pb::push_config::NoWrapper { write_metadata })));
         let id = world.publish_message("orders", message());
         let call = world.calls().remove(0);
         assert_eq!(call.body, "{\"n\":1}");
