@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use google_cloud_auth::build_errors::Error as BuildError;
 use google_cloud_auth::credentials::{Credentials, anonymous, external_account, impersonated, mds, service_account, user_account};
-use google_cloud_gax::retry_policy::{AlwaysRetry, RetryPolicyExt as _};
 use serde_json::Value;
 
-use crate::cloud::call::ATTEMPTS_MAX;
+use crate::cloud::call::{backoff_policy, retry_policy};
 use crate::cloud::environment::Environment;
 use crate::cloud::failure::LOGIN_HINT;
 use crate::error::{Error, Kind, Result};
@@ -85,17 +84,17 @@ impl Identity {
         let Some(account) = &self.impersonate else { return Ok(source) };
         let builder = impersonated::Builder::from_source_credentials(source)
             .with_target_principal(account)
-            .with_retry_policy(AlwaysRetry.with_attempt_limit(ATTEMPTS_MAX));
+            .with_retry_policy(retry_policy())
+            .with_backoff_policy(backoff_policy());
         let builder = self.quota_project.iter().fold(builder, |builder, project| builder.with_quota_project_id(project));
         builder.build().map_err(|error| unusable(&format!("`{account}` cannot be impersonated"), error))
     }
 
     fn source_credentials(&self) -> Result<Credentials> {
-        let retry = AlwaysRetry.with_attempt_limit(ATTEMPTS_MAX);
         let quota = self.quota_project.as_ref();
         let file = match &self.source {
             Source::Metadata(url) => {
-                let builder = mds::Builder::default().with_endpoint(url).with_retry_policy(retry);
+                let builder = mds::Builder::default().with_endpoint(url).with_retry_policy(retry_policy()).with_backoff_policy(backoff_policy());
                 let builder = quota.into_iter().fold(builder, |builder, project| builder.with_quota_project_id(project));
                 return builder.build().map_err(|error| unusable("the metadata server's credentials", error));
             }
@@ -108,11 +107,11 @@ impl Identity {
             };
         }
         let built = match file.kind.as_str() {
-            "authorized_user" => finish!(user_account::Builder::new(json).with_retry_policy(retry)),
+            "authorized_user" => finish!(user_account::Builder::new(json).with_retry_policy(retry_policy()).with_backoff_policy(backoff_policy())),
             // Signs its tokens itself: nothing to be repeated.
             "service_account" => finish!(service_account::Builder::new(json)),
-            "impersonated_service_account" => finish!(impersonated::Builder::new(json).with_retry_policy(retry)),
-            "external_account" => finish!(external_account::Builder::new(json).with_retry_policy(retry)),
+            "impersonated_service_account" => finish!(impersonated::Builder::new(json).with_retry_policy(retry_policy()).with_backoff_policy(backoff_policy())),
+            "external_account" => finish!(external_account::Builder::new(json).with_retry_policy(retry_policy()).with_backoff_policy(backoff_policy())),
             kind => {
                 let words = format!(
                     "the credentials file `{}` is of the type `{}`, which is not supported",

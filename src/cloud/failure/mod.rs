@@ -17,6 +17,9 @@ use crate::model::text;
 /// A text of a server is shown to this many characters.
 const TEXT_CHARS_MAX: usize = 400;
 
+/// What Google's library says at the end of every error of the credentials; our kind says it.
+const OUTLOOKS: [&str; 2] = ["and future attempts will not succeed", "but future attempts may succeed"];
+
 /// What was asked of whom: all that a message about its failure needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
@@ -102,7 +105,9 @@ impl Failure {
 
     /// Reads an error of the credentials.
     pub(crate) fn of_credentials(error: &CredentialsError) -> Self {
-        Self::Credentials { transient: error.is_transient(), message: deepest(error) }
+        let words = deepest(error);
+        let message = OUTLOOKS.iter().find_map(|outlook| words.strip_suffix(outlook)).unwrap_or(&words);
+        Self::Credentials { transient: error.is_transient(), message: message.trim_end().to_owned() }
     }
 
     fn of_status(status: &Status) -> Self {

@@ -144,3 +144,6 @@ fn no_project() -> Error {
     Error::invalid("there are credentials, but no project is configured")
         .with_hint("name one with `--project PROJECT`, `GOOGLE_CLOUD_PROJECT=PROJECT` or `gcloud config set project PROJECT`")
 }
+
+#[cfg(test)]
+mod tests;
