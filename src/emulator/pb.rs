@@ -1,5 +1,5 @@
 //! The generated messages and service traits of `proto/`, one module per package.
-#![expect(unreachable_pub, clippy::pedantic, reason = "generated code")]
+#![expect(unreachable_pub, clippy::pedantic, clippy::allow_attributes, reason = "generated code")]
 
 pub(crate) mod google {
     pub(crate) mod api {

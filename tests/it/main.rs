@@ -1,4 +1,5 @@
 //! Behaviour from the outside, as one binary: the house's rules, the console in a terminal, the emulator under official clients.
 
 mod clients;
+mod emulator_pubsub;
 mod layout;

@@ -48,7 +48,7 @@ pub(super) async fn open(
         waiter,
         inbox,
         heartbeat: heartbeats.then(heartbeat),
-        over: None,
+        over: false,
     };
     Ok(stream::unfold(responses, async |mut responses| Some((responses.next().await?, responses))))
 }
@@ -151,20 +151,14 @@ struct Outbound {
     inbox: mpsc::Receiver<Report>,
     reader: AbortHandle,
     heartbeat: Option<Interval>,
-    over: Option<Over>,
-}
-
-/// How a stream ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Over {
-    HalfClosed,
-    Refused,
+    /// Whether the stream was ended, by the client or by us, rather than broken off.
+    over: bool,
 }
 
 impl Outbound {
     /// What goes out next; `None` ends the stream well.
     async fn next(&mut self) -> Option<Result<pb::StreamingPullResponse, Status>> {
-        if self.over.is_some() {
+        if self.over {
             return None;
         }
         loop {
@@ -185,7 +179,7 @@ impl Outbound {
                     };
                     return Some(Ok(response));
                 }
-                Err(refusal) => return self.refuse(refusal.into()),
+                Err(refusal) => return Some(self.refuse(refusal.into())),
             }
             tokio::select! {
                 biased;
@@ -194,7 +188,7 @@ impl Outbound {
                     Wake::Ready => {}
                     // Gone, or no longer to be pulled: the next try says which.
                     Wake::Closed => self.waiter = self.engine.waiter(&self.subscription),
-                    Wake::Shutdown => return self.refuse(Status::unavailable("The emulator is shutting down.")),
+                    Wake::Shutdown => return Some(self.refuse(Status::unavailable("The emulator is shutting down."))),
                 },
                 () = beat(&mut self.heartbeat) => return Some(Ok(pb::StreamingPullResponse::default())),
             }
@@ -204,17 +198,17 @@ impl Outbound {
     fn say(&mut self, report: Report) -> Option<Result<pb::StreamingPullResponse, Status>> {
         match report {
             Report::Respond(response) => Some(Ok(response)),
-            Report::Refuse(status) => self.refuse(status),
+            Report::Refuse(status) => Some(self.refuse(status)),
             Report::HalfClosed => {
-                self.over = Some(Over::HalfClosed);
+                self.over = true;
                 None
             }
         }
     }
 
-    fn refuse(&mut self, status: Status) -> Option<Result<pb::StreamingPullResponse, Status>> {
-        self.over = Some(Over::Refused);
-        Some(Err(status))
+    fn refuse(&mut self, status: Status) -> Result<pb::StreamingPullResponse, Status> {
+        self.over = true;
+        Err(status)
     }
 }
 
@@ -231,7 +225,7 @@ async fn beat(heartbeat: &mut Option<Interval>) {
 impl Drop for Outbound {
     fn drop(&mut self) {
         self.reader.abort();
-        let broken = self.over.is_none();
+        let broken = !self.over;
         // A subscription that is gone has forgotten its streams already.
         let _ = self.engine.run(CloseStream { subscription: self.subscription.clone(), stream: self.stream, broken });
     }

@@ -110,9 +110,7 @@ impl Command for pb::AcknowledgeRequest {
 
     fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<Settled, Refusal> {
         let ids = parse(&self.ack_ids)?;
-        state.pubsub.with(&self.subscription, at, out, |subscription, _| {
-            Ok(settle(subscription, self.ack_ids, &ids, |subscription, id| subscription.ack(id)))
-        })
+        state.pubsub.with(&self.subscription, at, out, |subscription, _| Ok(settle(subscription, self.ack_ids, &ids, Subscription::ack)))
     }
 }
 

@@ -33,8 +33,8 @@ use crate::emulator::pb::google::iam::v1::Policy;
 
 pub(crate) use crate::model::message::Draft;
 pub(crate) use lease::Settled;
-pub(crate) use stats::{Counters, NO_ANSWER, SubscriptionStats, TopicStats};
-pub(crate) use stream::{Batch, CloseStream, OpenStream, SetStreamDeadline, StreamLease};
+pub(crate) use stats::NO_ANSWER;
+pub(crate) use stream::{CloseStream, OpenStream, SetStreamDeadline, StreamLease};
 
 use serial::Serial;
 use snapshot::Snapshot;

@@ -113,10 +113,13 @@ impl Subscription {
         } else {
             self.push.failed(cx.now, self.settings.retry_policy.is_none());
         }
-        match self.backlog.is_leased(id, lease) {
-            true if good => self.ack(id),
-            true => self.fail(id, cx),
-            false => {}
+        if !self.backlog.is_leased(id, lease) {
+            return;
+        }
+        if good {
+            self.ack(id);
+        } else {
+            self.fail(id, cx);
         }
     }
 
@@ -131,17 +134,14 @@ impl Subscription {
     fn request(&self, name: &str, delivery: &Delivery) -> Option<HttpCall> {
         let config = self.push_endpoint()?;
         let mut headers = vec![("user-agent".to_owned(), "CloudPubSub-Google".to_owned())];
-        let body = match &config.wrapper {
-            Some(pb::push_config::Wrapper::NoWrapper(unwrapped)) => {
-                if unwrapped.write_metadata {
-                    headers.extend(metadata(name, delivery));
-                }
-                delivery.message.data.clone()
+        let body = if let Some(pb::push_config::Wrapper::NoWrapper(unwrapped)) = &config.wrapper {
+            if unwrapped.write_metadata {
+                headers.extend(metadata(name, delivery));
             }
-            _ => {
-                headers.push(("content-type".to_owned(), "application/json".to_owned()));
-                wrapped(name, delivery, self.told_attempt(delivery.attempt))
-            }
+            delivery.message.data.clone()
+        } else {
+            headers.push(("content-type".to_owned(), "application/json".to_owned()));
+            wrapped(name, delivery, self.told_attempt(delivery.attempt))
         };
         let token = config.authentication_method.as_ref().map(|pb::push_config::AuthenticationMethod::OidcToken(oidc)| {
             let audience = if oidc.audience.is_empty() { &config.push_endpoint } else { &oidc.audience };

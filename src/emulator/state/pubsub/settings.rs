@@ -129,7 +129,7 @@ fn is_http_url(text: &str) -> bool {
 }
 
 /// Copies the named fields from `new`; those that never change are refused.
-pub(super) fn update(settings: &mut pb::Subscription, new: pb::Subscription, paths: &[String]) -> Result<(), Refusal> {
+pub(super) fn update(settings: &mut pb::Subscription, new: &pb::Subscription, paths: &[String]) -> Result<(), Refusal> {
     for path in paths {
         let new = new.clone();
         match path.as_str() {

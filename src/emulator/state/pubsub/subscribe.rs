@@ -63,7 +63,13 @@ impl PubSub {
     }
 
     /// Changes what `paths` name to what `new` has there.
-    fn reconfigure(&mut self, new: pb::Subscription, paths: &[String], at: Moment, out: &mut Effects) -> Result<pb::Subscription, Refusal> {
+    fn reconfigure(
+        &mut self,
+        new: &pb::Subscription,
+        paths: &[String],
+        at: Moment,
+        out: &mut Effects,
+    ) -> Result<pb::Subscription, Refusal> {
         let name = new.name.clone();
         let mut settings = self.subscription(&name)?.settings.clone();
         update(&mut settings, new, paths)?;
@@ -101,7 +107,7 @@ impl Command for pb::UpdateSubscriptionRequest {
         let new = self.subscription.unwrap_or_default();
         state.pubsub.subscription(&new.name)?;
         let paths = paths(self.update_mask, "Subscription")?;
-        state.pubsub.reconfigure(new, &paths, at, out)
+        state.pubsub.reconfigure(&new, &paths, at, out)
     }
 }
 
@@ -110,7 +116,7 @@ impl Command for pb::ModifyPushConfigRequest {
 
     fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<(), Refusal> {
         let new = pb::Subscription { name: self.subscription, push_config: self.push_config, ..pb::Subscription::default() };
-        state.pubsub.reconfigure(new, &["push_config".to_owned()], at, out).map(drop)
+        state.pubsub.reconfigure(&new, &["push_config".to_owned()], at, out).map(drop)
     }
 }
 
