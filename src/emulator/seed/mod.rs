@@ -9,10 +9,10 @@ mod requests;
 use std::path::Path;
 
 use axum::body::Body;
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use super::grpc::Services;
 use super::rest;
@@ -60,14 +60,24 @@ pub(super) async fn apply(seed: &Seed, project: &ProjectId, services: &Services,
 }
 
 async fn grant(services: &Services, wish: Wish) -> Result<()> {
-    let Wish { what, method, path, body } = wish;
+    let made = ask(services, &wish.what, wish.method, &wish.path, wish.body).await?;
+    match wish.then {
+        Some(path) if made => ask(services, &wish.what, Method::POST, &path, Json::Object(Map::new())).await.map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// Asks a service; tells whether it did something, or had it already.
+async fn ask(services: &Services, what: &str, method: Method, path: &str, body: Json) -> Result<bool> {
     let failed = |why: &str| Error::invalid(format!("{what} of the seed cannot be made: {why}"));
     // A `%` of a name is one of the path only when it is encoded itself.
     let path = path.replace('%', "%25");
     let request = Request::builder().method(method).uri(path).body(Body::from(body.to_string()));
     let response = rest::answer(services, request.map_err(|error| failed(&error.to_string()))?).await;
-    if response.status().is_success() || response.status() == StatusCode::CONFLICT {
-        return Ok(());
+    match response.status() {
+        StatusCode::CONFLICT => return Ok(false),
+        status if status.is_success() => return Ok(true),
+        _ => {}
     }
     let answer = response.into_body().collect().await.map_err(|error| failed(&error.to_string()))?.to_bytes();
     let answer: Json = serde_json::from_slice(&answer).unwrap_or_default();

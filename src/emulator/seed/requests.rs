@@ -20,11 +20,17 @@ pub(super) struct Wish {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) body: Json,
+    /// What is asked right after it was made, with an empty body; not when it was there already.
+    pub(super) then: Option<String>,
 }
 
 impl Wish {
     fn new(what: String, method: Method, path: String, body: Json) -> Self {
-        Self { what, method, path, body: without_nulls(body) }
+        Self { what, method, path, body: without_nulls(body), then: None }
+    }
+
+    fn then(self, path: Option<String>) -> Self {
+        Self { then: path, ..self }
     }
 }
 
@@ -34,10 +40,10 @@ pub(super) fn of(seed: &Seed, project: &ProjectId, now: Timestamp) -> Result<Vec
     let mut wishes: Vec<Wish> = seed.topics.iter().map(|topic| place.topic(topic)).collect();
     wishes.extend(seed.subscriptions.iter().map(|subscription| place.subscription(subscription)));
     for queue in &seed.queues {
-        place.queue(queue, &mut wishes)?;
+        wishes.push(place.queue(queue)?);
     }
     for job in &seed.jobs {
-        place.job(job, &mut wishes)?;
+        wishes.push(place.job(job)?);
     }
     for (nth, message) in seed.messages.iter().enumerate() {
         wishes.push(place.message(nth, message)?);
@@ -95,7 +101,7 @@ impl Place<'_> {
         Wish::new(format!("subscription `{}`", subscription.name), Method::PUT, path, body)
     }
 
-    fn queue(&self, queue: &Queue, wishes: &mut Vec<Wish>) -> Result<()> {
+    fn queue(&self, queue: &Queue) -> Result<Wish> {
         let what = format!("queue `{}`", queue.name);
         let parent = self.location(queue.location.as_ref(), &what)?;
         let name = format!("{parent}/queues/{}", queue.name);
@@ -116,14 +122,11 @@ impl Place<'_> {
             },
             "retryConfig": retry,
         });
-        wishes.push(Wish::new(what.clone(), Method::POST, format!("/v2/{parent}/queues"), body));
-        if queue.paused {
-            wishes.push(Wish::new(what, Method::POST, format!("/v2/{name}:pause"), json!({})));
-        }
-        Ok(())
+        let pause = queue.paused.then(|| format!("/v2/{name}:pause"));
+        Ok(Wish::new(what, Method::POST, format!("/v2/{parent}/queues"), body).then(pause))
     }
 
-    fn job(&self, job: &Job, wishes: &mut Vec<Wish>) -> Result<()> {
+    fn job(&self, job: &Job) -> Result<Wish> {
         let what = format!("job `{}`", job.name);
         let parent = self.location(job.location.as_ref(), &what)?;
         let name = format!("{parent}/jobs/{}", job.name);
@@ -160,11 +163,8 @@ impl Place<'_> {
             "pubsubTarget": publish,
             "httpTarget": http,
         });
-        wishes.push(Wish::new(what.clone(), Method::POST, format!("/v1/{parent}/jobs"), body));
-        if job.paused {
-            wishes.push(Wish::new(what, Method::POST, format!("/v1/{name}:pause"), json!({})));
-        }
-        Ok(())
+        let pause = job.paused.then(|| format!("/v1/{name}:pause"));
+        Ok(Wish::new(what, Method::POST, format!("/v1/{parent}/jobs"), body).then(pause))
     }
 
     fn message(&self, nth: usize, message: &super::file::Message) -> Result<Wish> {

@@ -69,7 +69,11 @@ http = { url = "http://localhost:8080/email", json = { to = "ada" } }
 fn wishes(seed: &Seed) -> Vec<String> {
     let now = "2026-01-01T00:00:00Z".parse().unwrap();
     let wishes = requests::of(seed, seed.project().unwrap(), now).unwrap();
-    wishes.iter().map(|wish| format!("{} {} {}", wish.method, wish.path, wish.body)).collect()
+    let shown = wishes.iter().flat_map(|wish| {
+        let then = wish.then.iter().map(|path| format!("then {path}"));
+        [format!("{} {} {}", wish.method, wish.path, wish.body)].into_iter().chain(then)
+    });
+    shown.collect()
 }
 
 #[test]
@@ -81,7 +85,7 @@ fn both_forms_ask_for_the_same_in_the_order_of_dependency() {
         r"PUT /v1/projects/shop/topics/orders-dead {}",
         r#"PUT /v1/projects/shop/subscriptions/orders-mail {"topic":"projects/shop/topics/orders","pushConfig":{"pushEndpoint":"http://localhost:8080/mail"},"ackDeadlineSeconds":30,"filter":"attributes.kind = \"order\"","enableMessageOrdering":true,"deadLetterPolicy":{"deadLetterTopic":"projects/shop/topics/orders-dead","maxDeliveryAttempts":5},"retryPolicy":{"minimumBackoff":"10s","maximumBackoff":"600s"}}"#,
         r#"POST /v2/projects/shop/locations/us-east1/queues {"name":"projects/shop/locations/us-east1/queues/emails","rateLimits":{"maxDispatchesPerSecond":0.5},"retryConfig":{"maxAttempts":3}}"#,
-        r"POST /v2/projects/shop/locations/us-east1/queues/emails:pause {}",
+        "then /v2/projects/shop/locations/us-east1/queues/emails:pause",
         r#"POST /v1/projects/shop/locations/europe-west1/jobs {"name":"projects/shop/locations/europe-west1/jobs/nightly","schedule":"0 3 * * *","timeZone":"Europe/Paris","pubsubTarget":{"topicName":"projects/shop/topics/orders","data":"eyJraW5kIjoicmVwb3J0In0="}}"#,
         r#"POST /v1/projects/shop/topics/orders:publish {"messages":[{"data":"eyJpZCI6MX0=","attributes":{"kind":"order"},"orderingKey":"ada"}]}"#,
         r#"POST /v2/projects/shop/locations/us-east1/queues/emails/tasks {"task":{"name":"projects/shop/locations/us-east1/queues/emails/tasks/one","scheduleTime":"2026-01-01T00:05:00Z","httpRequest":{"url":"http://localhost:8080/email","httpMethod":"POST","headers":{"Content-Type":"application/json"},"body":"eyJ0byI6ImFkYSJ9"}}}"#,

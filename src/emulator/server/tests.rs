@@ -204,3 +204,53 @@ async fn each_request_is_a_line_of_the_log_and_stays_one() {
     ];
     assert_eq!(without_ms, expected);
 }
+
+#[tokio::test]
+async fn the_example_seed_is_there_from_the_start() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/seed.yaml");
+    let emulator = Emulator::builder().seed_file(path).start().await.unwrap();
+    let table = [
+        (
+            "/v1/projects/shop/topics/orders",
+            r#"{"name":"projects/shop/topics/orders","labels":{"team":"shop"},"messageRetentionDuration":"604800s""#,
+        ),
+        ("/v1/projects/shop/topics/orders/subscriptions", "orders-audit"),
+        (
+            "/v1/projects/shop/subscriptions/orders-mail",
+            r#""deadLetterPolicy":{"deadLetterTopic":"projects/shop/topics/orders-dead","maxDeliveryAttempts":5}"#,
+        ),
+        ("/v1/projects/shop/subscriptions/orders-mail", r#""retryPolicy":{"minimumBackoff":"10s","maximumBackoff":"600s"}"#),
+        ("/v2/projects/shop/locations/us-central1/queues/reports", r#""state":"PAUSED""#),
+        ("/v2/projects/shop/locations/europe-west1/queues/emails", r#""maxDispatchesPerSecond":5"#),
+        ("/v2/projects/shop/locations/europe-west1/queues/emails/tasks", "/tasks/welcome-ada"),
+        ("/v1/projects/shop/locations/europe-west1/jobs/nightly", r#""timeZone":"Europe/Paris""#),
+        ("/v1/projects/shop/locations/europe-west1/jobs/cleanup", r#""state":"PAUSED""#),
+    ];
+    for (path, expected) in table {
+        let (status, json) = get(&emulator, path).await;
+        assert!(status == 200 && json.contains(expected), "{path}: {json}");
+    }
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let pull = client.post(format!("http://{}/v1/projects/shop/subscriptions/orders-dead-hold:pull", emulator.address()));
+    let pulled = pull.body(r#"{"maxMessages":5}"#).send().await.unwrap().text().await.unwrap();
+    assert!(pulled.contains(r#""data":"bm90IEpTT04gYXQgYWxs""#), "{pulled}");
+    // Once more: what is there is left alone.
+    let services = Services::new(&emulator.engine);
+    let seed = seed::read(std::path::Path::new(path)).await.unwrap();
+    seed::apply(&seed, emulator.project(), &services, emulator.engine.now()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_message_of_12_mb_is_refused_by_pub_subs_own_rule() {
+    let emulator = Emulator::builder().start().await.unwrap();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let at = |rest: &str| format!("http://{}/v1/projects/p/topics/orders{rest}", emulator.address());
+    assert!(client.put(at("")).send().await.unwrap().status().is_success());
+    let data = "A".repeat(16 * 1024 * 1024);
+    let answer = client.post(at(":publish")).body(format!(r#"{{"messages":[{{"data":"{data}"}}]}}"#)).send().await.unwrap();
+    let status = answer.status().as_u16();
+    let json: serde_json::Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    assert!(status == 400 && json["error"]["message"].as_str().unwrap().contains("10"), "{json}");
+    let largest = format!(r#"{{"messages":[{{"data":"{}"}}]}}"#, "A".repeat(13_000_000));
+    assert_eq!(client.post(at(":publish")).body(largest).send().await.unwrap().status().as_u16(), 200, "9.75 MB are taken");
+}
