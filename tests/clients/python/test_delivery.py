@@ -185,7 +185,7 @@ def test_exactly_once_refuses_an_old_ack_id(publisher, subscriber, topic, name):
     [second] = take(subscriber, name)
     with pytest.raises(GoogleAPICallError) as caught:
         subscriber.acknowledge(subscription=name, ack_ids=[first.ack_id])
-    assert caught.value.error_info.metadata == {first.ack_id: "PERMANENT_FAILURE_INVALID_ACK_ID"}
+    assert dict(caught.value.metadata) == {first.ack_id: "PERMANENT_FAILURE_INVALID_ACK_ID"}
     subscriber.acknowledge(subscription=name, ack_ids=[second.ack_id])
 
 

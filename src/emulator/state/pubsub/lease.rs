@@ -139,6 +139,9 @@ impl Command for pb::ModifyAckDeadlineRequest {
 }
 
 fn parse(ids: &[String]) -> Result<Vec<AckId>, Refusal> {
+    if ids.is_empty() {
+        return Err(Refusal::invalid("No ack ids specified."));
+    }
     ids.iter().map(|text| text.parse()).collect()
 }
 
