@@ -1,0 +1,79 @@
+//! The rows of the table of actions.
+
+use super::{Act, Action, Danger, Group, Kind, On};
+use Danger::{Asks, Changes, Reads};
+use Group::{Actions, Moving, View};
+
+const QUEUES: On = On::only(&[Kind::Queues]);
+const TASKS: On = On::only(&[Kind::Tasks, Kind::Task]);
+const JOBS: On = On::only(&[Kind::Jobs, Kind::Job]);
+const HELD: On = On::only(&[Kind::DeadLetters, Kind::Messages, Kind::Message, Kind::Causes]);
+const MESSAGES: On = On::only(&[Kind::Messages]);
+const MOVING: On = On::only(&[Kind::Transfers, Kind::Transfer]);
+const PUBLISHES: On = On::only(&[Kind::Topics, Kind::Subscriptions, Kind::Messages]);
+const SCROLLS: On = On::DETAILS;
+
+#[rustfmt::skip]
+const fn row(act: Act, id: &'static str, keys: &'static [&'static str], on: On, hint: &'static str, doc: &'static str, danger: Danger, group: Group) -> Action {
+    Action { act, id, keys, on, hint, doc, danger, group }
+}
+
+/// All actions. Where a key has two meanings, the row of fewer screens wins there.
+#[rustfmt::skip]
+pub(crate) const ACTIONS: &[Action] = &[
+    row(Act::Redrive,         "dlq.redrive",        &["R"],              HELD,      "redrive…",  "Sends dead letters (all, or the marked ones) back to where they failed", Asks, Actions),
+    row(Act::DiscardMessages, "dlq.discard",        &["ctrl-d"],         HELD,      "discard…",  "Takes messages off the subscription (all, or the marked ones) after a copy is kept on disk", Asks, Actions),
+    row(Act::Group,           "messages.group",     &["g"],              MESSAGES,  "by cause",  "Groups messages by why they failed", Reads, Actions),
+    row(Act::Lease,           "messages.lease",     &["L"],              MESSAGES,  "",          "Looks by leasing instead of a snapshot, or back; leasing may count as a delivery attempt", Changes, Actions),
+    row(Act::ToggleQueue,     "queue.pause",        &["P"],              QUEUES,    "pause/resume", "Pauses a running queue, resumes a paused one", Changes, Actions),
+    row(Act::PurgeQueue,      "queue.purge",        &["X"],              QUEUES,    "purge…",    "Deletes every task of a queue; cannot be undone", Asks, Actions),
+    row(Act::RunTask,         "task.run",           &["r"],              TASKS,     "run now",   "Dispatches the task (or the marked ones) now, also in a paused queue", Changes, Actions),
+    row(Act::DebugTask,       "task.debug",         &["x"],              TASKS,     "debug",     "Shows the task as curl, and sends it to a handler on this machine", Reads, Actions),
+    row(Act::DiscardTasks,    "task.discard",       &["ctrl-d"],         TASKS,     "discard…",  "Deletes tasks (this one, the marked or the filtered ones) after a copy is kept on disk", Asks, Actions),
+    row(Act::Publish,         "topic.publish",      &["p"],              PUBLISHES, "publish",   "Opens an editor for a message to publish to the topic", Changes, Actions),
+    row(Act::RunJob,          "job.run",            &["r"],              JOBS,      "run now",   "Runs a scheduled job now", Changes, Actions),
+    row(Act::ToggleJob,       "job.pause",          &["P"],              JOBS,      "pause/resume", "Pauses an enabled job, resumes a paused one", Changes, Actions),
+    row(Act::ResumeTransfer,  "transfer.resume",    &["r"],              MOVING,    "resume",    "Goes on with a transfer that was cancelled or stopped", Changes, Actions),
+    row(Act::CancelTransfer,  "transfer.cancel",    &["ctrl-c"],         MOVING,    "cancel",    "Stops a running transfer; what is leased is released, and it can be resumed", Changes, Actions),
+
+    row(Act::Open,            "nav.open",           &["enter"],          On::LISTS, "open",      "Opens what the cursor is on", Reads, Moving),
+    row(Act::Back,            "nav.back",           &["esc"],            On::ALL,   "",          "Clears the filter first, then goes back", Reads, Moving),
+    row(Act::Up,              "nav.up",             &["up", "k"],        On::ALL,   "",          "Moves up", Reads, Moving),
+    row(Act::Down,            "nav.down",           &["down", "j"],      On::ALL,   "",          "Moves down", Reads, Moving),
+    row(Act::PageUp,          "nav.page-up",        &["pageup", "ctrl-b"], On::ALL, "",          "Moves up a page", Reads, Moving),
+    row(Act::PageDown,        "nav.page-down",      &["pagedown", "ctrl-f"], On::ALL, "",        "Moves down a page", Reads, Moving),
+    row(Act::Top,             "nav.top",            &["home"],           On::ALL,   "",          "Moves to the first row", Reads, Moving),
+    row(Act::Bottom,          "nav.bottom",         &["end", "G"],       On::ALL,   "",          "Moves to the last row", Reads, Moving),
+    row(Act::Left,            "nav.left",           &["left", "h"],      SCROLLS,   "",          "Scrolls left", Reads, Moving),
+    row(Act::Right,           "nav.right",          &["right", "l"],     SCROLLS,   "",          "Scrolls right", Reads, Moving),
+    row(Act::HistoryBack,     "nav.history-back",   &["["],              On::ALL,   "",          "Goes to the screen before, in the order visited", Reads, Moving),
+    row(Act::HistoryForward,  "nav.history-forward", &["]"],             On::ALL,   "",          "Goes forward again", Reads, Moving),
+    row(Act::Favourite(Kind::Overview),      "go.overview",      &["1"], On::ALL,   "",          "Opens the overview", Reads, Moving),
+    row(Act::Favourite(Kind::Queues),        "go.queues",        &["2"], On::ALL,   "",          "Opens the queues", Reads, Moving),
+    row(Act::Favourite(Kind::Topics),        "go.topics",        &["3"], On::ALL,   "",          "Opens the topics", Reads, Moving),
+    row(Act::Favourite(Kind::Subscriptions), "go.subscriptions", &["4"], On::ALL,   "",          "Opens the subscriptions", Reads, Moving),
+    row(Act::Favourite(Kind::DeadLetters),   "go.dead-letters",  &["5"], On::ALL,   "",          "Opens the dead letters", Reads, Moving),
+    row(Act::Favourite(Kind::Jobs),          "go.jobs",          &["6"], On::ALL,   "",          "Opens the scheduled jobs", Reads, Moving),
+    row(Act::Favourite(Kind::Transfers),     "go.transfers",     &["w", "7"], On::ALL, "",       "Opens the transfers", Reads, Moving),
+    row(Act::Favourite(Kind::Activity),      "go.activity",      &["@", "8"], On::ALL, "",       "Opens what was asked for and how it ended", Reads, Moving),
+
+    row(Act::Command,         "app.command",        &[":"],              On::ALL,   "command",   "Opens the command line, with completion", Reads, View),
+    row(Act::Filter,          "app.filter",         &["/"],              On::LISTS, "filter",    "Filters the rows: text, `!text`, `~fuzzy`, or terms such as `state=paused attempts>5 age>2h`", Reads, View),
+    row(Act::Help,            "app.help",           &["?"],              On::ALL,   "help",      "Shows the keys of this very screen", Reads, View),
+    row(Act::Mark,            "mark.toggle",        &["space"],          On::LISTS, "mark",      "Marks the row, or takes the mark off", Reads, View),
+    row(Act::MarkRange,       "mark.range",         &["v", "ctrl-space"], On::LISTS, "",         "Marks from the last marked row to this one", Reads, View),
+    row(Act::MarkClear,       "mark.clear",         &["ctrl-\\"],        On::LISTS, "",          "Takes all marks off", Reads, View),
+    row(Act::Describe,        "row.describe",       &["d"],              On::ALL,   "describe",  "Describes the resource: every number with its source and age", Reads, View),
+    row(Act::Raw,             "row.raw",            &["y"],              On::ALL,   "raw",       "Shows the resource as Google's own YAML; again: JSON", Reads, View),
+    row(Act::Copy,            "row.copy",           &["c"],              On::ALL,   "",          "Copies the name (a task: its curl command) through the terminal", Reads, View),
+    row(Act::WebConsole,      "row.console",        &["b"],              On::ALL,   "",          "Copies and shows the address in Google's web console", Reads, View),
+    row(Act::SortPick,        "table.sort",         &["s"],              On::LISTS, "sort",      "Picks the column to sort by", Reads, View),
+    row(Act::SortInvert,      "table.invert",       &["I"],              On::LISTS, "",          "Turns the order round", Reads, View),
+    row(Act::ColumnLeft,      "table.column-left",  &["shift-left"],     On::LISTS, "",          "Sorts by the column to the left", Reads, View),
+    row(Act::ColumnRight,     "table.column-right", &["shift-right"],    On::LISTS, "",          "Sorts by the column to the right", Reads, View),
+    row(Act::Wide,            "table.wide",         &["ctrl-w"],         On::LISTS, "",          "Shows more columns, or fewer", Reads, View),
+    row(Act::Save,            "table.save",         &["ctrl-s"],         On::ALL,   "",          "Saves what is shown to a file only you can read", Reads, View),
+    row(Act::Refresh,         "app.refresh",        &["ctrl-r"],         On::ALL,   "",          "Asks again now", Reads, View),
+    row(Act::Mouse,           "app.mouse",          &["M"],              On::ALL,   "",          "Switches the mouse off, so that the terminal selects text, or on", Reads, View),
+    row(Act::Quit,            "app.quit",           &["q", "ctrl-c"],    On::ALL,   "quit",      "Goes back; quits from the top screen (`:q` quits from anywhere)", Reads, View),
+];

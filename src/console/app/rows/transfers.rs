@@ -1,0 +1,169 @@
+//! Rows of transfers and of the activity log.
+
+use std::time::Duration;
+
+use crate::console::app::row::{Column, Row};
+use crate::console::app::value::{Value, grouped};
+use crate::console::theme::{Role, State};
+use crate::model::text;
+use crate::ops::Activity;
+use crate::ops::transfer::{self, Delivery, Kind, Request, Selection, Summary};
+
+/// A transfer.
+pub(crate) struct TransferRow {
+    /// The transfer.
+    pub(crate) summary: Summary,
+    what: String,
+}
+
+impl TransferRow {
+    /// Makes the row of a transfer.
+    pub(crate) fn new(summary: Summary) -> Self {
+        Self { what: what(&summary.request), summary }
+    }
+
+    fn through(&self) -> u64 {
+        let counts = self.summary.counts;
+        counts.moved + counts.discarded
+    }
+
+    fn wanted(&self) -> u64 {
+        let counts = self.summary.counts;
+        self.summary.expected.unwrap_or(0).max(counts.seen.saturating_sub(counts.skipped)).max(self.through())
+    }
+
+    fn left(&self) -> Option<Duration> {
+        let rate = self.summary.rate.filter(|rate| *rate > 0.0)?;
+        #[expect(clippy::cast_precision_loss, reason = "an estimate in seconds")]
+        let seconds = self.wanted().saturating_sub(self.through()) as f64 / rate;
+        (self.summary.state == transfer::State::Running).then(|| Duration::try_from_secs_f64(seconds.ceil()).ok()).flatten()
+    }
+}
+
+/// Says what a transfer was asked to do.
+pub(crate) fn what(request: &Request) -> String {
+    let from = request.subscription.id();
+    let which = match &request.selection {
+        Selection::All => String::new(),
+        Selection::Messages(ids) => format!("{} of ", grouped(ids.len() as u64)),
+    };
+    match (request.kind, &request.delivery) {
+        (Kind::Discard, _) => format!("discard {which}{from}"),
+        (Kind::Redrive, Delivery::SourceTopic) => format!("redrive {which}{from} → source"),
+        (Kind::Redrive, Delivery::Topic(topic)) => format!("redrive {which}{from} → {}", topic.id()),
+    }
+}
+
+impl Row for TransferRow {
+    const COLUMNS: &'static [Column] = &[
+        Column::text("id", "id", 14, 0),
+        Column::text("what", "what", 48, 0),
+        Column::text("state", "state", 14, 0),
+        Column::text("progress", "done / seen", 28, 0),
+        Column::number("rate", "rate/s", 8, 2),
+        Column::number("left", "left", 8, 1),
+        Column::number("failed", "failed", 8, 0),
+        Column::number("skipped", "skipped", 8, 4),
+        Column::number("started", "started", 9, 3),
+        Column::text("error", "last error", Column::FILL, 5),
+    ];
+
+    fn key(&self) -> &str {
+        &self.summary.id.0
+    }
+
+    fn value(&self, column: usize) -> Value<'_> {
+        let summary = &self.summary;
+        match column {
+            0 => Value::text(summary.id.0.as_str()),
+            1 => Value::text(self.what.as_str()),
+            2 => Value::State(self.state(), state_word(summary.state).into()),
+            3 => Value::Progress(self.through(), self.wanted()),
+            4 => summary.rate.map_or(Value::None, Value::Number),
+            5 => self.left().map_or(Value::None, Value::Span),
+            6 => Value::Count(summary.counts.failed),
+            7 => Value::Count(summary.counts.skipped),
+            8 => Value::Time(summary.started),
+            _ => summary.errors.last().map_or(Value::None, |error| Value::text(error.as_str())),
+        }
+    }
+
+    fn state(&self) -> State {
+        match self.summary.state {
+            transfer::State::Running => State::Pending,
+            transfer::State::Done => State::Done,
+            transfer::State::DoneInPart => State::Warn,
+            transfer::State::Cancelled => State::Paused,
+            transfer::State::Stopped => State::Error,
+        }
+    }
+
+    fn tone(&self, column: usize) -> Option<Role> {
+        match column {
+            2 => Some(self.state().role()),
+            3 if self.state() == State::Error => Some(Role::ProgressError),
+            3 => Some(Role::Progress),
+            6 if self.summary.counts.failed > 0 => Some(Role::StateError),
+            9 => Some(Role::FgMuted),
+            _ => None,
+        }
+    }
+}
+
+/// Says where a transfer stands.
+pub(crate) fn state_word(state: transfer::State) -> &'static str {
+    match state {
+        transfer::State::Running => "running",
+        transfer::State::Done => "done",
+        transfer::State::DoneInPart => "done in part",
+        transfer::State::Cancelled => "cancelled",
+        transfer::State::Stopped => "stopped",
+    }
+}
+
+/// An entry of the activity log.
+pub(crate) struct ActivityRow {
+    key: String,
+    /// The entry.
+    pub(crate) activity: Activity,
+}
+
+impl ActivityRow {
+    /// Makes the row of an entry; `index` tells entries of one moment apart.
+    pub(crate) fn new(activity: Activity, index: usize) -> Self {
+        Self { key: format!("{} {index}", activity.at), activity }
+    }
+}
+
+impl Row for ActivityRow {
+    const COLUMNS: &'static [Column] = &[
+        Column::number("age", "age", 10, 0),
+        Column::text("action", "action", 20, 0),
+        Column::text("target", "on", 72, 0),
+        Column::text("result", "result", Column::FILL, 0),
+        Column::text("project", "project", 30, Column::WIDE),
+    ];
+
+    fn key(&self) -> &str {
+        &self.key
+    }
+
+    fn value(&self, column: usize) -> Value<'_> {
+        let activity = &self.activity;
+        match column {
+            0 => Value::Time(activity.at),
+            1 => Value::text(activity.action.as_str()),
+            2 => Value::text(activity.target.split_once("/locations/").or_else(|| activity.target.split_once("/")).map_or(activity.target.as_str(), |(_, rest)| rest)),
+            3 => Value::text(text::line(&activity.result)),
+            _ => Value::text(activity.project.as_str()),
+        }
+    }
+
+    fn state(&self) -> State {
+        if self.activity.result == "ok" { State::Done } else { State::Error }
+    }
+
+    fn tone(&self, column: usize) -> Option<Role> {
+        (column == 3).then(|| self.state().role())
+    }
+}

@@ -1,0 +1,256 @@
+//! The outermost loop: waits for input, answers, the clock and signals, and draws. The only `select!` of the console, and its only clock.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crossterm::event::EventStream;
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+
+use crate::console::action::Keymap;
+use crate::console::app::App;
+use crate::console::config::Config;
+use crate::console::effects::{self, Runner};
+use crate::console::input::{ASK_BACKGROUND, Input, Reader};
+use crate::console::message::{Effect, Message};
+use crate::console::terminal::Screen;
+use crate::console::theme::{self, Depth, Theme};
+use crate::console::view;
+use crate::error::{Error, Kind, Result};
+use crate::ops::Ops;
+
+/// Answers waiting to be taken in; beyond it their senders wait.
+const ANSWERS_MAX: usize = 256;
+
+/// Ages are shown in seconds, so the clock is looked at this often.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How the console starts.
+pub struct Start {
+    /// What stands in the header until the project is known.
+    pub title: String,
+    /// Delivers the connection, or why there is none, once it is known; the first frame does not wait for it.
+    pub connection: oneshot::Receiver<Result<Connection>>,
+    /// The configuration.
+    pub config: Config,
+    /// The folder of configuration and themes.
+    pub config_folder: Option<PathBuf>,
+    /// A theme that goes before the configured one.
+    pub theme: Option<String>,
+    /// Whether to draw with ASCII only; so it is too where the locale is not UTF-8.
+    pub ascii: bool,
+}
+
+/// What the console works on.
+pub struct Connection {
+    /// The operations of a project.
+    pub ops: Ops,
+    /// Whether it is sample data, and nothing of the user's.
+    pub sample: bool,
+}
+
+/// Runs the console until it is quit or a signal ends it; the terminal is as it was before, whatever happens.
+///
+/// # Errors
+///
+/// Fails when input or output is no terminal, or the configuration is broken; nothing has been drawn then.
+pub async fn run(start: Start) -> Result<()> {
+    let env = |name: &str| std::env::var(name).ok();
+    let look = Look::new(&start, env)?;
+    let keymap = Keymap::new(&start.config.keys)?;
+    let mut screen = Screen::take(start.config.mouse)?;
+    let size = screen.terminal.size()?;
+    let themes = theme::names(look.folder.as_deref());
+    let app = App::new(start.title, start.config, keymap, themes, (size.width, size.height), Timestamp::now());
+    let (back, answers) = mpsc::channel(ANSWERS_MAX);
+    let mut console = Console { app, look, runner: Runner::new(back), screen: &mut screen };
+    console.draw()?;
+    console.serve(answers, start.connection).await
+}
+
+/// How things look: the theme, and what it depends on.
+struct Look {
+    theme: Theme,
+    /// Whether the theme was chosen by name; else it follows the terminal's background.
+    chosen: bool,
+    depth: Depth,
+    ascii: bool,
+    folder: Option<PathBuf>,
+    asks: bool,
+}
+
+impl Look {
+    fn new(start: &Start, env: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let depth = Depth::detect(&env);
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| env(name).filter(|value| !value.is_empty())).unwrap_or_default();
+        let utf8 = locale.to_ascii_lowercase().replace('-', "").contains("utf8") || (locale.is_empty() && cfg!(not(target_os = "linux")));
+        // An unset locale says nothing in containers and over ssh; terminals of today show UTF-8.
+        let ascii = start.ascii || start.config.ascii || !(utf8 || locale.is_empty());
+        let folder = start.config_folder.as_ref().map(|folder| folder.join("themes"));
+        let name = start.theme.as_ref().or(start.config.theme.as_ref());
+        // `COLORFGBG` is `15;0` or so: the last number is the background.
+        let light = env("COLORFGBG").and_then(|value| value.rsplit(';').next().and_then(|n| n.parse::<u8>().ok())).is_some_and(|n| n == 7 || n == 15);
+        let theme = match name {
+            Some(name) => Theme::load(name, folder.as_deref(), depth, ascii)?,
+            None => Theme::standard(light, depth, ascii),
+        };
+        let term = env("TERM").unwrap_or_default();
+        let asks = name.is_none() && depth > Depth::Ansi16 && !matches!(term.as_str(), "dumb" | "linux" | "");
+        Ok(Self { theme, chosen: name.is_some(), depth, ascii, folder, asks })
+    }
+
+    fn load(&mut self, name: &str) -> Result<()> {
+        self.theme = Theme::load(name, self.folder.as_deref(), self.depth, self.ascii)?;
+        self.chosen = true;
+        Ok(())
+    }
+}
+
+struct Console<'a> {
+    app: App,
+    look: Look,
+    runner: Runner,
+    screen: &'a mut Screen,
+}
+
+impl Console<'_> {
+    async fn serve(&mut self, mut answers: mpsc::Receiver<Message>, mut connection: oneshot::Receiver<Result<Connection>>) -> Result<()> {
+        let mut events = EventStream::new();
+        let mut reader = Reader::default();
+        let mut signals = Signals::new()?;
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut connected = false;
+        if self.look.asks {
+            self.screen.write(ASK_BACKGROUND)?;
+        }
+        loop {
+            let message = tokio::select! {
+                event = events.next() => match event {
+                    Some(Ok(event)) => self.input(reader.read(event)),
+                    // The terminal is gone.
+                    Some(Err(_)) | None => return Ok(()),
+                },
+                Some(message) = answers.recv() => Some(message),
+                _ = ticks.tick() => Some(Message::Tick),
+                answer = &mut connection, if !connected => {
+                    connected = true;
+                    Some(self.connected(answer.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "the start was given up")))))
+                }
+                () = signals.ended() => return Ok(()),
+            };
+            if message.is_some_and(|message| self.step(message) == Flow::End) {
+                return Ok(());
+            }
+            // What waits already is taken in before one frame is drawn.
+            while let Ok(message) = answers.try_recv() {
+                if self.step(message) == Flow::End {
+                    return Ok(());
+                }
+            }
+            if self.app.take_dirty() {
+                self.draw()?;
+            }
+        }
+    }
+
+    fn connected(&mut self, answer: Result<Connection>) -> Message {
+        Message::Connected(answer.map(|connection| self.runner.connect(connection.ops)))
+    }
+
+    fn input(&mut self, input: Input) -> Option<Message> {
+        match input {
+            Input::Message(message) => Some(message),
+            Input::Nothing => None,
+            Input::Background(_) if self.look.chosen => None,
+            Input::Background(light) => {
+                self.look.theme = Theme::standard(light, self.look.depth, self.look.ascii);
+                Some(Message::Themed(String::new(), None))
+            }
+        }
+    }
+
+    fn step(&mut self, message: Message) -> Flow {
+        let effects = self.app.update(message, Timestamp::now());
+        for effect in effects {
+            match effect {
+                Effect::Fetch(id, fetch) => self.runner.fetch(id, fetch),
+                Effect::Do(id, operation) => self.runner.operate(id, operation),
+                Effect::Quit => return Flow::End,
+                effect => {
+                    if let Some(message) = self.local(effect)
+                        && self.step(message) == Flow::End
+                    {
+                        return Flow::End;
+                    }
+                }
+            }
+        }
+        Flow::On
+    }
+
+    /// Does what concerns this machine only.
+    fn local(&mut self, effect: Effect) -> Option<Message> {
+        match effect {
+            Effect::Copy(text) => self.screen.copy(&text).err().map(|error| Message::Themed(String::new(), Some(error))),
+            Effect::Save { name, extension, content } => Some(Message::Saved(effects::save(&name, extension, &content))),
+            Effect::Mouse(on) => self.screen.mouse(on).err().map(|error| Message::Themed(String::new(), Some(error))),
+            Effect::Theme(name) => {
+                let error = self.look.load(&name).err();
+                Some(Message::Themed(name, error))
+            }
+            Effect::Fetch(..) | Effect::Do(..) | Effect::Quit => None,
+        }
+    }
+
+    fn draw(&mut self) -> Result<()> {
+        let (app, theme) = (&self.app, &self.look.theme);
+        self.screen.terminal.draw(|frame| view::draw(app, theme, frame))?;
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    On,
+    End,
+}
+
+/// The signals that end the console in good order.
+#[cfg(unix)]
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, hangup: signal(SignalKind::hangup())? })
+    }
+
+    async fn ended(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Self)
+    }
+
+    async fn ended(&mut self) {
+        // ctrl-c is a key here; anything else ends the process.
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,81 @@
+//! The terminal: taken over at the start, given back at the end, after a panic and after a signal.
+
+use std::io::{IsTerminal, Stdout, Write, stdin, stdout};
+
+use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
+use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::{cursor, execute};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+
+use crate::error::{Error, Kind, Result};
+
+/// A terminal that is taken over; dropping it gives it back.
+pub(crate) struct Screen {
+    /// What is drawn on.
+    pub(crate) terminal: Terminal<CrosstermBackend<Stdout>>,
+}
+
+impl Screen {
+    /// Takes the terminal over: raw mode, alternate screen, bracketed paste.
+    pub(crate) fn take(mouse: bool) -> Result<Self> {
+        if !stdin().is_terminal() || !stdout().is_terminal() {
+            return Err(Error::new(Kind::FailedPrecondition, "the console needs a terminal, and input or output is none")
+                .with_hint("use the command line instead, such as `redrive dlq list -o json`; all commands: `redrive --help`"));
+        }
+        // Without this crossterm answers NO_COLOR with bare resets that erase reverse video; our themes leave colours out themselves.
+        crossterm::style::force_color_output(true);
+        restore_on_panic();
+        enable_raw_mode()?;
+        execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide).inspect_err(|_| restore())?;
+        if mouse {
+            execute!(stdout(), EnableMouseCapture).inspect_err(|_| restore())?;
+        }
+        let terminal = Terminal::new(CrosstermBackend::new(stdout())).inspect_err(|_| restore())?;
+        Ok(Self { terminal })
+    }
+
+    /// Switches the reporting of the mouse.
+    pub(crate) fn mouse(&mut self, on: bool) -> Result<()> {
+        if on { execute!(stdout(), EnableMouseCapture)? } else { execute!(stdout(), DisableMouseCapture)? }
+        Ok(())
+    }
+
+    /// Writes a control sequence as it is.
+    pub(crate) fn write(&mut self, sequence: &str) -> Result<()> {
+        let mut out = stdout();
+        out.write_all(sequence.as_bytes())?;
+        out.flush()?;
+        Ok(())
+    }
+
+    /// Puts text into the clipboard of the terminal (OSC 52), which works over ssh.
+    pub(crate) fn copy(&mut self, text: &str) -> Result<()> {
+        execute!(stdout(), crossterm::clipboard::CopyToClipboard::to_clipboard_from(text))?;
+        Ok(())
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Gives the terminal back; may be called more than once.
+fn restore() {
+    // Nothing can be done about a terminal that is gone.
+    let _ = execute!(stdout(), DisableMouseCapture, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+    let _ = disable_raw_mode();
+}
+
+fn restore_on_panic() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            restore();
+            before(info);
+        }));
+    });
+}

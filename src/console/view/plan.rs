@@ -1,0 +1,113 @@
+//! The look before a transfer.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::console::app::{App, Load, PlanDialog, distance, grouped, source_name};
+use crate::console::theme::{Role, State, Theme};
+use crate::console::widget::boxes;
+use crate::console::widget::text::{put, width, wrap};
+use crate::ops::transfer::{Kind, Plan, Route, Selection};
+
+/// A line of the dialog.
+type Line = (String, Role);
+
+/// Draws the dialog.
+pub(super) fn draw(app: &App, dialog: &PlanDialog, theme: &Theme, buffer: &mut Buffer, area: Rect) {
+    let wide = area.width.saturating_sub(4).min(104);
+    let lines = lines(app, dialog, theme, wide.saturating_sub(4));
+    let high = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(5).min(area.height);
+    let verb = match dialog.request.kind {
+        Kind::Redrive => "redrive",
+        Kind::Discard => "discard",
+    };
+    let inner = boxes::dialog(buffer, theme, area, (wide, high), &format!("{verb}: the look before the leap"), true);
+    let room = inner.height.saturating_sub(2);
+    let top = dialog.top.min(lines.len().saturating_sub(usize::from(room)));
+    for (row, (text, role)) in (0..room).zip(lines.iter().skip(top)) {
+        put(buffer, inner.x, inner.y + row, inner.width, text, theme.get(*role));
+    }
+    let go = dialog.verb();
+    let mut labels = vec!["Cancel"];
+    if dialog.ready().is_some() {
+        labels.push(&go);
+    }
+    let line = Rect { y: inner.bottom().saturating_sub(1), height: 1, ..inner };
+    boxes::buttons(buffer, theme, line, &labels, Some(usize::from(dialog.go)));
+    if lines.len() > usize::from(room) {
+        put(buffer, inner.x, line.y, 12, "↑↓ more", theme.get(Role::FgMuted));
+    }
+}
+
+fn lines(app: &App, dialog: &PlanDialog, theme: &Theme, wide: u16) -> Vec<Line> {
+    let request = &dialog.request;
+    let which = match &request.selection {
+        Selection::All => "all that entered it before now".to_owned(),
+        Selection::Messages(ids) => {
+            let hidden = if dialog.hidden > 0 { format!(" ({} of them hidden by the filter)", dialog.hidden) } else { String::new() };
+            format!("{} chosen {}{hidden}", grouped(ids.len() as u64), if ids.len() == 1 { "message" } else { "messages" })
+        }
+    };
+    let mut out: Vec<Line> = vec![(format!("from      {}", request.subscription.id()), Role::Fg), (format!("which     {which}"), Role::Fg)];
+    match &dialog.plan {
+        Load::Idle | Load::Loading => out.push((format!("{} looking who would receive them…", theme.glyphs.state(State::Pending)), Role::Spinner)),
+        Load::Failed(error) | Load::Stale(_, error) => {
+            out.extend(wrap(&error.to_string(), wide).into_iter().map(|line| (line, Role::StateError)));
+            out.extend(error.hint().map(|hint| wrap(hint, wide)).unwrap_or_default().into_iter().map(|line| (line, Role::AccentAlt)));
+        }
+        Load::Ready(plan) => plan_lines(app, plan, theme, wide, &mut out),
+    }
+    out
+}
+
+fn plan_lines(app: &App, plan: &Plan, theme: &Theme, wide: u16, out: &mut Vec<Line>) {
+    if let Some(expected) = plan.expected {
+        let age = distance(expected.as_of.min(app.now()), app.now());
+        out.push((format!("there are {}  (from {}, as of {age} ago)", grouped(expected.value), source_name(expected.source)), Role::Fg));
+    } else {
+        out.push(("there are an unknown number of them".to_owned(), Role::StateWarn));
+    }
+    match plan.request.kind {
+        Kind::Redrive => {
+            out.push((String::new(), Role::Fg));
+            out.push(("who receives it".to_owned(), Role::HeaderLabel));
+            for route in &plan.routes {
+                route_lines(route, theme, out);
+            }
+        }
+        Kind::Discard => {
+            out.push(("kept      a full copy on this machine first (file mode 0600), then acknowledged".to_owned(), Role::Fg));
+            out.push(("undo      by hand from that copy; nothing brings them back by itself".to_owned(), Role::FgMuted));
+        }
+    }
+    let mut say = |texts: &[String], state: State| {
+        if !texts.is_empty() {
+            out.push((String::new(), Role::Fg));
+        }
+        for text in texts {
+            let sign = theme.glyphs.state(state);
+            let lines = wrap(text, wide.saturating_sub(2)).into_iter().enumerate();
+            out.extend(lines.map(|(index, line)| (format!("{} {line}", if index == 0 { sign } else { " " }), state.role())));
+        }
+    };
+    say(&plan.warnings, State::Warn);
+    say(&plan.refusals, State::Error);
+    if !plan.refusals.is_empty() {
+        out.push(("refused: it will not be done like this".to_owned(), Role::StateError));
+    }
+}
+
+fn route_lines(route: &Route, theme: &Theme, out: &mut Vec<Line>) {
+    let source = route.source.as_ref().map_or("messages that do not say who gave them up", |source| source.id());
+    out.push((format!("{source}  →  topic {}", route.topic.id()), Role::Accent));
+    if route.receivers.is_empty() {
+        out.push((format!("  {} nobody: what is published there is lost", theme.glyphs.state(State::Error)), Role::StateError));
+    }
+    let widest = route.receivers.iter().map(|receiver| width(receiver.subscription.id())).max().unwrap_or(0);
+    for receiver in &route.receivers {
+        let (word, role) = if receiver.failed { ("the one that failed", Role::StateOk) } else { ("ALSO: processes it again", Role::StateWarn) };
+        let filter = if receiver.filter.is_empty() { "no filter".to_owned() } else { format!("filter {}", receiver.filter) };
+        let name = receiver.subscription.id();
+        out.push((format!("  {word:<24}  {name:<widest$}  {filter}", widest = usize::from(widest)), role));
+    }
+}
