@@ -9,6 +9,8 @@ pub mod cli;
 #[cfg(feature = "runtime")]
 pub mod cloud;
 #[cfg(feature = "tool")]
+pub mod console;
+#[cfg(feature = "tool")]
 pub mod demo;
 #[cfg(feature = "emulator")]
 pub mod emulator;

@@ -45,12 +45,13 @@ impl Runner {
     }
 
     /// Takes the connection, and says what is known by it.
-    pub(crate) fn connect(&mut self, ops: Ops) -> Session {
+    pub(crate) fn connect(&mut self, ops: Ops, sample: bool) -> Session {
         let cloud = ops.cloud();
         let session = Session {
             project: cloud.project().id().to_owned(),
             place: cloud.place().clone(),
             locations: cloud.locations().iter().map(ToString::to_string).collect(),
+            sample,
         };
         self.ops = Some(ops);
         session
@@ -195,7 +196,7 @@ async fn follow(ops: &Ops, transfer: &TransferId, back: &Sender<Message>) {
     let Ok(mut watched) = ops.watch_transfer(transfer) else { return };
     loop {
         let summary = watched.borrow_and_update().clone();
-        if summary.state != State::Running {
+        if !matches!(summary.state, State::Running | State::Confirming) {
             let _ = back.send(Message::Ended(Box::new(summary))).await;
             return;
         }

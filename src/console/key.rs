@@ -40,11 +40,6 @@ const NAMED: [(&str, KeyCode); 16] = [
 const MODIFIERS: [(&str, KeyModifiers); 3] = [("ctrl-", KeyModifiers::CONTROL), ("alt-", KeyModifiers::ALT), ("shift-", KeyModifiers::SHIFT)];
 
 impl Key {
-    /// Makes a key without modifiers.
-    pub(crate) const fn plain(code: KeyCode) -> Self {
-        Self { code, modifiers: KeyModifiers::NONE }
-    }
-
     /// Returns the character it types into a text field, if it does.
     pub(crate) fn typed(self) -> Option<char> {
         match self.code {

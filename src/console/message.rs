@@ -31,6 +31,8 @@ pub(crate) struct Session {
     pub(crate) place: Place,
     /// The locations it was narrowed to; empty is all.
     pub(crate) locations: Vec<String>,
+    /// Whether it is sample data, and nothing of the user's.
+    pub(crate) sample: bool,
 }
 
 /// What happened.

@@ -157,7 +157,7 @@ impl Console<'_> {
     }
 
     fn connected(&mut self, answer: Result<Connection>) -> Message {
-        Message::Connected(answer.map(|connection| self.runner.connect(connection.ops)))
+        Message::Connected(answer.map(|connection| self.runner.connect(connection.ops, connection.sample)))
     }
 
     fn input(&mut self, input: Input) -> Option<Message> {

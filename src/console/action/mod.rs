@@ -143,11 +143,6 @@ pub fn markdown_table() -> String {
     out
 }
 
-/// Finds the row of an action.
-pub(crate) fn find(act: Act) -> Option<&'static Action> {
-    ACTIONS.iter().find(|action| action.act == act)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

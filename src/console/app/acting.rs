@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::dialog::{Button, Choice, Purpose};
+use super::dialog::{Button, Choice};
 use super::doc::{self, Doc};
 use super::screen::{Messages, Tasks};
 use super::value::grouped;
@@ -112,7 +112,7 @@ impl App {
                 let Some(table) = self.screen().table() else { return vec![] };
                 let named = table.columns().iter().enumerate().filter(|(_, column)| !column.title.is_empty());
                 let items = named.map(|(index, column)| (column.title.to_owned(), Choice::Sort(index))).collect();
-                Dialog::Pick(Pick { title: "sort by".to_owned(), purpose: Purpose::Sort, items, cursor: table.sort().map_or(0, |sort| sort.column) })
+                Dialog::Pick(Pick { title: "sort by".to_owned(), items, cursor: table.sort().map_or(0, |sort| sort.column) })
             }
         };
         self.overlay = Overlay::Dialog(dialog);
@@ -422,7 +422,7 @@ impl App {
     /// Lets one of several subscriptions be chosen.
     pub(super) fn pick_subscription(&mut self, title: &str, names: &[SubscriptionName], choice: impl Fn(SubscriptionName) -> Choice) {
         let items = names.iter().map(|name| (name.id().to_owned(), choice(name.clone()))).collect();
-        self.overlay = Overlay::Dialog(Dialog::Pick(Pick { title: title.to_owned(), purpose: Purpose::Subscription, items, cursor: 0 }));
+        self.overlay = Overlay::Dialog(Dialog::Pick(Pick { title: title.to_owned(), items, cursor: 0 }));
     }
 
     /// Opens the look before the leap and asks for it.

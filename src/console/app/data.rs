@@ -110,7 +110,7 @@ impl Data {
 
     /// Tells whether a transfer is under way.
     pub(crate) fn transfer_runs(&self) -> bool {
-        items(&self.transfers).iter().any(|summary| summary.state == State::Running)
+        items(&self.transfers).iter().any(|summary| matches!(summary.state, State::Running | State::Confirming))
     }
 
     /// Tells where the overview stands: ready as soon as one listing is.

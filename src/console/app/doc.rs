@@ -279,6 +279,9 @@ pub(crate) fn of_transfer(summary: &Summary) -> Doc {
         fact("remaining", n(counts.remaining)),
         said("began", moment(summary.started)),
     ];
+    if summary.duplicates_max > 0 {
+        facts.push(Fact { label: "published twice".to_owned(), value: Value::text(format!("at most {}", grouped(summary.duplicates_max))), tone: Some(Role::StateWarn) });
+    }
     facts.extend(summary.ended.map(|time| said("ended", moment(time))));
     facts.extend(summary.copy.as_ref().map(|path| said("kept copy", path.display().to_string())));
     let errors = summary.errors.iter().rev().map(|error| text::line(error).into_owned()).collect();

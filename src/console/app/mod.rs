@@ -21,12 +21,16 @@ mod value;
 pub(crate) use data::Data;
 pub(crate) use dialog::{Confirm, Debug, Dialog, Field, Pick, PlanDialog, Publish};
 pub(crate) use doc::{Doc, Panel, source_name};
+#[cfg(test)]
+pub(crate) use list::List;
 pub(crate) use list::{Sort, Table};
 pub(crate) use load::{Load, Phase};
 pub(crate) use prompt::{Mode, Prompt};
 pub(crate) use row::Column;
+#[cfg(test)]
+pub(crate) use row::Row;
 pub(crate) use screen::Screen;
-pub(crate) use value::{Value, decimal, distance, grouped, short};
+pub(crate) use value::{Value, distance, grouped};
 
 use std::collections::HashMap;
 use std::mem::{Discriminant, discriminant};
@@ -277,11 +281,6 @@ impl App {
         self.wide
     }
 
-    /// Tells whether the mouse is listened to.
-    pub(crate) fn mouse(&self) -> bool {
-        self.mouse
-    }
-
     /// Tells whether the calls go to an emulator.
     pub(crate) fn is_local(&self) -> bool {
         matches!(&self.link, Link::Up(Session { place: Place::Emulator(_), .. }))
@@ -301,11 +300,6 @@ impl App {
             (0, _) => gerund.to_owned(),
             (count, of) => format!("{gerund} {count} of {of}"),
         })
-    }
-
-    /// Tells whether the shown screen is being asked for again.
-    pub(crate) fn refreshing(&self) -> bool {
-        self.screen().needs().iter().any(|fetch| self.fetching.contains_key(&discriminant(fetch)))
     }
 
     /// Returns the age of what is shown, in words; empty when nothing is.

@@ -8,7 +8,7 @@ mod publish;
 
 pub(crate) use confirm::{Button, Confirm};
 pub(crate) use debug::Debug;
-pub(crate) use pick::{Pick, Purpose};
+pub(crate) use pick::Pick;
 pub(crate) use plan::PlanDialog;
 pub(crate) use publish::{Field, Publish};
 

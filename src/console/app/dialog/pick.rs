@@ -5,21 +5,10 @@ use crossterm::event::KeyCode;
 use super::{Choice, Reply};
 use crate::console::key::Key;
 
-/// Which kind of choice it is, for what the view says of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// The column to sort by.
-    Sort,
-    /// One of several subscriptions.
-    Subscription,
-}
-
 /// A choice of one.
 pub(crate) struct Pick {
     /// What it is about.
     pub(crate) title: String,
-    /// What kind of choice.
-    pub(crate) purpose: Purpose,
     /// What can be chosen.
     pub(crate) items: Vec<(String, Choice)>,
     /// The one under the cursor.

@@ -90,7 +90,7 @@ impl Row for TransferRow {
 
     fn state(&self) -> State {
         match self.summary.state {
-            transfer::State::Running => State::Pending,
+            transfer::State::Running | transfer::State::Confirming => State::Pending,
             transfer::State::Done => State::Done,
             transfer::State::DoneInPart => State::Warn,
             transfer::State::Cancelled => State::Paused,
@@ -114,6 +114,7 @@ impl Row for TransferRow {
 pub(crate) fn state_word(state: transfer::State) -> &'static str {
     match state {
         transfer::State::Running => "running",
+        transfer::State::Confirming => "confirming",
         transfer::State::Done => "done",
         transfer::State::DoneInPart => "done in part",
         transfer::State::Cancelled => "cancelled",
