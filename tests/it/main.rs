@@ -3,3 +3,4 @@
 mod clients;
 mod emulator_pubsub;
 mod layout;
+mod ops;
