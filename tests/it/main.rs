@@ -2,5 +2,6 @@
 
 mod clients;
 mod emulator_pubsub;
+mod cli;
 mod layout;
 mod ops;
