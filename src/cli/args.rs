@@ -14,7 +14,7 @@ use crate::ops::{EMULATOR_PROJECT, Settings};
 /// Without a command the console opens: on Google Cloud where a project and credentials are configured, on a named emulator, or - on a machine
 /// that has neither project nor credentials - on an embedded emulator with sample data.
 #[derive(Debug, Parser)]
-#[command(name = "redrive", version, propagate_version = true, after_help = EXAMPLES, max_term_width = 110)]
+#[command(name = "redrive", version, after_help = EXAMPLES, max_term_width = 110)]
 pub struct Cli {
     #[command(flatten)]
     pub(super) global: Global,
@@ -24,15 +24,16 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  redrive                                        open the console
-  redrive demo                                   open it on sample data, nothing configured, nothing touched
-  redrive emulator                               serve Pub/Sub, Tasks and Scheduler on 127.0.0.1:8085
-  redrive dlq list                               dead letters: who gives up, who holds them, how many
-  redrive dlq redrive orders-hold --dry-run      look before the leap
+  redrive                                      open the console
+  redrive demo                                 open it on sample data
+  redrive emulator                             serve Pub/Sub, Tasks and Scheduler locally
+  redrive dlq list                             dead letters: from whom, held by whom, how many
+  redrive dlq redrive orders-hold --dry-run    look before the leap
   redrive queues list -o json | jq '.[].name'
 
 Exit codes:
-  0 done   1 failed   2 usage, or no project and no emulator named   3 done in part   4 refused by a guard rail";
+  0 done   1 failed   2 usage, or no project and no emulator named   3 done in part
+  4 refused by a guard rail: read-only, or needs `--yes`";
 
 #[derive(Debug, Args)]
 pub(super) struct Global {

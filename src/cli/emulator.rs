@@ -28,7 +28,7 @@ const EXAMPLES: &str = "\
 Examples:
   redrive emulator
   redrive emulator --listen 127.0.0.1:0 --seed shop.yaml --project shop
-  redrive emulator --wait-ready --quiet | { read -r _ address; PUBSUB_EMULATOR_HOST=$address pytest; }
+  redrive emulator --wait-ready -q | { read -r _ host; PUBSUB_EMULATOR_HOST=$host pytest; }
 
 What was sent is logged with `-v`. Nothing is kept when it stops (ctrl-c or SIGTERM).
 Any project is served; `--project` is the one of the seed and of the lines that are printed.";
