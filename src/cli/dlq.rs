@@ -12,6 +12,7 @@ use super::transfers::{follow, show_plan};
 use crate::error::{Error, Kind, Result};
 use crate::model::dead_letter::{Broken, DeadLetterRelation};
 use crate::model::numbers::Numbers;
+use crate::names::{SubscriptionName, TopicName};
 use crate::ops::Ops;
 use crate::ops::transfer::{self, Delivery, Plan, Request, Selection};
 
@@ -176,11 +177,11 @@ impl Row for RelationRow<'_> {
         let holders = || relation.holders.iter().filter_map(|holder| self.numbers.subscriptions.get(holder));
         let held = holders().filter_map(|n| n.backlog).map(|n| n.value).reduce(|a, b| a + b);
         let oldest = holders().filter_map(|n| n.oldest_age).map(|n| n.value).max();
-        let names: Vec<_> = relation.holders.iter().map(|holder| holder.id()).collect();
+        let names: Vec<_> = relation.holders.iter().map(SubscriptionName::id).collect();
         vec![
             relation.source.id().to_owned(),
-            dash(relation.topic.as_ref().map(|topic| topic.id())),
-            dash(relation.dead_letter_topic.as_ref().map(|topic| topic.id())),
+            dash(relation.topic.as_ref().map(TopicName::id)),
+            dash(relation.dead_letter_topic.as_ref().map(TopicName::id)),
             if names.is_empty() { "-".to_owned() } else { names.join(", ") },
             dash(held),
             dash(oldest.map(age)),

@@ -138,12 +138,11 @@ fn show_report(output: &mut Output<'_>, report: &Report) -> Result<Exit> {
 fn show_answer(output: &mut Output<'_>, answer: &HandlerAnswer) -> Result<Exit> {
     let took_ms = u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX);
     if output.format() == Format::Table {
-        let mut shown = format!("{} after {took_ms} ms\n", answer.status);
+        output.data(&format!("{} after {took_ms} ms\n", answer.status))?;
         for (name, value) in &answer.headers {
-            shown.push_str(&format!("{}: {}\n", text::line(name), text::line(value)));
+            output.data(&format!("{}: {}\n", text::line(name), text::line(value)))?;
         }
-        shown.push_str(&format!("\n{}\n", text::lines(&String::from_utf8_lossy(&answer.body))));
-        output.data(&shown)?;
+        output.data(&format!("\n{}\n", text::lines(&String::from_utf8_lossy(&answer.body))))?;
     } else {
         let headers: Vec<_> = answer.headers.iter().map(|(name, value)| json!([name, value])).collect();
         output.value(&json!({

@@ -14,6 +14,7 @@ use super::session::Session;
 use super::{Exit, signals};
 use crate::error::{Error, Kind, Result};
 use crate::model::text;
+use crate::names::SubscriptionName;
 use crate::ops::Ops;
 use crate::ops::transfer::{self, Delivery, Plan, Selection, State, Summary, TransferId};
 
@@ -133,16 +134,13 @@ fn report(output: &mut Output<'_>, summary: &Summary) -> Result<Exit> {
 
 fn counted(summary: &Summary) -> String {
     let counts = summary.counts;
-    let mut words = match summary.request.kind {
+    let done = match summary.request.kind {
         transfer::Kind::Redrive => format!("{} redriven", counts.moved),
         transfer::Kind::Discard => format!("{} discarded", counts.discarded),
     };
-    for (count, what) in [(counts.skipped, "skipped"), (counts.failed, "failed"), (counts.remaining, "remaining")] {
-        if count > 0 {
-            words.push_str(&format!(", {count} {what}"));
-        }
-    }
-    words
+    let rest = [(counts.skipped, "skipped"), (counts.failed, "failed"), (counts.remaining, "remaining")];
+    let rest = rest.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+    std::iter::once(done).chain(rest).collect::<Vec<_>>().join(", ")
 }
 
 /// How far a transfer is: a bar where stderr is a terminal, else a line now and then.
@@ -175,7 +173,6 @@ impl Progress {
             rate => rate.map_or(String::new(), |rate| format!("{rate:.0}/s")),
         };
         match self {
-            Self::Quiet => {}
             Self::Bar(bar) => {
                 bar.set_length(summary.expected.unwrap_or(0).max(counts.seen));
                 bar.set_position(through);
@@ -185,7 +182,7 @@ impl Progress {
                 *last = Instant::now();
                 output.note(&format!("{through} of {} {rate}, {} failed", dash(summary.expected), counts.failed));
             }
-            Self::Lines(_) => {}
+            Self::Quiet | Self::Lines(_) => {}
         }
     }
 
@@ -212,7 +209,7 @@ pub(super) fn show_plan(output: &mut Output<'_>, plan: &Plan) -> Result<()> {
         (Selection::All, None) => format!("  messages  all that entered before {}", plan.cutoff),
     });
     for route in &plan.routes {
-        lines.push(format!("  from {} to {}", dash(route.source.as_ref().map(|source| source.id())), route.topic));
+        lines.push(format!("  from {} to {}", dash(route.source.as_ref().map(SubscriptionName::id)), route.topic));
         for receiver in &route.receivers {
             let who = if receiver.failed { "the one that failed" } else { "ALSO receives it" };
             let filter = if receiver.filter.is_empty() { String::new() } else { format!("  filter {}", receiver.filter) };
@@ -221,8 +218,7 @@ pub(super) fn show_plan(output: &mut Output<'_>, plan: &Plan) -> Result<()> {
     }
     lines.extend(plan.warnings.iter().map(|warning| format!("  warning: {warning}")));
     lines.extend(plan.refusals.iter().map(|refusal| format!("  refused: {refusal}")));
-    let shown: String = lines.iter().map(|line| format!("{}\n", text::line(line))).collect();
-    output.data(&shown)
+    lines.iter().try_for_each(|line| output.data(&format!("{}\n", text::line(line))))
 }
 
 fn plan_json(plan: &Plan) -> Value {

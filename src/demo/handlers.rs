@@ -113,13 +113,12 @@ async fn task(name: &str, headers: &HeaderMap, body: &[u8]) -> Answer {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let first = headers.get("x-cloudtasks-taskretrycount").is_none_or(|count| count == "0");
     match name {
-        "SendReceipt" | "SendNewsletter" => yes(),
         "DrawThumbnail" => {
             tokio::time::sleep(Duration::from_millis(THUMBNAIL_MS)).await;
             yes()
         }
         "BuildReport" if first && body["flaky"] == true => no(StatusCode::INTERNAL_SERVER_ERROR, "the database was restarted"),
-        "BuildReport" => yes(),
+        "SendReceipt" | "SendNewsletter" | "BuildReport" => yes(),
         "ExportOrder" => {
             if body["warehouse"] == "lyon" {
                 tokio::time::sleep(Duration::from_secs(SILENCE_SECONDS)).await;

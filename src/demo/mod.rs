@@ -33,7 +33,8 @@ use clients::Clients;
 ///
 /// Fails when nobody answers at `address`, or refuses to make a topic, subscription, queue or job. Later failures are logged and survived.
 pub async fn run(address: &str, project: &ProjectId, shutdown: impl Future<Output = ()>) -> Result<()> {
-    let shop = async {
+    // On the heap: the future of a whole shop is too large for its callers' own.
+    let shop = Box::pin(async {
         let clients = Clients::connect(address, project).await?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let base = format!("http://{}", listener.local_addr()?);
@@ -46,7 +47,7 @@ pub async fn run(address: &str, project: &ProjectId, shutdown: impl Future<Outpu
         };
         tokio::try_join!(handlers::serve(listener), work)?;
         Ok(())
-    };
+    });
     tokio::select! {
         result = shop => result,
         () = shutdown => Ok(()),

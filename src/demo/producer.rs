@@ -88,13 +88,12 @@ async fn publish(clients: &Clients, drafts: Vec<Draft>) -> Result<()> {
     let mut publishers: Vec<(&str, Publisher)> = Vec::new();
     let mut answers = Vec::with_capacity(drafts.len());
     for draft in drafts {
-        let publisher = match publishers.iter().find(|(topic, _)| *topic == draft.topic) {
-            Some((_, publisher)) => publisher.clone(),
-            None => {
-                let publisher = clients.publisher.publisher(clients.topic(draft.topic)).build();
-                publishers.push((draft.topic, publisher.clone()));
-                publisher
-            }
+        let publisher = if let Some((_, publisher)) = publishers.iter().find(|(topic, _)| *topic == draft.topic) {
+            publisher.clone()
+        } else {
+            let publisher = clients.publisher.publisher(clients.topic(draft.topic)).build();
+            publishers.push((draft.topic, publisher.clone()));
+            publisher
         };
         let message = Message::new().set_data(draft.payload.to_string()).set_attributes(draft.attributes);
         answers.push((draft.topic, publisher.publish(message.set_ordering_key(draft.ordering_key))));

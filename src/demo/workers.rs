@@ -12,7 +12,7 @@ const REOPEN_AFTER: Duration = Duration::from_secs(2);
 
 /// Runs all workers; ends when dropped.
 pub(super) async fn run(clients: &Clients) {
-    tokio::join!(pull(clients, "shipping", |_, _| true), pull(clients, "audit", |order, redriven| audit_can_read(order, redriven)),);
+    tokio::join!(pull(clients, "shipping", |_, _| true), pull(clients, "audit", audit_can_read),);
 }
 
 /// Receives from a subscription for ever; `handle` tells whether a message was understood.

@@ -95,9 +95,8 @@ impl<'a> Output<'a> {
                 Ok(())
             }
             Format::Table => self.data(&table::render(R::COLUMNS, rows.iter().map(|row| row.cells(now)))),
-            Format::Json => self.value(&Value::Array(rows.iter().map(Row::json).collect())),
             Format::Jsonl => rows.iter().try_for_each(|row| self.value(&row.json())),
-            Format::Yaml => self.value(&Value::Array(rows.iter().map(Row::json).collect())),
+            Format::Json | Format::Yaml => self.value(&Value::Array(rows.iter().map(Row::json).collect())),
         }
     }
 

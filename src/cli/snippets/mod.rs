@@ -1,4 +1,13 @@
-//! Lines that point a client at the emulator, ready to paste; each is run by a test or a script with the client it is for.
+//! Lines that point a client at the emulator, ready to paste.
+//!
+//! Those for Python, Node and gcloud are run by `tests/it/cli/snippets.rs` with the clients they are for; those for Rust compile as below.
+//!
+//! ```no_run
+//! # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
+#![doc = include_str!("rust.txt")]
+//! # Ok(())
+//! # }
+//! ```
 
 use std::net::SocketAddr;
 
@@ -14,7 +23,7 @@ const TEMPLATES: &[(&str, &str)] = &[
 
 /// Writes the lines for all languages, a heading before each.
 pub(super) fn all(address: SocketAddr, project: &str) -> String {
-    TEMPLATES.iter().map(|(language, template)| format!("\n── {language}\n{}", fill(template, address, project))).collect()
+    TEMPLATES.iter().flat_map(|(language, template)| [format!("\n── {language}\n"), fill(template, address, project)]).collect()
 }
 
 fn fill(template: &str, address: SocketAddr, project: &str) -> String {
