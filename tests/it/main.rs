@@ -1,7 +1,7 @@
 //! Behaviour from the outside, as one binary: the house's rules, the console in a terminal, the emulator under official clients.
 
+mod cli;
 mod clients;
 mod emulator_pubsub;
-mod cli;
 mod layout;
 mod ops;
