@@ -1,0 +1,180 @@
+//! When to pull again, and when it is over.
+//!
+//! The end: everything seen is through, and a pull that began after all leases which could hide a message had run out brought nothing. Where the ids to
+//! find are known and all found, those are our own leases; else they are also those of others: two ack deadlines of the subscription without work.
+
+use std::time::Duration;
+
+use super::{Call, Elapsed, Engine, Message, Phase, Selection, State, Step};
+use crate::cloud::PULL_MESSAGES_MAX;
+
+/// A pull waits so long for the first message: cancelling waits for it too.
+const PULL_WAIT: Duration = Duration::from_secs(2);
+/// The pause after an empty pull; it doubles …
+const EMPTY_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// … up to this.
+const EMPTY_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// A redelivery may come so much later than its lease ended.
+const REDELIVERY_GRACE: Duration = Duration::from_secs(1);
+/// Payloads in memory at once; a pull asks for no more messages than fit by what was seen so far.
+const MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// With a rate, so many seconds' worth is leased ahead.
+const AHEAD_S: usize = 5;
+/// Marked ids that were not found are named up to so many.
+const MISSING_NAMED_MAX: usize = 3;
+
+/// How pulling goes.
+#[derive(Debug, Default)]
+pub(super) struct Pulls {
+    in_flight: Option<Elapsed>,
+    pub(super) tries: u32,
+    pub(super) not_before: Elapsed,
+    pause: Duration,
+    last_work: Elapsed,
+    /// When the last pull began that brought no work, if none did since.
+    empty_begun: Option<Elapsed>,
+    pub(super) confirming: bool,
+    bytes_max: usize,
+}
+
+impl Pulls {
+    /// Returns when the pull that is answered now was begun.
+    pub(super) fn answered(&mut self) -> Elapsed {
+        self.in_flight.take().unwrap_or_default()
+    }
+
+    pub(super) fn size(&mut self, message: &Message) {
+        self.bytes_max = self.bytes_max.max(message.data.len());
+    }
+
+    pub(super) fn brought_work(&mut self, now: Elapsed) {
+        self.last_work = now;
+        self.empty_begun = None;
+        self.pause = Duration::ZERO;
+        self.not_before = now;
+    }
+
+    pub(super) fn was_empty(&mut self, now: Elapsed, begun: Elapsed) {
+        self.empty_begun = Some(begun);
+        self.pause = (self.pause * 2).clamp(EMPTY_PAUSE_MIN, EMPTY_PAUSE_MAX);
+        self.not_before = now + self.pause;
+    }
+}
+
+impl Engine {
+    /// Asks for more, or ends.
+    pub(super) fn pull_or_end(&mut self, now: Elapsed, step: &mut Step) {
+        let waiting = self.items.values().filter(|item| item.phase != Phase::Safe).count();
+        let busy = !self.acks.is_idle() || self.items.values().any(|item| item.is_busy(now));
+        self.pulls.confirming = !busy && self.pulls.empty_begun.is_some();
+        if self.pulls.in_flight.is_some() {
+            return;
+        }
+        let mut not_before = self.pulls.not_before;
+        if !busy {
+            let quiet_at = self.quiet_at();
+            if self.pulls.empty_begun.is_some_and(|begun| begun >= quiet_at) {
+                return self.finish(step);
+            }
+            if self.is_complete() {
+                // There is nothing more to find: only the last look is missing.
+                self.pulls.confirming = true;
+                not_before = not_before.max(quiet_at);
+            }
+        }
+        let room = self.room(waiting);
+        if room == 0 || (busy && room < self.settings.window / 2) {
+            return;
+        }
+        if now < not_before {
+            return step.wake_at(not_before);
+        }
+        self.pulls.in_flight = Some(now);
+        let wait = if busy || self.pulls.confirming { Duration::ZERO } else { PULL_WAIT };
+        step.calls.push(Call::Pull { max: room, wait });
+    }
+
+    /// Returns how many messages there is room for.
+    fn room(&self, waiting: usize) -> usize {
+        let by_bytes = MEMORY_BYTES_MAX / self.pulls.bytes_max.max(1);
+        let by_rate = self.settings.rate_max.map_or(usize::MAX, |rate| (rate as usize).saturating_mul(AHEAD_S).max(1));
+        let room = self.settings.window.min(by_bytes.max(1)).min(by_rate).saturating_sub(waiting);
+        let by_max = match self.settings.max {
+            Some(max) if !self.is_complete() => usize::try_from(max - self.taken()).unwrap_or(usize::MAX),
+            _ => usize::MAX,
+        };
+        room.min(by_max).min(PULL_MESSAGES_MAX as usize)
+    }
+
+    /// Tells whether all that was to be found is found and through.
+    fn is_complete(&self) -> bool {
+        if self.settings.max.is_some_and(|max| self.taken() >= max) {
+            return true;
+        }
+        match &self.settings.selection {
+            Selection::All => false,
+            Selection::Messages(ids) => self.taken() >= ids.len() as u64,
+        }
+    }
+
+    /// Returns when a pull that brings nothing is the end.
+    fn quiet_at(&self) -> Elapsed {
+        let ours = self.acks.settled_at(self.settings.exactly_once, REDELIVERY_GRACE);
+        let lapsed = !self.items.is_empty();
+        if self.is_complete() && !lapsed { ours } else { ours.max(self.pulls.last_work + 2 * self.settings.ack_deadline) }
+    }
+
+    fn finish(&mut self, step: &mut Step) {
+        let left: Vec<(u64, Phase)> = self.items.iter().map(|(id, item)| (*id, item.phase)).collect();
+        for (id, phase) in left {
+            if phase == Phase::Safe {
+                self.settle(id, self.safe_place());
+            } else {
+                self.fail(id, "its lease ran out and it did not come back: another consumer may have it", step);
+            }
+        }
+        let missing = self.missing();
+        let all = self.counts.failed == 0 && missing == 0;
+        self.stop(if all { State::Done } else { State::DoneInPart }, None);
+    }
+
+    /// Returns how many of the marked messages were never seen.
+    fn missing(&mut self) -> usize {
+        let Selection::Messages(ids) = &self.settings.selection else { return 0 };
+        let seen: std::collections::HashSet<&str> = self.places.keys().map(super::Identity::id).collect();
+        let missing: Vec<&str> = ids.iter().map(String::as_str).filter(|id| !seen.contains(id)).collect();
+        let count = missing.len();
+        if count > 0 && self.settings.max.is_none_or(|max| self.taken() < max) {
+            let names = missing.iter().take(MISSING_NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
+            let more = if count > MISSING_NAMED_MAX { ", …" } else { "" };
+            self.error(format!("{count} of the marked messages were not found: {names}{more}"));
+            return count;
+        }
+        0
+    }
+
+    /// Gives leases back, waits for what is under way, and ends.
+    pub(super) fn wind_up(&mut self, state: State, step: &mut Step) {
+        self.pulls.confirming = false;
+        // A late extension would undo a release.
+        if !self.extending.is_empty() {
+            return;
+        }
+        self.release_all(step);
+        if self.publishing.is_empty() && self.acks.is_idle() && self.pulls.in_flight.is_none() {
+            self.ended = true;
+            step.end = Some(state);
+        }
+    }
+}
+
+impl super::Item {
+    /// Tells whether something is going to happen with it without another delivery.
+    fn is_busy(&self, now: Elapsed) -> bool {
+        match self.phase {
+            Phase::Publishing => true,
+            Phase::Ready => self.lease.as_ref().is_some_and(|lease| lease.ends > now),
+            Phase::Safe => false,
+        }
+    }
+}

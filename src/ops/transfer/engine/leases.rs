@@ -1,0 +1,116 @@
+//! Keeping leases alive, short enough that a crash or a lost ack does not hide messages for long, and giving them back.
+
+use std::time::Duration;
+
+use super::acks::chunks;
+use super::{Call, Elapsed, Engine, Fault, Identity, Lease, Phase, Place, Step};
+
+/// A message that is worked on is leased for so long, whatever the subscription's own deadline: after a crash it is back by then.
+const WORK_LEASE: Duration = Duration::from_secs(15);
+/// A message that is skipped or failed is leased for so long at a time, until the end.
+const HELD_LEASE: Duration = Duration::from_secs(60);
+/// A lease longer than wanted by this is cut.
+const LEASE_SLACK: Duration = Duration::from_secs(5);
+/// An extension is asked for again after this.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// A lease is extended once less than this is left of it.
+const WORK_LEFT: Duration = Duration::from_secs(6);
+/// The same for what is skipped or failed.
+const HELD_LEFT: Duration = Duration::from_secs(8);
+
+impl Engine {
+    /// Keeps a message that is not to be moved leased, so that it does not come straight back.
+    pub(super) fn hold(&mut self, identity: Identity, lease: Lease) {
+        self.extend_at = Elapsed::ZERO;
+        self.held.insert(identity, lease);
+    }
+
+    /// Asks for longer (or shorter) leases where that is due.
+    pub(super) fn extend(&mut self, now: Elapsed, step: &mut Step) {
+        if now >= self.extend_at {
+            let mut next = Elapsed::MAX;
+            let mut work = Vec::new();
+            for item in self.items.values_mut().filter(|item| item.phase != Phase::Safe) {
+                if let Some(lease) = &mut item.lease
+                    && lease.is_due(now, WORK_LEASE, WORK_LEFT, &mut next)
+                {
+                    work.push((item.identity.clone(), lease.ack_id.clone()));
+                }
+            }
+            // What ran out is delivered again and leased anew.
+            self.held.retain(|_, lease| lease.ends > now);
+            let mut held = Vec::new();
+            for (identity, lease) in &mut self.held {
+                if lease.is_due(now, HELD_LEASE, HELD_LEFT, &mut next) {
+                    held.push((identity.clone(), lease.ack_id.clone()));
+                }
+            }
+            self.extend_at = next;
+            self.ask(work, WORK_LEASE, step);
+            self.ask(held, HELD_LEASE, step);
+        }
+        if self.extend_at < Elapsed::MAX {
+            step.wake_at(self.extend_at);
+        }
+    }
+
+    fn ask(&mut self, leases: Vec<(Identity, String)>, deadline: Duration, step: &mut Step) {
+        for chunk in chunks(leases, |(_, ack_id)| ack_id.len()) {
+            let call = self.call();
+            step.calls.push(Call::Extend { call, ack_ids: chunk.iter().map(|(_, ack_id)| ack_id.clone()).collect(), deadline });
+            self.extending.insert(call, (chunk, deadline));
+        }
+    }
+
+    /// Takes in how an extension went; one that failed is asked for again.
+    pub(super) fn extended(&mut self, now: Elapsed, call: u64, result: &Result<(), Fault>) {
+        let Some((leases, deadline)) = self.extending.remove(&call) else { return };
+        if result.is_err() {
+            return;
+        }
+        let ends = now + deadline;
+        for (identity, ack_id) in leases {
+            let lease = match self.places.get(&identity) {
+                Some(Place::Active(id)) => self.items.get_mut(id).and_then(|item| item.lease.as_mut()),
+                Some(Place::Skipped | Place::Failed) => self.held.get_mut(&identity),
+                _ => None,
+            };
+            if let Some(lease) = lease.filter(|lease| lease.ack_id == ack_id) {
+                lease.ends = ends;
+            }
+            // Its ack may have been sent meanwhile.
+            if deadline == WORK_LEASE {
+                self.acks.lease_until(ends);
+            }
+        }
+        self.extend_at = self.extend_at.min(now);
+    }
+
+    /// Gives back all leases but those of messages whose ack is on its way.
+    pub(super) fn release_all(&mut self, step: &mut Step) {
+        let held = self.held.drain().map(|(_, lease)| lease.ack_id);
+        let ready = self.items.values_mut().filter(|item| item.phase == Phase::Ready).filter_map(|item| Some(item.lease.take()?.ack_id));
+        for ack_ids in chunks(held.chain(ready).collect(), String::len) {
+            step.calls.push(Call::Release { ack_ids });
+        }
+    }
+}
+
+impl Lease {
+    /// Tells whether to ask for a lease of `want` now; else lowers `next` to when.
+    fn is_due(&mut self, now: Elapsed, want: Duration, left: Duration, next: &mut Elapsed) -> bool {
+        if self.ends <= now {
+            return false;
+        }
+        let too_long = self.ends > now + want + LEASE_SLACK;
+        let due_at = if too_long { now } else { self.ends.saturating_sub(left) };
+        let due_at = self.asked.map_or(due_at, |asked| due_at.max(asked + ASK_AGAIN));
+        if due_at > now {
+            *next = (*next).min(due_at);
+            return false;
+        }
+        self.asked = Some(now);
+        *next = (*next).min(now + ASK_AGAIN);
+        true
+    }
+}

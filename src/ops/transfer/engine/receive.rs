@@ -1,0 +1,171 @@
+//! What a pull brings: which of it is in scope, and what is known of it already.
+
+use super::super::draft::{GENERATION_MAX, TRANSFER, generation};
+use super::acks::chunks;
+use super::{
+    Call, Delivery, Elapsed, Engine, Fault, FaultKind, Identity, Item, Kind, Lease, Message, Phase, Place, Received, Route, Selection, State, Step, SubscriptionName,
+    TopicName,
+};
+
+
+/// Skipped and failed messages that are leased at once, at most; beyond, the transfer stops and says so.
+pub(in crate::ops::transfer) const HELD_MAX: usize = 10_000;
+
+impl Engine {
+    pub(super) fn pulled(&mut self, now: Elapsed, result: Result<Vec<Received>, Fault>, step: &mut Step) {
+        let begun = self.pulls.answered();
+        let received = match result {
+            Ok(received) => received,
+            Err(fault) => return self.pull_failed(now, fault),
+        };
+        self.pulls.tries = 0;
+        let mut work = false;
+        let mut unwanted = Vec::new();
+        for Received { ack_id, message } in received {
+            self.pulls.size(&message);
+            let lease = Lease { ack_id, ends: now + self.settings.ack_deadline, asked: None };
+            self.extend_at = self.extend_at.min(now);
+            if self.stopping.is_some() {
+                unwanted.push(lease.ack_id);
+                continue;
+            }
+            work |= self.receive(now, message, lease, step);
+        }
+        step.calls.extend(chunks(unwanted, String::len).into_iter().map(|ack_ids| Call::Release { ack_ids }));
+        if work {
+            self.pulls.brought_work(now);
+        } else {
+            self.pulls.was_empty(now, begun);
+        }
+        if self.held.len() > HELD_MAX {
+            self.stop(State::Stopped, Some(format!("more than {HELD_MAX} messages that are not to be moved are leased to reach the others")));
+        }
+    }
+
+    fn pull_failed(&mut self, now: Elapsed, fault: Fault) {
+        self.pulls.tries += 1;
+        self.pulls.not_before = now + super::backoff(self.pulls.tries);
+        if self.pulls.tries >= super::TRIES_MAX || !matches!(fault.kind, FaultKind::Lost | FaultKind::Later) {
+            self.stop(State::Stopped, Some(fault.words));
+        }
+    }
+
+    /// Takes a delivery in; `true` when it is work to do.
+    fn receive(&mut self, now: Elapsed, message: Message, lease: Lease, step: &mut Step) -> bool {
+        let identity = Identity::of(&message);
+        match self.places.get(&identity).copied() {
+            Some(Place::Active(id)) => {
+                if let Some(item) = self.items.get_mut(&id) {
+                    if item.phase == Phase::Safe {
+                        self.acks.add(identity, lease.ack_id.clone());
+                    }
+                    item.lease = Some(lease);
+                }
+                true
+            }
+            // Its ack did not take: it is safe already, so it is acknowledged again.
+            Some(Place::Moved | Place::Discarded) => {
+                self.acks.lease_until(lease.ends);
+                self.acks.add(identity, lease.ack_id);
+                true
+            }
+            Some(Place::Skipped | Place::Failed) => {
+                self.hold(identity, lease);
+                false
+            }
+            None => {
+                self.counts.seen += 1;
+                if self.is_in_scope(&message) {
+                    self.take(now, identity, message, lease, step);
+                    true
+                } else {
+                    self.counts.skipped += 1;
+                    self.places.insert(identity.clone(), Place::Skipped);
+                    self.hold(identity, lease);
+                    false
+                }
+            }
+        }
+    }
+
+    fn is_in_scope(&self, message: &Message) -> bool {
+        let settings = &self.settings;
+        let selected = match &settings.selection {
+            Selection::All => true,
+            Selection::Messages(ids) => ids.contains(&message.id),
+        };
+        let late = message.publish_time.is_some_and(|time| time > settings.cutoff);
+        let came_back = message.attributes.get(TRANSFER).is_some_and(|id| *id == settings.id.0);
+        let room = settings.max.is_none_or(|max| self.taken() < max);
+        selected && !late && !came_back && room
+    }
+
+    /// Returns how many messages were in scope.
+    pub(super) fn taken(&self) -> u64 {
+        self.counts.seen - self.counts.skipped
+    }
+
+    fn take(&mut self, now: Elapsed, identity: Identity, message: Message, lease: Lease, step: &mut Step) {
+        let known = if self.past.published.contains(&identity) {
+            Some(Place::Moved)
+        } else if self.past.kept.contains(&identity) {
+            Some(Place::Discarded)
+        } else {
+            None
+        };
+        if let Some(place) = known {
+            return self.take_known(identity, lease, place);
+        }
+        let id = self.item_next;
+        self.item_next += 1;
+        let looped = self.settings.kind == Kind::Redrive && generation(&message) >= GENERATION_MAX;
+        let unsourced = self.settings.kind == Kind::Redrive
+            && self.settings.delivery == Delivery::SourceTopic
+            && message.provenance().and_then(|from| from.subscription).is_none();
+        self.places.insert(identity.clone(), Place::Active(id));
+        let item = Item {
+            identity,
+            message: Some(message),
+            lease: Some(lease),
+            phase: Phase::Ready,
+            tries: 0,
+            first_try: None,
+            not_before: now,
+            batch_max: usize::MAX,
+        };
+        self.items.insert(id, item);
+        if looped {
+            self.fail(id, &format!("was redriven {GENERATION_MAX} times already: it seems to be in a loop"), step);
+        } else if unsourced {
+            self.fail(id, "does not say which subscription gave it up: name a topic for it", step);
+        }
+    }
+
+    /// An earlier transfer made it safe and its ack did not take: only that is missing.
+    fn take_known(&mut self, identity: Identity, lease: Lease, place: Place) {
+        match place {
+            Place::Discarded => self.counts.discarded += 1,
+            _ => self.counts.moved += 1,
+        }
+        self.error(format!("message {}: was moved by an earlier transfer, so it is only acknowledged", identity.id()));
+        self.acks.lease_until(lease.ends);
+        self.acks.add(identity.clone(), lease.ack_id);
+        self.places.insert(identity, place);
+    }
+
+    /// Takes in where messages of a source go.
+    pub(super) fn found(&mut self, now: Elapsed, source: SubscriptionName, result: Result<TopicName, Fault>) {
+        let tries = match self.routes.get(&source) {
+            Some(Route::Asking { tries }) => *tries,
+            _ => 0,
+        };
+        let route = match result {
+            Ok(topic) => Route::To(topic),
+            Err(fault) if matches!(fault.kind, FaultKind::Lost | FaultKind::Later) && tries + 1 < super::TRIES_MAX => {
+                Route::Ask { tries: tries + 1, not_before: now + super::backoff(tries + 1) }
+            }
+            Err(fault) => Route::Nowhere(fault.words),
+        };
+        self.routes.insert(source, route);
+    }
+}

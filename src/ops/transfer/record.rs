@@ -1,0 +1,188 @@
+//! What a transfer's journal says, record by record, and what follows from it.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Counts, Request, State, TransferId};
+use crate::error::{Error, Kind, Result};
+use crate::model::message::Message;
+use crate::names::{SubscriptionName, TopicName};
+
+/// Identity of a message in its subscription: id and publish time, because a topic made anew (or an emulator started anew) counts its ids from the start.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Identity(Arc<str>);
+
+impl Identity {
+    /// Reads it off a message.
+    pub(super) fn of(message: &Message) -> Self {
+        let micros = message.publish_time.map_or(0, |time| time.as_microsecond());
+        Self(format!("{}@{micros}", message.id).into())
+    }
+
+    /// Returns the message id.
+    pub(super) fn id(&self) -> &str {
+        self.0.rsplit_once('@').map_or(&*self.0, |(id, _)| id)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The first record: what this transfer is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Began {
+    pub(super) id: TransferId,
+    /// Where the calls go: `google`, or an emulator's `host:port`.
+    pub(super) place: String,
+    pub(super) request: Request,
+    pub(super) cutoff: Timestamp,
+    pub(super) expected: Option<u64>,
+    pub(super) routes: Vec<(SubscriptionName, TopicName)>,
+    pub(super) at: Timestamp,
+}
+
+/// One entry of the journal; lists of ids are batches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Record {
+    Began(Box<Began>),
+    /// Another process took it up.
+    Resumed {
+        at: Timestamp,
+    },
+    /// These are about to be published: from here on they may be at the destination.
+    Intent {
+        topic: TopicName,
+        ids: Vec<Identity>,
+    },
+    /// They are at the destination, under these ids.
+    Published {
+        ids: Vec<Identity>,
+        new: Vec<String>,
+    },
+    /// The answer was lost: they may be at the destination.
+    Lost {
+        ids: Vec<Identity>,
+        why: String,
+    },
+    /// They are not at the destination.
+    Refused {
+        ids: Vec<Identity>,
+        why: String,
+    },
+    /// Their copies are durable, up to this length of the file of copies.
+    Kept {
+        ids: Vec<Identity>,
+        end: u64,
+    },
+    /// Given up; the message stays where it is.
+    Failed {
+        id: Identity,
+        why: String,
+    },
+    Ended {
+        at: Timestamp,
+        state: State,
+        counts: Counts,
+        errors: Vec<String>,
+    },
+}
+
+impl Record {
+    /// Writes it as the journal holds it.
+    pub(super) fn encode(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(self).map_err(|error| Error::new(Kind::Internal, "a record cannot be written as JSON").with_source(error))
+    }
+
+    /// Reads it.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self> {
+        serde_json::from_slice(bytes).map_err(|error| Error::new(Kind::Io, "holds a record that cannot be read").with_source(error))
+    }
+}
+
+/// What all records of a journal come to.
+#[derive(Debug, Default)]
+pub(super) struct Story {
+    pub(super) began: Option<Box<Began>>,
+    pub(super) published: HashSet<Identity>,
+    pub(super) kept: HashSet<Identity>,
+    /// Length of the file of copies that is vouched for.
+    pub(super) kept_bytes: u64,
+    pub(super) failed: HashMap<Identity, String>,
+    /// Intents without an answer.
+    pub(super) open: HashSet<Identity>,
+    /// Publishes whose answer was lost or that a crash cut off.
+    pub(super) unsure: u64,
+    pub(super) ended: Option<Ended>,
+}
+
+/// How it ended, the last time.
+#[derive(Debug, Clone)]
+pub(super) struct Ended {
+    pub(super) at: Timestamp,
+    pub(super) state: State,
+    pub(super) counts: Counts,
+    pub(super) errors: Vec<String>,
+}
+
+impl Story {
+    /// Takes in the next record.
+    pub(super) fn add(&mut self, record: Record) {
+        match record {
+            Record::Began(began) => self.began = Some(began),
+            Record::Resumed { .. } => {
+                self.unsure += self.open.len() as u64;
+                self.open.clear();
+                self.failed.clear();
+                self.ended = None;
+            }
+            Record::Intent { ids, .. } => self.open.extend(ids),
+            Record::Published { ids, .. } => {
+                self.close(&ids);
+                self.published.extend(ids);
+            }
+            Record::Lost { ids, .. } => {
+                self.close(&ids);
+                self.unsure += ids.len() as u64;
+            }
+            Record::Refused { ids, .. } => self.close(&ids),
+            Record::Kept { ids, end } => {
+                self.kept.extend(ids);
+                self.kept_bytes = end;
+            }
+            Record::Failed { id, why } => {
+                self.failed.insert(id, why);
+            }
+            Record::Ended { at, state, counts, errors } => self.ended = Some(Ended { at, state, counts, errors }),
+        }
+    }
+
+    fn close(&mut self, ids: &[Identity]) {
+        for id in ids {
+            self.open.remove(id);
+        }
+    }
+
+    /// Returns how many publishes may have reached the destination without our knowing.
+    pub(super) fn unsure_max(&self) -> u64 {
+        self.unsure + self.open.len() as u64
+    }
+
+    /// Returns the counts, as far as the journal knows them.
+    pub(super) fn counts(&self) -> Counts {
+        if let Some(ended) = &self.ended {
+            return ended.counts;
+        }
+        let (moved, discarded, failed) = (self.published.len() as u64, self.kept.len() as u64, self.failed.len() as u64);
+        let remaining = self.open.len() as u64;
+        Counts { seen: moved + discarded + failed + remaining, moved, discarded, skipped: 0, failed, remaining }
+    }
+}
