@@ -120,6 +120,12 @@ pub(crate) fn read(disk: &dyn Disk, path: &Path, replay: &mut Replay<'_>) -> Res
     scan::scan(file.as_mut(), replay).map_err(|e| e.context(format_args!("journal `{}`", path.display())))
 }
 
+/// Reads the first record only.
+pub(crate) fn read_first(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>> {
+    let mut file = disk.open(path, Access::Read).map_err(|e| at(path, e))?;
+    scan::first(file.as_mut()).map_err(|e| e.context(format_args!("journal `{}`", path.display())))
+}
+
 /// Tells whether some process, this one included, has the log open for appending.
 pub(crate) fn is_in_use(disk: &dyn Disk, path: &Path) -> bool {
     disk.open(path, Access::Read).and_then(|mut file| file.try_lock(false)).is_ok_and(|locked| !locked)

@@ -40,6 +40,17 @@ pub(super) fn scan(file: &mut dyn DiskFile, replay: &mut Replay<'_>) -> Result<S
     Ok(scanned)
 }
 
+/// Returns the first record, if there is one.
+pub(super) fn first(file: &mut dyn DiskFile) -> Result<Option<Vec<u8>>> {
+    let len = file.len()?;
+    let mut chunks = Chunks { file, buffer: Vec::new(), start: 0, offset: 0 };
+    if !check_header(&mut chunks, len)? {
+        return Ok(None);
+    }
+    chunks.take(HEADER_BYTES);
+    Ok(chunks.frame()?.map(<[u8]>::to_vec))
+}
+
 /// Tells whether the header is whole. Frames are written only once it is durable, so a broken one before frames is no torn write.
 fn check_header(chunks: &mut Chunks<'_>, len: u64) -> Result<bool> {
     let Some(header) = chunks.peek(HEADER_BYTES)? else { return Ok(false) };

@@ -3,6 +3,10 @@
 //! The contract: receive → intent recorded → publish → confirmed → outcome recorded, durable → acknowledge. The engine is a pure state machine; the IO is outside.
 
 mod calls;
+mod draft;
+mod engine;
+mod journal;
+mod record;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};

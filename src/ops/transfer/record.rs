@@ -14,8 +14,20 @@ use crate::names::{SubscriptionName, TopicName};
 
 /// Identity of a message in its subscription: id and publish time, because a topic made anew (or an emulator started anew) counts its ids from the start.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "String", into = "String")]
 pub(super) struct Identity(Arc<str>);
+
+impl From<String> for Identity {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<Identity> for String {
+    fn from(identity: Identity) -> Self {
+        identity.0.as_ref().to_owned()
+    }
+}
 
 impl Identity {
     /// Reads it off a message.

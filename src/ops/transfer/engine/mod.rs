@@ -48,7 +48,6 @@ pub(super) struct Settings {
     pub(super) window: usize,
     pub(super) max: Option<u64>,
     pub(super) cutoff: Timestamp,
-    pub(super) expected: Option<u64>,
     /// Topics of the sources that the plan knows.
     pub(super) routes: Vec<(SubscriptionName, TopicName)>,
     /// The subscription's own.
@@ -218,7 +217,7 @@ pub(super) struct Engine {
     acks: acks::Acks,
     /// Skipped and failed: leased until the end, so that they do not come straight back.
     held: HashMap<Identity, Lease>,
-    extending: HashMap<u64, (Vec<Identity>, Duration)>,
+    extending: HashMap<u64, (Vec<(Identity, String)>, Duration)>,
     extend_at: Elapsed,
     pulls: end::Pulls,
     stopping: Option<State>,

@@ -1,0 +1,328 @@
+//! A run of transfers over crashes: the real engine and the real journal on a simulated disk against the simulated service.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::super::journal::{Journal, Shelf};
+use super::super::super::record::{Began, Record};
+use super::super::super::{Counts, Delivery, Kind, Request, Selection, State, TransferId};
+use super::super::{Call, Elapsed, Engine, Event, Settings, Step};
+use super::service::{Faults, Service};
+use crate::model::message::Message;
+use crate::wal::sim::{Dice, Ignore, SimDisk};
+
+/// The order of work, broken on purpose: a test must fail then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Early {
+    Nothing,
+    /// Publishes before the intent is durable.
+    Publish,
+    /// Acknowledges before the outcome is durable.
+    Ack,
+}
+
+/// What is played.
+#[derive(Debug, Clone)]
+pub(super) struct Scene {
+    pub(super) seed: u64,
+    pub(super) kind: Kind,
+    pub(super) messages: usize,
+    pub(super) keys: usize,
+    pub(super) marked: bool,
+    pub(super) window: usize,
+    pub(super) faults: Faults,
+    pub(super) crash: u64,
+    pub(super) full: u64,
+    pub(super) ignore: Option<Ignore>,
+    pub(super) early: Early,
+}
+
+pub(super) struct Run {
+    pub(super) scene: Scene,
+    pub(super) dice: Dice,
+    pub(super) service: Service,
+    pub(super) disk: SimDisk,
+    pub(super) shelf: Shelf,
+    /// Ids of messages in scope.
+    pub(super) scope: Vec<Message>,
+    pub(super) crashes: u64,
+    /// Calls that are on their way to the service, and answers on their way back.
+    calls: Vec<(Elapsed, Call)>,
+    answers: Vec<(Elapsed, Event)>,
+    transfers: u32,
+    pub(super) counts: Counts,
+    started: Elapsed,
+    wake: Option<Elapsed>,
+}
+
+const STEPS_MAX: usize = 40_000;
+
+enum Ending {
+    Ended(State),
+    Crashed,
+}
+
+impl Run {
+    pub(super) fn new(scene: Scene) -> Self {
+        let mut dice = Dice(scene.seed);
+        let deadline = [Duration::from_secs(10), Duration::from_secs(60)][dice.below(2)];
+        let mut service = Service::new(deadline, scene.faults);
+        service.ordered = scene.keys > 0;
+        service.now = Elapsed::from_secs(100);
+        for n in 0..scene.messages {
+            let key = if scene.keys == 0 { String::new() } else { format!("k{}", dice.below(scene.keys)) };
+            service.add(vec![u8::try_from(n % 250).unwrap(), 0, 255], &key, BTreeMap::from([("n".to_owned(), n.to_string())]));
+        }
+        let scope = service.source.iter().map(|stored| stored.message.clone()).filter(|_| !scene.marked || dice.chance(40)).collect();
+        let disk = SimDisk::ignoring(scene.ignore.clone());
+        let shelf = Shelf::new(Arc::new(disk.clone()), Path::new("/home"));
+        Self {
+            scene,
+            dice,
+            service,
+            disk,
+            shelf,
+            scope,
+            crashes: 0,
+            calls: Vec::new(),
+            answers: Vec::new(),
+            transfers: 0,
+            counts: Counts::default(),
+            started: Elapsed::ZERO,
+            wake: None,
+        }
+    }
+
+    fn request(&self) -> Request {
+        let ids: BTreeSet<String> = self.scope.iter().map(|message| message.id.clone()).collect();
+        Request {
+            kind: self.scene.kind,
+            subscription: "projects/shop/subscriptions/held".parse().unwrap(),
+            selection: if self.scene.marked { Selection::Messages(ids) } else { Selection::All },
+            delivery: Delivery::SourceTopic,
+            rate_max: None,
+            window: u32::try_from(self.scene.window).unwrap(),
+            max: None,
+        }
+    }
+
+    fn begin(&mut self, cutoff: jiff::Timestamp) -> (TransferId, Journal) {
+        self.transfers += 1;
+        let id = TransferId(format!("t{}", self.transfers));
+        let began = Began {
+            id: id.clone(),
+            place: "sim".into(),
+            request: self.request(),
+            cutoff,
+            expected: None,
+            routes: Vec::new(),
+            at: self.service.clock(),
+        };
+        (id, self.shelf.create(began).unwrap())
+    }
+
+    /// Plays until a transfer is done, over crashes, stops and second transfers.
+    pub(super) fn play(&mut self) -> State {
+        let cutoff = self.service.clock();
+        self.service.now += Elapsed::from_secs(1);
+        let (mut id, journal) = self.begin(cutoff);
+        let mut ending = self.transfer(&id, Some(journal));
+        for _ in 0..60 {
+            if let Ending::Ended(state @ (State::Done | State::DoneInPart)) = ending {
+                return state;
+            }
+            self.disk.set_room(None);
+            self.service.now += Duration::from_millis(self.dice.roll() % 30_000);
+            if self.dice.chance(20) {
+                let (other, journal) = self.begin(cutoff);
+                id = other;
+                ending = self.transfer(&id, Some(journal));
+            } else {
+                ending = self.transfer(&id, None);
+            }
+            if self.crashes > 6 {
+                self.scene.crash = 0;
+                self.scene.full = 0;
+            }
+        }
+        panic!("no end after 60 runs");
+    }
+
+    fn transfer(&mut self, id: &TransferId, journal: Option<Journal>) -> Ending {
+        let past = self.shelf.past(&self.request().subscription, id, self.service.clock()).unwrap();
+        let (mut journal, story, began) = match journal {
+            Some(journal) => (journal, Default::default(), None),
+            None => {
+                let (mut journal, mut story, began) = self.shelf.open(id).unwrap();
+                let resumed = Record::Resumed { at: self.service.clock() };
+                journal.commit(Vec::new(), std::slice::from_ref(&resumed)).unwrap();
+                story.add(resumed);
+                (journal, story, Some(began))
+            }
+        };
+        let began = began.unwrap_or_else(|| *self.shelf.read(id).unwrap().began.unwrap());
+        let mut engine = Engine::new(settings(&began, &self.service), past, &story);
+        self.started = self.service.now;
+        self.answers.clear();
+        let mut events = Vec::new();
+        for _ in 0..STEPS_MAX {
+            let now = self.service.now - self.started;
+            let step = engine.step(now, events);
+            if let Some(ending) = self.perform(&mut engine, &mut journal, step) {
+                self.counts = engine.counts();
+                return ending;
+            }
+            let counts = engine.counts();
+            assert_eq!(counts.seen, counts.moved + counts.discarded + counts.skipped + counts.failed + counts.remaining, "{counts:?}");
+            events = self.wait();
+        }
+        panic!("no end after {STEPS_MAX} steps: {engine:?}");
+    }
+}
+
+impl Run {
+    /// Does what a step asks for, in its order, unless the machine dies in between.
+    fn perform(&mut self, engine: &mut Engine, journal: &mut Journal, step: Step) -> Option<Ending> {
+        let Step { copies, records, calls, wake, end } = step;
+        self.wake = wake;
+        let something = !copies.is_empty() || !records.is_empty() || !calls.is_empty();
+        let dies_at = if something && self.dice.chance(self.scene.crash) { self.dice.below(4) } else { 4 };
+        if dies_at == 0 {
+            return Some(self.die());
+        }
+        let (early, calls): (Vec<Call>, Vec<Call>) = calls.into_iter().partition(|call| match self.scene.early {
+            Early::Nothing => false,
+            Early::Publish => matches!(call, Call::Publish { .. }),
+            Early::Ack => matches!(call, Call::Ack { .. }),
+        });
+        early.into_iter().for_each(|call| self.act(call));
+        if dies_at == 1 {
+            // Between write and sync.
+            self.disk.set_syncs_fail(true);
+            let _ = journal.commit(copies, &records);
+            self.disk.set_syncs_fail(false);
+            return Some(self.die());
+        }
+        if self.dice.chance(self.scene.full) {
+            self.disk.set_room(Some(self.dice.below(400)));
+        }
+        if let Err(error) = journal.commit(copies, &records) {
+            let step = engine.journal_failed(&error.to_string());
+            // What is on its way arrives, but nobody hears of it: as bad as a crash.
+            self.crashes += 1;
+            std::mem::take(&mut self.calls).into_iter().map(|(_, call)| call).chain(step.calls).for_each(|call| self.act(call));
+            return Some(Ending::Ended(step.end.unwrap()));
+        }
+        if dies_at == 2 {
+            return Some(self.die());
+        }
+        for call in calls {
+            if dies_at == 3 && self.dice.chance(50) {
+                return Some(self.die());
+            }
+            let delay = self.delay();
+            self.calls.push((self.service.now + delay, call));
+        }
+        if dies_at == 3 {
+            return Some(self.die());
+        }
+        let state = end?;
+        for (_, call) in std::mem::take(&mut self.calls) {
+            assert!(matches!(call, Call::Release { .. } | Call::Find(_)), "{call:?} is under way at the end");
+            self.act(call);
+        }
+        let ended = Record::Ended { at: self.service.clock(), state, counts: engine.counts(), errors: Vec::new() };
+        let _ = journal.commit(Vec::new(), &[ended]);
+        Some(Ending::Ended(state))
+    }
+
+    fn act(&mut self, call: Call) {
+        let answer = self.service.act(call, &mut self.dice);
+        let delay = self.delay();
+        self.answers.extend(answer.map(|answer| (self.service.now + delay, answer)));
+    }
+
+    fn delay(&mut self) -> Duration {
+        let ms_max = if self.dice.chance(self.scene.faults.slow) { 40_000 } else { 200 };
+        Duration::from_millis(self.dice.roll() % ms_max)
+    }
+
+    /// Loses power; what was on its way to the service may arrive all the same.
+    fn die(&mut self) -> Ending {
+        self.crashes += 1;
+        for (_, call) in std::mem::take(&mut self.calls) {
+            if self.dice.chance(50) {
+                self.act(call);
+            }
+        }
+        self.answers.clear();
+        self.disk.crash(&mut self.dice);
+        Ending::Crashed
+    }
+
+    /// Lets time pass until something happens.
+    fn wait(&mut self) -> Vec<Event> {
+        loop {
+            let wake = self.wake.map(|wake| self.started + wake);
+            let due = self.calls.iter().map(|(at, _)| *at).chain(self.answers.iter().map(|(at, _)| *at)).chain(wake).min();
+            let due = due.expect("nothing is under way and no time is set: stuck");
+            self.service.now = self.service.now.max(due);
+            let now = self.service.now;
+            let (calls, later) = std::mem::take(&mut self.calls).into_iter().partition(|(at, _)| *at <= now);
+            self.calls = later;
+            let calls: Vec<(Elapsed, Call)> = calls;
+            calls.into_iter().for_each(|(_, call)| self.act(call));
+            let (answers, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.answers).into_iter().partition(|(at, _)| *at <= now);
+            self.answers = later;
+            if !answers.is_empty() || wake.is_some_and(|wake| wake <= now) {
+                let mut events: Vec<Event> = answers.into_iter().map(|(_, event)| event).collect();
+                if self.scene.crash > 0 && self.dice.chance(self.scene.crash) && self.dice.chance(30) {
+                    events.push(Event::Cancel);
+                }
+                return events;
+            }
+        }
+    }
+
+    /// Returns what all journals together say may have been published more than once.
+    pub(super) fn unsure(&self) -> u64 {
+        self.shelf.ids().unwrap().iter().map(|id| self.shelf.read(id).unwrap().unsure_max()).sum()
+    }
+
+    /// Returns the message ids in the files of copies, as the journals vouch for them.
+    pub(super) fn kept(&self) -> Vec<String> {
+        let mut kept = Vec::new();
+        for id in self.shelf.ids().unwrap() {
+            let bytes = usize::try_from(self.shelf.read(&id).unwrap().kept_bytes).unwrap();
+            if bytes > 0 {
+                let content = self.disk.content(&self.shelf.copies(&id));
+                for line in String::from_utf8(content[..bytes].to_vec()).unwrap().lines() {
+                    let copy: serde_json::Value = serde_json::from_str(line).unwrap();
+                    kept.push(copy["messageId"].as_str().unwrap().to_owned());
+                }
+            }
+        }
+        kept
+    }
+}
+
+fn settings(began: &Began, service: &Service) -> Settings {
+    let request = began.request.clone();
+    Settings {
+        id: began.id.clone(),
+        kind: request.kind,
+        subscription: request.subscription,
+        selection: request.selection,
+        delivery: request.delivery,
+        rate_max: request.rate_max,
+        window: request.window as usize,
+        max: request.max,
+        cutoff: began.cutoff,
+        routes: Vec::new(),
+        ack_deadline: service.deadline,
+        ordered: service.ordered,
+        exactly_once: false,
+    }
+}

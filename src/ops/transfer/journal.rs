@@ -1,0 +1,249 @@
+//! A transfer's folder: its journal, and the copies of what it discarded. `<home>/transfers/<id>/{journal,kept.jsonl}`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::TransferId;
+use super::engine::Past;
+use super::record::{Began, Identity, Record, Story};
+use crate::error::{Error, Kind, Result};
+use crate::model::message::Message;
+use crate::names::SubscriptionName;
+use crate::wal::{self, Access, Disk, DiskFile, Wal};
+
+/// Where transfers lie below the home.
+const FOLDER: &str = "transfers";
+/// The journal's file.
+const JOURNAL: &str = "journal";
+/// The file of copies: JSON lines, a line for a message.
+const COPIES: &str = "kept.jsonl";
+/// Outcomes are remembered for so long after a transfer began: no subscription keeps a message for more than 31 days, and the transfer itself takes time.
+const REMEMBERED: Duration = Duration::from_secs(62 * 24 * 3600);
+
+/// The folders of all transfers.
+#[derive(Clone)]
+pub(super) struct Shelf {
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+}
+
+/// The journal of a transfer that runs here; locked against other processes.
+pub(super) struct Journal {
+    wal: Wal,
+    disk: Arc<dyn Disk>,
+    copies_path: PathBuf,
+    copies: Option<Box<dyn DiskFile>>,
+    copies_bytes: u64,
+    subscription: SubscriptionName,
+}
+
+impl Shelf {
+    pub(super) fn new(disk: Arc<dyn Disk>, home: &Path) -> Self {
+        Self { disk, folder: home.join(FOLDER) }
+    }
+
+    fn journal(&self, id: &TransferId) -> PathBuf {
+        self.folder.join(&id.0).join(JOURNAL)
+    }
+
+    /// Returns where the copies of a transfer lie.
+    pub(super) fn copies(&self, id: &TransferId) -> PathBuf {
+        self.folder.join(&id.0).join(COPIES)
+    }
+
+    /// Begins a transfer's journal, durably. An identity that is taken is an error.
+    pub(super) fn create(&self, began: Began) -> Result<Journal> {
+        let path = self.journal(&began.id);
+        let folder = path.parent().unwrap_or(Path::new("."));
+        wal::make_dir(self.disk.as_ref(), folder).map_err(|error| Error::from(error).context(format_args!("`{}`", folder.display())))?;
+        let wal = Wal::create(self.disk.as_ref(), &path)?;
+        let mut journal = self.held(wal, &began.id, began.request.subscription.clone(), 0);
+        journal.commit(Vec::new(), &[Record::Began(Box::new(began))])?;
+        Ok(journal)
+    }
+
+    /// Opens a transfer's journal to go on with it.
+    pub(super) fn open(&self, id: &TransferId) -> Result<(Journal, Story, Began)> {
+        let mut story = Story::default();
+        let path = self.journal(id);
+        let opened = Wal::open(self.disk.as_ref(), &path, &mut |bytes| {
+            story.add(Record::decode(bytes)?);
+            Ok(())
+        });
+        let (wal, scanned) = opened.map_err(|error| self.missing(id, error))?;
+        if scanned.torn_bytes > 0 {
+            tracing::warn!(transfer = %id, bytes = scanned.torn_bytes, "cut off what a crash left at the end of the journal");
+        }
+        let began = story.began.as_deref().cloned().ok_or_else(|| unknown(id))?;
+        Ok((self.held(wal, id, began.request.subscription.clone(), story.kept_bytes), story, began))
+    }
+
+    fn held(&self, wal: Wal, id: &TransferId, subscription: SubscriptionName, copies_bytes: u64) -> Journal {
+        Journal { wal, disk: self.disk.clone(), copies_path: self.copies(id), copies: None, copies_bytes, subscription }
+    }
+
+    /// Reads a transfer's journal, also while it runs.
+    pub(super) fn read(&self, id: &TransferId) -> Result<Story> {
+        let mut story = Story::default();
+        let read = wal::read(self.disk.as_ref(), &self.journal(id), &mut |bytes| {
+            story.add(Record::decode(bytes)?);
+            Ok(())
+        });
+        read.map_err(|error| self.missing(id, error))?;
+        Ok(story)
+    }
+
+    /// Returns the length of a transfer's journal: what was read of it stays true while that is the same.
+    pub(super) fn bytes(&self, id: &TransferId) -> Result<u64> {
+        let mut file = self.disk.open(&self.journal(id), Access::Read).map_err(|error| self.missing(id, error.into()))?;
+        Ok(file.len()?)
+    }
+
+    /// Tells whether a transfer runs in some process.
+    pub(super) fn is_running(&self, id: &TransferId) -> bool {
+        wal::is_in_use(self.disk.as_ref(), &self.journal(id))
+    }
+
+    /// Lists the transfers, oldest first.
+    pub(super) fn ids(&self) -> Result<Vec<TransferId>> {
+        let mut names = self.disk.list(&self.folder).map_err(|error| Error::from(error).context(format_args!("`{}`", self.folder.display())))?;
+        names.sort();
+        Ok(names.into_iter().map(TransferId).collect())
+    }
+
+    /// Finds another transfer that runs on the subscription, in whatever process.
+    pub(super) fn running_on(&self, subscription: &SubscriptionName, except: Option<&TransferId>) -> Result<Option<TransferId>> {
+        for id in self.ids()? {
+            if Some(&id) != except && self.is_running(&id) && self.first(&id)?.is_some_and(|began| began.request.subscription == *subscription) {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gathers what other transfers did with messages of the subscription.
+    pub(super) fn past(&self, subscription: &SubscriptionName, except: &TransferId, now: Timestamp) -> Result<Past> {
+        let mut past = Past::default();
+        for id in self.ids()? {
+            if id == *except {
+                continue;
+            }
+            let Some(began) = self.first(&id)? else { continue };
+            if began.request.subscription == *subscription && now.duration_since(began.at).unsigned_abs() < REMEMBERED {
+                let story = self.read(&id)?;
+                past.published.extend(story.published);
+                past.kept.extend(story.kept);
+            }
+        }
+        Ok(past)
+    }
+
+    /// Reads what a transfer is; `None` for one that a crash kept from beginning.
+    fn first(&self, id: &TransferId) -> Result<Option<Began>> {
+        let path = self.journal(id);
+        let bytes = match self.disk.open(&path, Access::Read) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+            _ => wal::read_first(self.disk.as_ref(), &path)?,
+        };
+        match bytes.map(|bytes| Record::decode(&bytes)).transpose()? {
+            Some(Record::Began(began)) => Ok(Some(*began)),
+            _ => Ok(None),
+        }
+    }
+
+    fn missing(&self, id: &TransferId, error: Error) -> Error {
+        let exists = self.disk.open(&self.journal(id), Access::Read).is_ok();
+        if exists { error } else { unknown(id) }
+    }
+}
+
+fn unknown(id: &TransferId) -> Error {
+    let shown = crate::model::text::line(&id.0).into_owned();
+    Error::new(Kind::NotFound, format!("there is no transfer `{shown}` on this machine")).with_hint("list them with `redrive transfers list`")
+}
+
+impl Journal {
+    /// Makes copies durable, then the records with one sync. After an error none of the records holds.
+    pub(super) fn commit(&mut self, copies: Vec<(Identity, Message)>, records: &[Record]) -> Result<()> {
+        let kept = self.keep(copies).map_err(|error| {
+            let full = error.kind() == io::ErrorKind::StorageFull;
+            let error = Error::from(error).context(format_args!("`{}`", self.copies_path.display()));
+            if full { error.with_hint("make room on the disk, then resume") } else { error }
+        })?;
+        for record in kept.iter().chain(records) {
+            self.wal.append(&record.encode()?)?;
+        }
+        self.wal.commit()
+    }
+
+    fn keep(&mut self, copies: Vec<(Identity, Message)>) -> io::Result<Option<Record>> {
+        if copies.is_empty() {
+            return Ok(None);
+        }
+        let mut lines = Vec::new();
+        let mut ids = Vec::with_capacity(copies.len());
+        for (identity, message) in copies {
+            serde_json::to_writer(&mut lines, &Copied::of(&message, &self.subscription))?;
+            lines.push(b'\n');
+            ids.push(identity);
+        }
+        let at = self.copies_bytes;
+        let file = self.copies_file()?;
+        // Whatever is behind the length that the journal vouches for is of a write that failed or a crash cut off.
+        let written = file.truncate(at).and_then(|()| file.write_at(at, &lines)).and_then(|()| file.sync());
+        if let Err(error) = written {
+            file.truncate(at)?;
+            return Err(error);
+        }
+        self.copies_bytes = at + lines.len() as u64;
+        Ok(Some(Record::Kept { ids, end: self.copies_bytes }))
+    }
+
+    fn copies_file(&mut self) -> io::Result<&mut dyn DiskFile> {
+        let file = match self.copies.take() {
+            Some(file) => file,
+            None => match self.disk.open(&self.copies_path, Access::Create) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.disk.open(&self.copies_path, Access::Write)?,
+                file => file?,
+            },
+        };
+        if self.copies_bytes == 0 {
+            self.disk.sync_dir(self.copies_path.parent().unwrap_or(Path::new(".")))?;
+        }
+        Ok(self.copies.insert(file).as_mut())
+    }
+}
+
+/// A message with everything needed to publish it again; names are Google's own.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Copied<'a> {
+    subscription: &'a SubscriptionName,
+    message_id: &'a str,
+    publish_time: Option<Timestamp>,
+    ordering_key: &'a str,
+    attributes: &'a std::collections::BTreeMap<String, String>,
+    data: String,
+    delivery_attempt: Option<u32>,
+}
+
+impl<'a> Copied<'a> {
+    fn of(message: &'a Message, subscription: &'a SubscriptionName) -> Self {
+        Self {
+            subscription,
+            message_id: &message.id,
+            publish_time: message.publish_time,
+            ordering_key: &message.ordering_key,
+            attributes: &message.attributes,
+            data: BASE64.encode(&message.data),
+            delivery_attempt: message.delivery_attempt,
+        }
+    }
+}
