@@ -5,6 +5,7 @@
 mod address;
 mod call;
 mod clients;
+mod clock;
 mod convert;
 mod discover;
 mod endpoint;

@@ -23,12 +23,14 @@ pub(crate) trait Disk: Send + Sync {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Opens a file.
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
     /// Lists the names in a directory; none when it does not exist.
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
 }
 
 /// An open file.
-pub(crate) trait DiskFile: Send {
+pub(crate) trait DiskFile: Send + Sync {
     /// Returns its length in bytes.
     fn len(&mut self) -> io::Result<u64>;
     /// Reads some bytes; none at the end.
@@ -85,6 +87,10 @@ impl Disk for RealDisk {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         Ok(Box::new(options.open(path)?))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {

@@ -168,8 +168,14 @@ fn parent(path: &Path) -> &Path {
 }
 
 /// Puts the path into an error of the disk.
-fn at(path: &Path, error: std::io::Error) -> Error {
-    let full = error.kind() == std::io::ErrorKind::StorageFull;
-    let error = Error::from(error).context(format_args!("`{}`", path.display()));
+pub(crate) fn at(path: &Path, error: std::io::Error) -> Error {
+    use std::io::ErrorKind;
+    let kind = match error.kind() {
+        ErrorKind::NotFound => Kind::NotFound,
+        ErrorKind::AlreadyExists => Kind::AlreadyExists,
+        _ => Kind::Io,
+    };
+    let full = error.kind() == ErrorKind::StorageFull;
+    let error = Error::new(kind, format!("`{}`: {error}", path.display())).with_source(error);
     if full { error.with_hint("make room on the disk, then resume") } else { error }
 }

@@ -198,6 +198,10 @@ impl Disk for SimDisk {
         Ok(Box::new(Open { disk: self.clone(), path: path.to_owned(), epoch: world.epoch, holds_lock: false }))
     }
 
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.world().files.remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         let world = self.world();
         let children = world.dirs.keys().chain(world.files.keys()).filter(|child| child.parent() == Some(path));

@@ -1,37 +1,260 @@
 //! The calls of [`Ops`] on transfers.
 
-use super::{Plan, Request, Summary, TransferId};
-use crate::error::Result;
-use crate::ops::Ops;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+
+use super::engine::{Engine, Settings};
+use super::journal::{Journal, Shelf};
+use super::live::{Handle, Listed};
+use super::record::{Began, Record, Story};
+use super::runner::Runner;
+use super::{Plan, State, Summary, TransferId};
+use crate::error::{Error, Kind, Result};
+use crate::model::subscription::Subscription;
+use crate::names::SubscriptionName;
+use crate::ops::{Ops, Place};
+
+/// Tries for an id that is not taken.
+const ID_TRIES: u32 = 100;
 
 impl Ops {
-    /// Looks before the leap: what a transfer would do. Changes nothing.
-    pub async fn plan_transfer(&self, request: Request) -> Result<Plan> {
-        todo!()
-    }
-
     /// Starts a transfer in the background and returns its id; refused where the plan has refusals.
     pub async fn start_transfer(&self, plan: Plan) -> Result<TransferId> {
-        todo!()
+        let (action, target) = (plan.request.kind.action(), plan.request.subscription.clone());
+        self.act(action, &target, self.start(plan)).await
+    }
+
+    async fn start(&self, plan: Plan) -> Result<TransferId> {
+        if !plan.refusals.is_empty() {
+            return Err(Error::new(Kind::Refused, plan.refusals.join("; ")));
+        }
+        let subscription = self.cloud().get_subscription(&plan.request.subscription).await?;
+        let shelf = self.shelf();
+        busy(&shelf, &subscription.name, None)?;
+        let expected = plan.expected.map(|expected| expected.value.min(plan.request.max.unwrap_or(u64::MAX)));
+        let routes = plan.routes.iter().filter_map(|route| Some((route.source.clone()?, route.topic.clone()))).collect();
+        let began = Began {
+            id: TransferId(String::new()),
+            place: self.place(),
+            request: plan.request,
+            cutoff: plan.cutoff,
+            expected,
+            routes,
+            at: Timestamp::now(),
+        };
+        let (journal, began) = create(&shelf, began)?;
+        // Two that begin at once see each other here, and neither goes on.
+        busy(&shelf, &subscription.name, Some(&began.id))?;
+        let id = began.id.clone();
+        self.launch(&shelf, journal, &Story::default(), began, &subscription)?;
+        Ok(id)
     }
 
     /// Lists the transfers of this project known on this machine, newest first, running ones with their present counts.
     pub fn transfers(&self) -> Result<Vec<Summary>> {
-        todo!()
+        let shelf = self.shelf();
+        let mut summaries = Vec::new();
+        for id in shelf.ids()?.into_iter().rev() {
+            match self.listed(&shelf, &id) {
+                Ok(Some(listed)) => {
+                    let here = listed.summary.request.subscription.project() == self.cloud().project() && listed.place == self.place();
+                    if here {
+                        summaries.push(self.present(&shelf, &listed));
+                    }
+                }
+                Ok(None) => {}
+                Err(error) if error.is_not_found() => {}
+                Err(error) => tracing::warn!(transfer = %id, %error, "a transfer is left out of the list"),
+            }
+        }
+        Ok(summaries)
     }
 
     /// Follows a transfer of this process until it ends.
-    pub fn watch_transfer(&self, id: &TransferId) -> Result<tokio::sync::watch::Receiver<Summary>> {
-        todo!()
+    pub fn watch_transfer(&self, id: &TransferId) -> Result<watch::Receiver<Summary>> {
+        let handle = self.0.transfers.get(id);
+        handle.map(|handle| handle.summary).ok_or_else(|| {
+            Error::new(Kind::NotFound, format!("transfer `{id}` does not run in this process")).with_hint("list them with `redrive transfers list`")
+        })
     }
 
-    /// Stops a running transfer within one batch; what is leased is released.
+    /// Stops a running transfer within one batch; what is leased is released. One of another process is asked to stop.
     pub async fn cancel_transfer(&self, id: &TransferId) -> Result<()> {
-        todo!()
+        self.act("transfer.cancel", id, async {
+            match self.0.transfers.get(id) {
+                Some(handle) if is_running(handle.summary.borrow().state) => {
+                    handle.cancel.notify_one();
+                    Ok(())
+                }
+                _ => self.cancel_elsewhere(id),
+            }
+        })
+        .await
     }
 
-    /// Goes on with a transfer that was cancelled, stopped or cut off by a crash.
+    fn cancel_elsewhere(&self, id: &TransferId) -> Result<()> {
+        let shelf = self.shelf();
+        let listed = self.known(&shelf, id)?;
+        if !shelf.is_running(id) {
+            let state = listed.summary.state;
+            return Err(Error::new(Kind::FailedPrecondition, format!("transfer `{id}` does not run: it is {}", words(state))));
+        }
+        shelf.ask_cancel(id)
+    }
+
+    /// Goes on with a transfer that was cancelled, stopped or cut off by a crash; one that was done in part tries again what failed.
     pub async fn resume_transfer(&self, id: &TransferId) -> Result<()> {
-        todo!()
+        self.act("transfer.resume", id, self.resume(id)).await
+    }
+
+    async fn resume(&self, id: &TransferId) -> Result<()> {
+        let shelf = self.shelf();
+        let listed = self.known(&shelf, id)?;
+        if listed.summary.state == State::Done {
+            return Err(Error::new(Kind::FailedPrecondition, format!("transfer `{id}` is done")));
+        }
+        if listed.place != self.place() {
+            let place = &listed.place;
+            return Err(Error::new(Kind::FailedPrecondition, format!("transfer `{id}` ran against `{place}`, not against `{}`", self.place())));
+        }
+        let subscription = self.cloud().get_subscription(&listed.summary.request.subscription).await?;
+        busy(&shelf, &subscription.name, Some(id))?;
+        let (mut journal, mut story, began) = shelf.open(id)?;
+        shelf.forget_cancel(id);
+        let resumed = Record::Resumed { at: Timestamp::now() };
+        journal.commit(Vec::new(), std::slice::from_ref(&resumed))?;
+        story.add(resumed);
+        self.launch(&shelf, journal, &story, began, &subscription)
+    }
+
+    /// Begins to run a transfer in the background.
+    fn launch(&self, shelf: &Shelf, journal: Journal, story: &Story, began: Began, subscription: &Subscription) -> Result<()> {
+        let past = shelf.past(&subscription.name, &began.id, Timestamp::now())?;
+        let engine = Engine::new(settings(&began, subscription), past, story);
+        let summary = Summary {
+            id: began.id.clone(),
+            request: began.request,
+            state: State::Running,
+            counts: engine.counts(),
+            expected: began.expected,
+            rate: None,
+            started: began.at,
+            ended: None,
+            errors: Vec::new(),
+            copy: None,
+            duplicates_max: engine.unsure(),
+        };
+        let (sender, receiver) = watch::channel(summary);
+        let cancel = Arc::new(Notify::new());
+        self.0.transfers.add(began.id, Handle { summary: receiver, cancel: cancel.clone() });
+        let runner = Runner { ops: self.clone(), shelf: shelf.clone(), engine, journal, summary: sender, cancel };
+        tokio::spawn(runner.run());
+        Ok(())
+    }
+
+    fn shelf(&self) -> Shelf {
+        self.0.transfers.shelf(&self.0.home)
+    }
+
+    /// Names where the calls go, as journals do.
+    fn place(&self) -> String {
+        match self.cloud().place() {
+            Place::Google => "google".to_owned(),
+            Place::Emulator(address) => address.clone(),
+        }
+    }
+
+    fn listed(&self, shelf: &Shelf, id: &TransferId) -> Result<Option<Arc<Listed>>> {
+        self.0.transfers.listed(shelf, id)
+    }
+
+    fn known(&self, shelf: &Shelf, id: &TransferId) -> Result<Arc<Listed>> {
+        self.listed(shelf, id)?.ok_or_else(|| Error::new(Kind::NotFound, format!("transfer `{id}` never began")))
+    }
+
+    /// Returns a transfer as it is now: from this process where it runs here, else from its journal and whether somebody holds that.
+    fn present(&self, shelf: &Shelf, listed: &Listed) -> Summary {
+        let id = &listed.summary.id;
+        if let Some(handle) = self.0.transfers.get(id)
+            && is_running(handle.summary.borrow().state)
+            && handle.summary.has_changed().is_ok()
+        {
+            return handle.summary.borrow().clone();
+        }
+        let mut summary = listed.summary.clone();
+        if summary.ended.is_none() && shelf.is_running(id) {
+            summary.state = State::Running;
+        }
+        summary
+    }
+}
+
+fn is_running(state: State) -> bool {
+    matches!(state, State::Running | State::Confirming)
+}
+
+fn words(state: State) -> &'static str {
+    match state {
+        State::Running | State::Confirming => "cut off",
+        State::Done => "done",
+        State::DoneInPart => "done in part",
+        State::Cancelled => "cancelled",
+        State::Stopped => "stopped",
+    }
+}
+
+/// Refuses while another transfer takes messages of the same subscription: each would publish what the other published and could not acknowledge.
+fn busy(shelf: &Shelf, subscription: &SubscriptionName, except: Option<&TransferId>) -> Result<()> {
+    match shelf.running_on(subscription, except)? {
+        Some(other) => Err(Error::new(Kind::FailedPrecondition, format!("transfer `{other}` runs on subscription `{}`", subscription.id()))
+            .with_hint(format!("wait for its end, or stop it with `redrive transfers cancel {other}`"))),
+        None => Ok(()),
+    }
+}
+
+/// Begins a journal under an id of its own: the time in base 36, so that ids sort by it.
+fn create(shelf: &Shelf, mut began: Began) -> Result<(Journal, Began)> {
+    let mut last = None;
+    for offset in 0..ID_TRIES {
+        began.id = TransferId(base36(began.at.as_millisecond().unsigned_abs() + u64::from(offset)));
+        match shelf.create(began.clone()) {
+            Ok(journal) => return Ok((journal, began)),
+            Err(error) if error.is_already_exists() => last = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::new(Kind::Internal, "no id is free")))
+}
+
+/// Digits of an id: milliseconds fit until the year 5188.
+const ID_DIGITS: usize = 9;
+
+fn base36(mut number: u64) -> String {
+    let mut digits = [b'0'; ID_DIGITS];
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdefghijklmnopqrstuvwxyz"[usize::try_from(number % 36).unwrap_or_default()];
+        number /= 36;
+    }
+    String::from_utf8_lossy(&digits).into_owned()
+}
+
+fn settings(began: &Began, subscription: &Subscription) -> Settings {
+    let request = began.request.clone();
+    Settings {
+        id: began.id.clone(),
+        kind: request.kind,
+        subscription: request.subscription,
+        selection: request.selection,
+        delivery: request.delivery,
+        rate_max: request.rate_max,
+        window: request.window as usize,
+        max: request.max,
+        cutoff: began.cutoff,
+        routes: began.routes.clone(),
+        ack_deadline: subscription.ack_deadline,
+        ordered: subscription.ordered,
+        exactly_once: subscription.exactly_once,
     }
 }

@@ -24,6 +24,8 @@ const FOLDER: &str = "transfers";
 const JOURNAL: &str = "journal";
 /// The file of copies: JSON lines, a line for a message.
 const COPIES: &str = "kept.jsonl";
+/// A file whose being there asks the process that runs the transfer to stop.
+const CANCEL: &str = "cancel";
 /// Outcomes are remembered for so long after a transfer began: no subscription keeps a message for more than 31 days, and the transfer itself takes time.
 const REMEMBERED: Duration = Duration::from_secs(62 * 24 * 3600);
 
@@ -62,7 +64,7 @@ impl Shelf {
     pub(super) fn create(&self, began: Began) -> Result<Journal> {
         let path = self.journal(&began.id);
         let folder = path.parent().unwrap_or(Path::new("."));
-        wal::make_dir(self.disk.as_ref(), folder).map_err(|error| Error::from(error).context(format_args!("`{}`", folder.display())))?;
+        wal::make_dir(self.disk.as_ref(), folder).map_err(|error| wal::at(folder, error))?;
         let wal = Wal::create(self.disk.as_ref(), &path)?;
         let mut journal = self.held(wal, &began.id, began.request.subscription.clone(), 0);
         journal.commit(Vec::new(), &[Record::Began(Box::new(began))])?;
@@ -111,9 +113,36 @@ impl Shelf {
         wal::is_in_use(self.disk.as_ref(), &self.journal(id))
     }
 
+    /// Asks a transfer that runs in another process to stop.
+    pub(super) fn ask_cancel(&self, id: &TransferId) -> Result<()> {
+        let path = self.cancel(id);
+        match self.disk.open(&path, Access::Create) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(wal::at(&path, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells whether another process asked to stop.
+    pub(super) fn is_cancel_asked(&self, id: &TransferId) -> bool {
+        self.disk.open(&self.cancel(id), Access::Read).is_ok()
+    }
+
+    /// Takes the request to stop away.
+    pub(super) fn forget_cancel(&self, id: &TransferId) {
+        if let Err(error) = self.disk.remove(&self.cancel(id))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(transfer = %id, %error, "a request to cancel cannot be taken away");
+        }
+    }
+
+    fn cancel(&self, id: &TransferId) -> PathBuf {
+        self.folder.join(&id.0).join(CANCEL)
+    }
+
     /// Lists the transfers, oldest first.
     pub(super) fn ids(&self) -> Result<Vec<TransferId>> {
-        let mut names = self.disk.list(&self.folder).map_err(|error| Error::from(error).context(format_args!("`{}`", self.folder.display())))?;
+        let mut names = self.disk.list(&self.folder).map_err(|error| wal::at(&self.folder, error))?;
         names.sort();
         Ok(names.into_iter().map(TransferId).collect())
     }
@@ -172,11 +201,7 @@ fn unknown(id: &TransferId) -> Error {
 impl Journal {
     /// Makes copies durable, then the records with one sync. After an error none of the records holds.
     pub(super) fn commit(&mut self, copies: Vec<(Identity, Message)>, records: &[Record]) -> Result<()> {
-        let kept = self.keep(copies).map_err(|error| {
-            let full = error.kind() == io::ErrorKind::StorageFull;
-            let error = Error::from(error).context(format_args!("`{}`", self.copies_path.display()));
-            if full { error.with_hint("make room on the disk, then resume") } else { error }
-        })?;
+        let kept = self.keep(copies).map_err(|error| wal::at(&self.copies_path, error))?;
         for record in kept.iter().chain(records) {
             self.wal.append(&record.encode()?)?;
         }

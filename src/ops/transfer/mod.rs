@@ -6,16 +6,23 @@ mod calls;
 mod draft;
 mod engine;
 mod journal;
+mod live;
+mod plan;
 mod record;
+mod runner;
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::numbers::Measured;
 use crate::names::{SubscriptionName, TopicName};
+
+pub(super) use live::Live;
+
+/// The largest window: what one pull returns at most.
+pub const WINDOW_MAX: u32 = 1000;
 
 /// Names a transfer: short, unique on this machine, sorted by time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -35,6 +42,16 @@ pub enum Kind {
     Redrive,
     /// Keeps a copy on disk and acknowledges it.
     Discard,
+}
+
+impl Kind {
+    /// Returns the name of the action in the activity log.
+    fn action(self) -> &'static str {
+        match self {
+            Self::Redrive => "dlq.redrive",
+            Self::Discard => "dlq.discard",
+        }
+    }
 }
 
 /// Which messages of the subscription.
@@ -177,10 +194,3 @@ pub struct Summary {
     /// Messages that may have been published more than once: their publish was under way at a crash, or its answer was lost.
     pub duplicates_max: u64,
 }
-
-/// The transfers that run in this process.
-#[derive(Clone, Default)]
-pub(super) struct Live(Arc<Mutex<HashMap<TransferId, Handle>>>);
-
-/// A running transfer, as the rest of the process sees it.
-struct Handle {}

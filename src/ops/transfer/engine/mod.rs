@@ -12,6 +12,8 @@ mod receive;
 #[cfg(test)]
 mod tests;
 
+pub(super) use receive::HELD_MAX;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 

@@ -1,0 +1,247 @@
+//! Runs a transfer: makes the engine's steps happen against the service and the disk, in their order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::engine::{Call, Engine, Event, Fault, Step};
+use super::journal::{Journal, Shelf};
+use super::record::Record;
+use super::{State, Summary};
+use crate::error::{Error, Kind, Result};
+use crate::model::text;
+use crate::names::{SubscriptionName, TopicName};
+use crate::ops::Ops;
+
+/// Answers waiting to be taken in; calls wait when there are more.
+const EVENTS_MAX: usize = 256;
+/// The rate shown is that of so many seconds.
+const RATE_SPAN: Duration = Duration::from_secs(5);
+/// A cancel from another process is seen within this time.
+const CANCEL_LOOK: Duration = Duration::from_millis(500);
+/// Leases are given back at the end, but not waited for longer than this: they end by themselves.
+const RELEASE_WAIT: Duration = Duration::from_secs(8);
+
+/// A transfer under way.
+pub(super) struct Runner {
+    pub(super) ops: Ops,
+    pub(super) shelf: Shelf,
+    pub(super) engine: Engine,
+    pub(super) journal: Journal,
+    pub(super) summary: watch::Sender<Summary>,
+    pub(super) cancel: Arc<Notify>,
+}
+
+/// What a run needs besides.
+struct Under {
+    began: Instant,
+    events: mpsc::Receiver<Event>,
+    sender: mpsc::Sender<Event>,
+    calls: JoinSet<()>,
+    releases: JoinSet<()>,
+    rate: Rate,
+}
+
+impl Runner {
+    /// Runs to the end; dropped before, it leaves everything to be resumed.
+    pub(super) async fn run(mut self) {
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
+        let mut under = Under { began: Instant::now(), events, sender, calls: JoinSet::new(), releases: JoinSet::new(), rate: Rate::default() };
+        let mut events = Vec::new();
+        let state = loop {
+            let step = self.engine.step(under.began.elapsed(), std::mem::take(&mut events));
+            let (step, journal) = perform_on_disk(step, self.journal, &mut self.engine).await;
+            self.journal = journal;
+            for call in step.calls {
+                self.begin(call, &mut under);
+            }
+            if let Some(state) = step.end {
+                break state;
+            }
+            self.show(&mut under.rate);
+            events = self.wait(step.wake, &mut under).await;
+        };
+        let releases = async { while under.releases.join_next().await.is_some() {} };
+        if tokio::time::timeout(RELEASE_WAIT, releases).await.is_err() {
+            tracing::warn!("leases were not given back in time; they end by themselves");
+        }
+        self.end(state).await;
+    }
+
+    /// Waits until something happened or is due.
+    async fn wait(&self, wake: Option<Duration>, under: &mut Under) -> Vec<Event> {
+        let due = wake.map(|wake| under.began + wake);
+        let id = self.summary.borrow().id.clone();
+        loop {
+            let look = Instant::now() + CANCEL_LOOK;
+            let until = due.map_or(look, |due| due.min(look));
+            tokio::select! {
+                event = under.events.recv() => {
+                    let mut events: Vec<Event> = event.into_iter().collect();
+                    while let Ok(event) = under.events.try_recv() {
+                        events.push(event);
+                    }
+                    return events;
+                }
+                () = self.cancel.notified() => return vec![Event::Cancel],
+                () = tokio::time::sleep_until(until) => {
+                    if self.shelf.is_cancel_asked(&id) {
+                        self.shelf.forget_cancel(&id);
+                        return vec![Event::Cancel];
+                    }
+                    if due.is_some_and(|due| due <= Instant::now()) {
+                        return Vec::new();
+                    }
+                }
+            }
+            while under.calls.try_join_next().is_some() {}
+        }
+    }
+
+    /// Begins a call; its answer comes as an event.
+    fn begin(&self, call: Call, under: &mut Under) {
+        let (ops, sender) = (self.ops.clone(), under.sender.clone());
+        let from = self.summary.borrow().request.subscription.clone();
+        if let Call::Release { ack_ids } = call {
+            under.releases.spawn(async move {
+                if let Err(error) = ops.cloud().modify_ack_deadline(&from, &ack_ids, Duration::ZERO).await {
+                    tracing::warn!(%error, "leases could not be given back; they end by themselves");
+                }
+            });
+            return;
+        }
+        under.calls.spawn(async move {
+            if let Some(event) = ask(&ops, &from, call).await {
+                // Nobody is there any more to hear it: the run was dropped.
+                let _ = sender.send(event).await;
+            }
+        });
+    }
+
+    /// Shows how far it is.
+    fn show(&self, rate: &mut Rate) {
+        let counts = self.engine.counts();
+        let rate = rate.of(Instant::now(), counts.moved + counts.discarded);
+        self.summary.send_modify(|summary| {
+            summary.state = if self.engine.is_confirming() { State::Confirming } else { State::Running };
+            summary.rate = rate;
+        });
+        self.tell();
+    }
+
+    fn tell(&self) {
+        self.summary.send_modify(|summary| {
+            summary.counts = self.engine.counts();
+            summary.duplicates_max = self.engine.unsure();
+            summary.errors = self.engine.errors().map(|error| text::line(error).into_owned()).collect();
+            if summary.copy.is_none() && summary.counts.discarded > 0 {
+                summary.copy = Some(self.shelf.copies(&summary.id));
+            }
+        });
+    }
+
+    /// Writes the end down, gives the journal free, and says so.
+    async fn end(self, state: State) {
+        self.tell();
+        let Self { mut journal, engine, summary, ops, .. } = self;
+        let at = Timestamp::now();
+        let errors: Vec<String> = engine.errors().map(str::to_owned).collect();
+        let ended = Record::Ended { at, state, counts: engine.counts(), errors };
+        let written = tokio::task::spawn_blocking(move || journal.commit(Vec::new(), &[ended])).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, "the end of the transfer could not be written to its journal");
+        }
+        let (id, request) = (summary.borrow().id.clone(), summary.borrow().request.clone());
+        let counts = engine.counts();
+        let action = format!("{}.end", request.kind.action());
+        ops.record(at, &action, &request.subscription, &format!("{id}: {state:?}, {} moved, {} discarded, {} failed", counts.moved, counts.discarded, counts.failed));
+        summary.send_modify(|summary| {
+            summary.state = state;
+            summary.ended = Some(at);
+            summary.rate = None;
+        });
+    }
+}
+
+/// Makes copies and records durable, off the async threads. Where that fails, nothing else of the step is done.
+async fn perform_on_disk(step: Step, mut journal: Journal, engine: &mut Engine) -> (Step, Journal) {
+    let Step { copies, records, calls, wake, end } = step;
+    if copies.is_empty() && records.is_empty() {
+        return (Step { copies, records, calls, wake, end }, journal);
+    }
+    let written = tokio::task::spawn_blocking(move || {
+        let result = journal.commit(copies, &records);
+        (journal, result)
+    });
+    let (journal, result) = match written.await {
+        Ok(done) => done,
+        // Only a panic of the disk's code, or the end of the runtime, which ends this task too.
+        Err(error) => std::panic::resume_unwind(error.try_into_panic().unwrap_or_else(|_| Box::new("the runtime is shut down"))),
+    };
+    match result {
+        Ok(()) => (Step { calls, wake, end, ..Step::default() }, journal),
+        Err(error) => {
+            let words = error.hint().map_or_else(|| error.to_string(), |hint| format!("{error} ({hint})"));
+            (engine.journal_failed(&words), journal)
+        }
+    }
+}
+
+async fn ask(ops: &Ops, from: &SubscriptionName, call: Call) -> Option<Event> {
+    let cloud = ops.cloud();
+    let fault = |error: Error| Fault::from(&error);
+    Some(match call {
+        Call::Pull { max, wait } => {
+            let max = u32::try_from(max).unwrap_or(u32::MAX);
+            Event::Pulled(cloud.pull(from, max, wait).await.map(|pulled| pulled.messages).map_err(fault))
+        }
+        Call::Find(source) => {
+            let found = find(ops, &source).await.map_err(fault);
+            Event::Found(source, found)
+        }
+        Call::Publish { call, topic, drafts } => Event::Published(call, cloud.publish_once(&topic, &drafts).await.map_err(fault)),
+        Call::Ack { call, ack_ids } => Event::Acked(call, cloud.acknowledge(from, &ack_ids).await.map_err(fault)),
+        Call::Extend { call, ack_ids, deadline } => Event::Extended(call, cloud.modify_ack_deadline(from, &ack_ids, deadline).await.map_err(fault)),
+        Call::Release { .. } => return None,
+    })
+}
+
+/// Finds where messages of a source that the plan did not know go.
+async fn find(ops: &Ops, source: &SubscriptionName) -> Result<TopicName> {
+    let gone = |what: &str| Error::new(Kind::FailedPrecondition, format!("{what} `{source}` is deleted: name a topic for its messages"));
+    let topic = match ops.cloud().get_subscription(source).await {
+        Ok(subscription) => subscription.topic.ok_or_else(|| gone("the topic of"))?,
+        Err(error) if error.is_not_found() => return Err(gone("subscription")),
+        Err(error) => return Err(error),
+    };
+    match ops.receivers(&topic, &[]).await? {
+        Ok(_) => Ok(topic),
+        Err(why) => Err(Error::new(Kind::FailedPrecondition, why)),
+    }
+}
+
+/// Messages a second of late.
+#[derive(Default)]
+struct Rate(VecDeque<(Instant, u64)>);
+
+impl Rate {
+    fn of(&mut self, now: Instant, done: u64) -> Option<f64> {
+        while self.0.len() > 1 && self.0[1].0 + RATE_SPAN < now {
+            self.0.pop_front();
+        }
+        // Four points a second are enough.
+        if self.0.back().is_none_or(|(at, _)| *at + Duration::from_millis(250) <= now) {
+            self.0.push_back((now, done));
+        }
+        let (since, before) = *self.0.front()?;
+        let seconds = now.duration_since(since).as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "counts of messages are far below 2^52")]
+        let rate = (done - before) as f64 / seconds;
+        (seconds >= 0.25).then_some(rate)
+    }
+}
