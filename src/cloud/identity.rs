@@ -94,7 +94,8 @@ impl Identity {
         let quota = self.quota_project.as_ref();
         let file = match &self.source {
             Source::Metadata(url) => {
-                let builder = mds::Builder::default().with_endpoint(url).with_retry_policy(retry_policy()).with_backoff_policy(backoff_policy());
+                let builder =
+                    mds::Builder::default().with_endpoint(url).with_retry_policy(retry_policy()).with_backoff_policy(backoff_policy());
                 let builder = quota.into_iter().fold(builder, |builder, project| builder.with_quota_project_id(project));
                 return builder.build().map_err(|error| unusable("the metadata server's credentials", error));
             }
@@ -107,11 +108,17 @@ impl Identity {
             };
         }
         let built = match file.kind.as_str() {
-            "authorized_user" => finish!(user_account::Builder::new(json).with_retry_policy(retry_policy()).with_backoff_policy(backoff_policy())),
+            "authorized_user" => {
+                finish!(user_account::Builder::new(json).with_retry_policy(retry_policy()).with_backoff_policy(backoff_policy()))
+            }
             // Signs its tokens itself: nothing to be repeated.
             "service_account" => finish!(service_account::Builder::new(json)),
-            "impersonated_service_account" => finish!(impersonated::Builder::new(json).with_retry_policy(retry_policy()).with_backoff_policy(backoff_policy())),
-            "external_account" => finish!(external_account::Builder::new(json).with_retry_policy(retry_policy()).with_backoff_policy(backoff_policy())),
+            "impersonated_service_account" => {
+                finish!(impersonated::Builder::new(json).with_retry_policy(retry_policy()).with_backoff_policy(backoff_policy()))
+            }
+            "external_account" => {
+                finish!(external_account::Builder::new(json).with_retry_policy(retry_policy()).with_backoff_policy(backoff_policy()))
+            }
             kind => {
                 let words = format!(
                     "the credentials file `{}` is of the type `{}`, which is not supported",

@@ -3,5 +3,6 @@
 mod cli;
 mod clients;
 mod emulator_pubsub;
+mod emulator_tasks;
 mod layout;
 mod ops;

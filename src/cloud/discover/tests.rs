@@ -61,7 +61,10 @@ async fn a_newcomers_machine_has_nothing() {
 async fn one_without_the_other_is_broken() {
     let home = tempfile::tempdir().unwrap();
     let error = broken(&Settings::default(), &environment(home.path(), &[("GOOGLE_CLOUD_PROJECT", "shop")])).await;
-    assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Unauthenticated, "project `shop` is configured, but there are no credentials"));
+    assert_eq!(
+        (error.kind(), error.to_string().as_str()),
+        (Kind::Unauthenticated, "project `shop` is configured, but there are no credentials")
+    );
     assert!(error.hint().unwrap().contains("gcloud auth application-default login"));
     adc(home.path(), &user());
     let error = broken(&Settings::default(), &environment(home.path(), &[])).await;
@@ -100,7 +103,10 @@ async fn malformed_credentials_are_told() {
         (r#"{"type": "martian"}"#, "is of the type `martian`, which is not supported"),
         (r#"{"type": "authorized_user"}"#, "cannot be used"),
         (r#"{"type": "service_account"}"#, "cannot be used"),
-        (r#"{"type": "service_account", "client_email": "a@b", "private_key_id": "1", "private_key": "no key", "project_id": "p"}"#, "private key PEM: no items found"),
+        (
+            r#"{"type": "service_account", "client_email": "a@b", "private_key_id": "1", "private_key": "no key", "project_id": "p"}"#,
+            "private key PEM: no items found",
+        ),
     ];
     for (text, says) in cases {
         std::fs::write(&path, text).unwrap();
@@ -118,7 +124,8 @@ async fn emulators_need_nothing_else() {
     let all = Settings { emulator: Some("localhost:8085".to_owned()), ..Settings::default() };
     let cloud = ready(&all, &environment(home.path(), &[])).await;
     assert_eq!((cloud.project().id(), cloud.place()), (EMULATOR_PROJECT, &Place::Emulator("localhost:8085".to_owned())));
-    let cloud = ready(&all, &environment(home.path(), &[("PUBSUB_PROJECT_ID", "local"), ("CLOUD_TASKS_EMULATOR_HOST", "elsewhere:1")])).await;
+    let cloud =
+        ready(&all, &environment(home.path(), &[("PUBSUB_PROJECT_ID", "local"), ("CLOUD_TASKS_EMULATOR_HOST", "elsewhere:1")])).await;
     assert_eq!(cloud.project().id(), "local");
     assert_eq!(cloud.0.endpoints.tasks.name(Api::Tasks), "localhost:8085");
 }

@@ -69,7 +69,10 @@ fn access_is_told_with_the_command_that_helps() {
             body(
                 denied,
                 "Permission 'cloudtasks.queues.list' denied on resource '//cloudtasks.googleapis.com/projects/shop' (or it may not exist).",
-                info("IAM_PERMISSION_DENIED", json!({"permission": "cloudtasks.queues.list", "resource": "projects/shop/locations/europe-west1"})),
+                info(
+                    "IAM_PERMISSION_DENIED",
+                    json!({"permission": "cloudtasks.queues.list", "resource": "projects/shop/locations/europe-west1"}),
+                ),
             ),
             Kind::PermissionDenied,
             "cannot list the queues: permission `cloudtasks.queues.list` is missing on `projects/shop/locations/europe-west1`",
@@ -91,7 +94,11 @@ fn access_is_told_with_the_command_that_helps() {
         ),
         case(
             publish(),
-            body(denied, "The pubsub.googleapis.com API requires a quota project, which is not set by default.", info("SERVICE_DISABLED", gcloud.clone())),
+            body(
+                denied,
+                "The pubsub.googleapis.com API requires a quota project, which is not set by default.",
+                info("SERVICE_DISABLED", gcloud.clone()),
+            ),
             Kind::PermissionDenied,
             "cannot publish: user credentials need a quota project, and none is set",
             "gcloud auth application-default set-quota-project PROJECT",
@@ -105,7 +112,11 @@ fn access_is_told_with_the_command_that_helps() {
         ),
         case(
             publish(),
-            body(denied, "Caller does not have required permission to use project other.", info("USER_PROJECT_DENIED", json!({"consumer": "projects/other"}))),
+            body(
+                denied,
+                "Caller does not have required permission to use project other.",
+                info("USER_PROJECT_DENIED", json!({"consumer": "projects/other"})),
+            ),
             Kind::PermissionDenied,
             "cannot publish: permission `serviceusage.services.use` is missing on quota project `projects/other`",
             "roles/serviceusage.serviceUsageConsumer",
@@ -139,17 +150,59 @@ fn codes_have_kinds() {
     let limit = json!({"reason": "RATE_LIMIT_EXCEEDED", "metadata": {"quota_limit": "ListCallsPerMinute"}});
     let on = |resource| asked(Api::Tasks, "run the task", resource, "cloudtasks.tasks.run");
     check(vec![
-        case(on("projects/p/locations/l/queues/q/tasks/t"), body("NOT_FOUND", "The task no longer exists.", Value::Null), Kind::NotFound, "cannot run the task: `projects/p/locations/l/queues/q/tasks/t` does not exist", None),
-        case(publish(), body("NOT_FOUND", "Resource not found (resource=orders).", Value::Null), Kind::NotFound, "cannot publish: `projects/shop/topics/orders` does not exist", None),
-        case(queues(), body("NOT_FOUND", "Project 'shop' not found.", Value::Null), Kind::NotFound, "cannot list the queues of `projects/shop/locations/europe-west1`: Project 'shop' not found", "gcloud projects list"),
+        case(
+            on("projects/p/locations/l/queues/q/tasks/t"),
+            body("NOT_FOUND", "The task no longer exists.", Value::Null),
+            Kind::NotFound,
+            "cannot run the task: `projects/p/locations/l/queues/q/tasks/t` does not exist",
+            None,
+        ),
+        case(
+            publish(),
+            body("NOT_FOUND", "Resource not found (resource=orders).", Value::Null),
+            Kind::NotFound,
+            "cannot publish: `projects/shop/topics/orders` does not exist",
+            None,
+        ),
+        case(
+            queues(),
+            body("NOT_FOUND", "Project 'shop' not found.", Value::Null),
+            Kind::NotFound,
+            "cannot list the queues of `projects/shop/locations/europe-west1`: Project 'shop' not found",
+            "gcloud projects list",
+        ),
         case(publish(), body("ALREADY_EXISTS", "It is there.", Value::Null), Kind::AlreadyExists, "cannot publish: It is there", None),
         case(publish(), body("INVALID_ARGUMENT", "bad\u{1b}[2J", Value::Null), Kind::InvalidInput, "cannot publish: bad\\u{1b}[2J", None),
-        case(publish(), body("FAILED_PRECONDITION", "Not a pull subscription", Value::Null), Kind::FailedPrecondition, "cannot publish: Not a pull subscription", None),
-        case(publish(), body("RESOURCE_EXHAUSTED", "Quota exceeded.", limit), Kind::Exhausted, "cannot publish: the quota `ListCallsPerMinute` is used up", "wait a minute"),
-        case(publish(), body("RESOURCE_EXHAUSTED", "Quota exceeded.", Value::Null), Kind::Exhausted, "cannot publish: Quota exceeded", "wait a minute"),
+        case(
+            publish(),
+            body("FAILED_PRECONDITION", "Not a pull subscription", Value::Null),
+            Kind::FailedPrecondition,
+            "cannot publish: Not a pull subscription",
+            None,
+        ),
+        case(
+            publish(),
+            body("RESOURCE_EXHAUSTED", "Quota exceeded.", limit),
+            Kind::Exhausted,
+            "cannot publish: the quota `ListCallsPerMinute` is used up",
+            "wait a minute",
+        ),
+        case(
+            publish(),
+            body("RESOURCE_EXHAUSTED", "Quota exceeded.", Value::Null),
+            Kind::Exhausted,
+            "cannot publish: Quota exceeded",
+            "wait a minute",
+        ),
         case(publish(), body("UNAVAILABLE", "", Value::Null), Kind::Unavailable, "cannot publish: UNAVAILABLE", "try again"),
         case(publish(), body("DEADLINE_EXCEEDED", "late", Value::Null), Kind::Timeout, "cannot publish: late", "try again"),
-        case(publish(), body("UNIMPLEMENTED", "no", Value::Null), Kind::Unsupported, "cannot publish: the server at `pubsub.googleapis.com:443` does not offer this call", None),
+        case(
+            publish(),
+            body("UNIMPLEMENTED", "no", Value::Null),
+            Kind::Unsupported,
+            "cannot publish: the server at `pubsub.googleapis.com:443` does not offer this call",
+            None,
+        ),
         case(publish(), body("CANCELLED", "gone", Value::Null), Kind::Cancelled, "cannot publish: gone", None),
         case(publish(), body("INTERNAL", "oops", Value::Null), Kind::Internal, "cannot publish: oops", None),
         case(publish(), body("DATA_LOSS", "oops", Value::Null), Kind::Internal, "cannot publish: oops", None),
@@ -165,7 +218,12 @@ fn answers_that_are_not_googles() {
         unknown(401, Kind::Unauthenticated, "cannot publish: `pubsub.googleapis.com:443` answered HTTP 401", Some("login")),
         unknown(429, Kind::Exhausted, "cannot publish: `pubsub.googleapis.com:443` answered HTTP 429", Some("wait")),
         unknown(503, Kind::Unavailable, "cannot publish: `pubsub.googleapis.com:443` answered HTTP 503", None),
-        unknown(418, Kind::Internal, "cannot publish: `pubsub.googleapis.com:443` answered HTTP 418, and not in the way of Pub/Sub", Some("proxy")),
+        unknown(
+            418,
+            Kind::Internal,
+            "cannot publish: `pubsub.googleapis.com:443` answered HTTP 418, and not in the way of Pub/Sub",
+            Some("proxy"),
+        ),
     ]);
 }
 
@@ -177,7 +235,10 @@ fn an_endpoint_that_is_not_there_is_named_with_who_named_it() {
         asked.endpoint = Endpoint::Emulator(Address::parse("localhost:8085", named_by).unwrap());
         let error = Failure::Connect.explain(&asked);
         assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Unavailable, "cannot publish: no connection to `localhost:8085`"));
-        assert!(error.hint().is_some_and(|given| given.starts_with(hint) && given.contains("redrive emulator --listen localhost:8085")), "{error:?}");
+        assert!(
+            error.hint().is_some_and(|given| given.starts_with(hint) && given.contains("redrive emulator --listen localhost:8085")),
+            "{error:?}"
+        );
     }
 }
 
@@ -189,7 +250,11 @@ fn time_credentials_and_broken_connections() {
         (Failure::Timeout(limit), Kind::Timeout, "cannot publish: no answer from `pubsub.googleapis.com:443` within 4.5 s"),
         (credentials(false), Kind::Unauthenticated, "cannot publish: the credentials give no access token: invalid_grant"),
         (credentials(true), Kind::Unavailable, "cannot publish: no access token could be fetched: invalid_grant"),
-        (Failure::Broken("reset".to_owned()), Kind::Unavailable, "cannot publish: the connection to `pubsub.googleapis.com:443` broke: reset"),
+        (
+            Failure::Broken("reset".to_owned()),
+            Kind::Unavailable,
+            "cannot publish: the connection to `pubsub.googleapis.com:443` broke: reset",
+        ),
     ];
     for (failure, kind, says) in cases {
         let error = failure.explain(&publish());

@@ -11,9 +11,10 @@ use super::{Engine, MESSAGE_BYTES_MAX, page};
 use crate::emulator::pb::google::cloud::tasks::v2 as pb;
 use crate::emulator::pb::google::cloud::tasks::v2::cloud_tasks_server::{CloudTasks, CloudTasksServer};
 use crate::emulator::pb::google::cloud::tasks::v2beta3::cloud_tasks_server::CloudTasksServer as BetaServer;
+use crate::emulator::pb::google::iam::v1 as iam;
 use crate::emulator::pb::google::longrunning::Operation;
 use crate::emulator::state::tasks::{
-    CreateQueue, CreateTask, DeleteQueue, DeleteTask, PauseQueue, PurgeQueue, ResumeQueue, RunTask, UpdateQueue,
+    CreateQueue, CreateTask, DeleteQueue, DeleteTask, PauseQueue, PurgeQueue, Queue, ResumeQueue, RunTask, SetQueuePolicy, UpdateQueue,
 };
 use crate::emulator::state::{Command, Refusal};
 use crate::names::{Location, QueueName, TaskName};
@@ -117,6 +118,31 @@ impl CloudTasks for Service {
 
     async fn resume_queue(&self, request: Request<pb::ResumeQueueRequest>) -> Result<Response<pb::Queue>, Status> {
         self.changed(&request.into_inner().name, ResumeQueue)
+    }
+
+    async fn get_iam_policy(&self, request: Request<iam::GetIamPolicyRequest>) -> Result<Response<iam::Policy>, Status> {
+        let name = queue_name(&request.into_inner().resource)?;
+        let policy = self.engine.read(|state, _| state.tasks.queue(&name).map(Queue::policy))?;
+        Ok(Response::new(policy))
+    }
+
+    async fn set_iam_policy(&self, request: Request<iam::SetIamPolicyRequest>) -> Result<Response<iam::Policy>, Status> {
+        let request = request.into_inner();
+        let queue = queue_name(&request.resource)?;
+        let policy = request.policy.ok_or_else(|| Refusal::invalid("The policy must be set."))?;
+        Ok(Response::new(self.engine.run(SetQueuePolicy { queue, policy })?))
+    }
+
+    async fn test_iam_permissions(
+        &self,
+        request: Request<iam::TestIamPermissionsRequest>,
+    ) -> Result<Response<iam::TestIamPermissionsResponse>, Status> {
+        let request = request.into_inner();
+        let name = queue_name(&request.resource)?;
+        // Of a queue that is missing there are no permissions, which is no error.
+        let known = self.engine.read(|state, _| state.tasks.queue(&name).is_ok());
+        let permissions = if known { request.permissions } else { Vec::new() };
+        Ok(Response::new(iam::TestIamPermissionsResponse { permissions }))
     }
 
     async fn list_tasks(&self, request: Request<pb::ListTasksRequest>) -> Result<Response<pb::ListTasksResponse>, Status> {

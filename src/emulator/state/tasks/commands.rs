@@ -12,7 +12,7 @@ use super::filter::Filter;
 use super::queue::{Queue, QueueState};
 use super::settings::QueueDraft;
 use super::task::{Task, TaskDraft};
-use super::{QUEUE_NAME_BLOCKED, Tasks};
+use super::{QUEUE_NAME_BLOCKED, Tasks, no_queue};
 
 /// Queues in one location of a project.
 const QUEUES_PER_LOCATION_MAX: usize = 1000;
@@ -114,10 +114,6 @@ impl Tasks {
         self.queues.insert(key, Queue::new(name, settings));
         Ok(())
     }
-}
-
-fn no_queue() -> Refusal {
-    Refusal::not_found("Queue does not exist.")
 }
 
 impl Command for CreateQueue {

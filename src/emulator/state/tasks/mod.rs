@@ -5,6 +5,7 @@
 
 mod commands;
 mod filter;
+mod iam;
 mod queue;
 mod request;
 mod settings;
@@ -19,12 +20,13 @@ use jiff::{SignedDuration, Timestamp};
 pub(crate) use commands::{
     CreateQueue, CreateTask, DeleteQueue, DeleteTask, Page, PauseQueue, PurgeQueue, ResumeQueue, RunTask, UpdateQueue,
 };
+pub(crate) use iam::SetQueuePolicy;
 pub(crate) use queue::{Queue, QueueState};
 pub(crate) use settings::{HttpOverride, QueueDraft, RateDraft, RetryDraft, Settings};
 pub(crate) use stats::{QueueStats, Samples};
 pub(crate) use task::{Attempt, Target, Task, TaskDraft};
 
-use super::{Answer, Effects, Moment};
+use super::{Answer, Effects, Moment, Refusal};
 
 /// A deleted queue's name cannot be used again for this time.
 const QUEUE_NAME_BLOCKED: SignedDuration = SignedDuration::from_hours(3 * 24);
@@ -82,6 +84,10 @@ impl Tasks {
             self.due.extend(due.map(|due| (due, name)));
         }
     }
+}
+
+fn no_queue() -> Refusal {
+    Refusal::not_found("Queue does not exist.")
 }
 
 #[cfg(test)]

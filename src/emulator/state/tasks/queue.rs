@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::emulator::pb::google::iam::v1::Policy;
 use crate::emulator::state::target::{NO_APP_ENGINE, Outcome};
 use crate::emulator::state::{Answer, Effect, Effects};
 use crate::names::QueueName;
@@ -33,6 +34,7 @@ pub(crate) struct Queue {
     pub(crate) settings: Settings,
     pub(crate) purge_time: Option<Timestamp>,
     pub(crate) samples: Samples,
+    pub(super) policy: Option<Policy>,
     /// By id.
     pub(super) tasks: BTreeMap<Arc<str>, Task>,
     /// Tasks that wait, by due time and then by age.
@@ -91,6 +93,7 @@ impl Queue {
             settings,
             purge_time: None,
             samples: Samples::default(),
+            policy: None,
             tasks: BTreeMap::new(),
             plan: BTreeMap::new(),
             flights: HashMap::new(),
