@@ -47,13 +47,13 @@ impl Filter {
             return Err(Refusal::invalid("Request was missing field filter."));
         }
         let refuse = |why: &str| Refusal::invalid(format!("Field filter had an invalid value of \"{}\": {why}", text.escape_debug()));
-        let tokens = tokens(text).ok_or_else(|| refuse("Could not parse the filter."))?;
+        let words = tokens(text).ok_or_else(|| refuse("Could not parse the filter."))?;
         let (mut metric, mut rules) = (None, Vec::new());
-        for part in tokens.split(|token| matches!(token, Token::Word(word) if word == "AND")) {
-            let (name, negated, test) = comparison(part).ok_or_else(|| refuse("Could not parse the filter."))?;
+        for part in words.split(|token| matches!(token, Token::Word(word) if word == "AND")) {
+            let (name, negated, rule) = comparison(part).ok_or_else(|| refuse("Could not parse the filter."))?;
             match field(&name) {
-                Some(field) => rules.push(Rule { field, negated, test }),
-                None if name == "metric.type" => match (test, negated, &metric) {
+                Some(field) => rules.push(Rule { field, negated, test: rule }),
+                None if name == "metric.type" => match (rule, negated, &metric) {
                     (Test::OneOf(mut types), false, None) if types.len() == 1 => metric = types.pop(),
                     _ => return Err(refuse("The filter must specify a single metric type.")),
                 },

@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::engine::Engine;
 use super::state::Refusal;
 
-pub(crate) use catalog::{Kind, Metric, Resource};
+pub(crate) use catalog::{Kind, Metric};
 pub(crate) use history::{Point, Series, Window};
 
 use filter::Filter;

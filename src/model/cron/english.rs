@@ -155,12 +155,11 @@ fn days(words: &[&str]) -> Option<English> {
         None => (words, &["month"][..]),
     };
     let months = if *months == ["month"] { Vec::new() } else { list(months, |word| name(word, &NAMES_OF_MONTHS).map(|index| index + 1))? };
-    let (ordinals, named) = match chosen {
-        ["every", named @ ..] => (Vec::new(), named),
-        _ => {
-            let end = chosen.iter().position(|word| *word != "," && ordinal(word).is_none()).unwrap_or(chosen.len());
-            (list(&chosen[..end], ordinal)?, &chosen[end..])
-        }
+    let (ordinals, named) = if let ["every", named @ ..] = chosen {
+        (Vec::new(), named)
+    } else {
+        let end = chosen.iter().position(|word| *word != "," && ordinal(word).is_none()).unwrap_or(chosen.len());
+        (list(&chosen[..end], ordinal)?, &chosen[end..])
     };
     let weekdays = match named {
         // `1,15 of month 09:00`: the numbers are days of the month; so are they before the word `day`.

@@ -83,7 +83,7 @@ fn step(field: Field, size: u8) -> Option<u8> {
     let mut values = field.values();
     let (first, second) = (values.next()?, values.next()?);
     let step = second - first;
-    let even = first == 0 && size % step == 0 && field.values().eq((0..size).step_by(usize::from(step)));
+    let even = first == 0 && size.is_multiple_of(step) && field.values().eq((0..size).step_by(usize::from(step)));
     even.then_some(step)
 }
 

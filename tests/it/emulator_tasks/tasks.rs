@@ -50,7 +50,8 @@ async fn queues_are_kept_as_google_keeps_them() {
     let change = Queue::new().set_name(QUEUE).set_rate_limits(RateLimits::new().set_max_dispatches_per_second(5.0));
     let mask = FieldMask::default().set_paths(["rate_limits.max_dispatches_per_second"]);
     let changed = client.update_queue().set_queue(change).set_update_mask(mask).send().await.unwrap();
-    assert_eq!(changed.rate_limits.unwrap().max_dispatches_per_second, 5.0);
+    let rate = changed.rate_limits.unwrap();
+    assert_eq!((rate.max_dispatches_per_second, rate.max_burst_size), (5.0, 10));
     assert_eq!(changed.retry_config, made.retry_config);
 
     let other = Queue::new().set_name(format!("{LOCATION}/queues/other"));

@@ -13,6 +13,9 @@ use crate::emulator::state::tasks::{CreateTask, DeleteTask};
 use crate::emulator::state::{Code, Refusal};
 use crate::names::QueueName;
 
+use pb::batch_create_tasks_metadata::State as Created;
+use pb::batch_delete_tasks_metadata::State as Deleted;
+
 const CREATE_TASKS_MAX: usize = 100;
 const DELETE_TASKS_MAX: usize = 1000;
 
@@ -35,8 +38,7 @@ pub(super) fn create(engine: &Engine, request: pb::BatchCreateTasksRequest) -> R
             Err(refusal) => drop(failed.insert(index, wkt::refusal(refusal))),
         }
     }
-    use pb::batch_create_tasks_metadata::State;
-    let state = if failed.is_empty() { State::Succeeded } else { State::PartiallySucceeded };
+    let state = if failed.is_empty() { Created::Succeeded } else { Created::PartiallySucceeded };
     let result =
         result(failed.len() == count, "BatchCreateTasksMetadata", any("BatchCreateTasksResponse", &pb::BatchCreateTasksResponse { tasks }));
     let end_time = Some(wkt::timestamp(engine.now()));
@@ -44,7 +46,7 @@ pub(super) fn create(engine: &Engine, request: pb::BatchCreateTasksRequest) -> R
     Ok(operation(&queue, &request.request_id, any("BatchCreateTasksMetadata", &metadata), result))
 }
 
-pub(super) fn delete(engine: &Engine, request: pb::BatchDeleteTasksRequest) -> Result<Operation, Refusal> {
+pub(super) fn delete(engine: &Engine, request: &pb::BatchDeleteTasksRequest) -> Result<Operation, Refusal> {
     let queue = queue_name(&request.parent)?;
     check_count(request.names.len(), DELETE_TASKS_MAX)?;
     let start_time = Some(wkt::timestamp(engine.now()));
@@ -57,8 +59,7 @@ pub(super) fn delete(engine: &Engine, request: pb::BatchDeleteTasksRequest) -> R
             failed.insert(index, wkt::refusal(refusal));
         }
     }
-    use pb::batch_delete_tasks_metadata::State;
-    let state = if failed.is_empty() { State::Succeeded } else { State::PartiallySucceeded };
+    let state = if failed.is_empty() { Deleted::Succeeded } else { Deleted::PartiallySucceeded };
     let empty = Any { type_url: "type.googleapis.com/google.protobuf.Empty".to_owned(), value: Vec::new() };
     let result = result(failed.len() == request.names.len(), "BatchDeleteTasksMetadata", empty);
     let end_time = Some(wkt::timestamp(engine.now()));

@@ -184,7 +184,7 @@ impl CloudTasks for Service {
     }
 
     async fn batch_delete_tasks(&self, request: Request<pb::BatchDeleteTasksRequest>) -> Result<Response<Operation>, Status> {
-        Ok(Response::new(batch::delete(&self.engine, request.into_inner())?))
+        Ok(Response::new(batch::delete(&self.engine, request.get_ref())?))
     }
 
     async fn run_task(&self, request: Request<pb::RunTaskRequest>) -> Result<Response<pb::Task>, Status> {

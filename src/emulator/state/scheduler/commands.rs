@@ -89,7 +89,7 @@ impl Command for UpdateJob {
         let current = state.scheduler.get(&self.name)?;
         let draft = if self.mask.is_empty() { self.draft } else { current.completed(self.draft) };
         let new = draft.check(self.name.clone(), at.now)?;
-        state.scheduler.change(&self.name, |job| job.update(new, &self.mask, at.now))
+        state.scheduler.change(&self.name, |job| job.update(&new, &self.mask, at.now))
     }
 }
 

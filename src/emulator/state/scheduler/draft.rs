@@ -17,8 +17,8 @@ const AGENT: &str = "Google-Cloud-Scheduler";
 const DESCRIPTION_CHARS_MAX: usize = 500;
 const RETRIES_MAX: i32 = 5;
 /// How long an attempt may take, by kind of target.
-const DEADLINE_HTTP: Duration = Duration::from_secs(3 * 60);
-const DEADLINE_APP_ENGINE: Duration = Duration::from_secs(10 * 60);
+const DEADLINE_HTTP: Duration = Duration::from_mins(3);
+const DEADLINE_APP_ENGINE: Duration = Duration::from_mins(10);
 
 /// A job as a client gave it; what is left open gets defaults.
 #[derive(Debug, Clone, Default)]
@@ -110,7 +110,7 @@ impl RetryDraft {
         let retries = retries.ok_or_else(|| Refusal::invalid(format!("RetryConfig.retryCount must be between 0 and {RETRIES_MAX}.")))?;
         let doublings = u32::try_from(self.doublings).map_err(|_| Refusal::invalid("RetryConfig.maxDoublings must not be negative."))?;
         let backoff_min = duration(self.backoff_min, "minBackoffDuration")?.unwrap_or(Duration::from_secs(5));
-        let backoff_max = duration(self.backoff_max, "maxBackoffDuration")?.unwrap_or(Duration::from_secs(3600).max(backoff_min));
+        let backoff_max = duration(self.backoff_max, "maxBackoffDuration")?.unwrap_or(Duration::from_hours(1).max(backoff_min));
         if backoff_min > backoff_max {
             return Err(Refusal::invalid("RetryConfig.minBackoffDuration must not be greater than RetryConfig.maxBackoffDuration."));
         }
@@ -126,12 +126,12 @@ impl RetryDraft {
 
 impl Job {
     /// Takes from `new` what the mask names; an empty mask is everything.
-    pub(super) fn update(&mut self, new: Self, mask: &[String], now: Timestamp) -> Result<(), Refusal> {
+    pub(super) fn update(&mut self, new: &Self, mask: &[String], now: Timestamp) -> Result<(), Refusal> {
         let all = ["description", "target", "schedule", "time_zone", "retry_config", "attempt_deadline"].map(str::to_owned);
         let mask = if mask.is_empty() || mask.iter().any(|path| path == "*") { &all[..] } else { mask };
         let mut next = self.clone();
         for path in mask {
-            next.take(&new, path)?;
+            next.take(new, path)?;
         }
         next.user_update_time = now;
         next.reschedule(now);

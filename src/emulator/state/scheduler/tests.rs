@@ -102,7 +102,7 @@ fn a_job_runs_on_its_schedule_with_its_headers() {
     world.now = "2026-01-01T00:05:00.25Z".parse().unwrap();
     world.apply(Tick).unwrap();
     let call = world.calls.pop().unwrap();
-    assert_eq!((call.method, call.url.as_str(), call.timeout), ("PUT", "http://h.example/run", Duration::from_secs(180)));
+    assert_eq!((call.method, call.url.as_str(), call.timeout), ("PUT", "http://h.example/run", Duration::from_mins(3)));
     assert_eq!(call.caller, Caller::Job { job: JOB.into(), attempt: 1 });
     assert!(matches!(&call.token, Some(TokenKind::Oidc { audience, .. }) if audience == "aud"));
     let expected = [

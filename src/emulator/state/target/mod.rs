@@ -18,6 +18,8 @@ use super::{Refusal, TokenKind};
 pub(crate) const URL_CHARS_MAX: usize = 2083;
 /// All headers of a target together.
 const HEADERS_BYTES_MAX: usize = 80 * 1024;
+/// What App Engine calls itself in requests.
+const AGENT: &str = "AppEngine-Google; (+http://code.google.com/appengine)";
 /// What an attempt at an App Engine app says when no app stands behind it.
 pub(crate) const NO_APP_ENGINE: &str = "no App Engine app: the emulator was started without the address of one";
 
@@ -135,7 +137,10 @@ impl HttpTarget {
         if self.token.as_ref().is_some_and(|token| token.email().is_empty()) {
             return Err(Refusal::invalid("The service account email must be set in order to generate a token."));
         }
-        self.headers.retain(|name, _| !is_reserved(name) && !(self.token.is_some() && name.eq_ignore_ascii_case("authorization")));
+        self.headers.retain(|name, _| {
+            let replaced = self.token.is_some() && name.eq_ignore_ascii_case("authorization");
+            !(is_reserved(name) || replaced)
+        });
         self.headers.retain(|name, _| !name.eq_ignore_ascii_case("user-agent"));
         check_headers(&self.headers)?;
         self.headers.insert("User-Agent".to_owned(), agent.to_owned());
@@ -161,7 +166,6 @@ impl AppEngineTarget {
         check_body(&self.body, self.method, &[Method::Post, Method::Put])?;
         self.headers.retain(|name, _| !is_reserved(name));
         check_headers(&self.headers)?;
-        const AGENT: &str = "AppEngine-Google; (+http://code.google.com/appengine)";
         match self.headers.iter_mut().find(|(name, _)| name.eq_ignore_ascii_case("user-agent")) {
             Some((_, agent)) if agent.ends_with(AGENT) => {}
             Some((_, agent)) => *agent = format!("{agent} {AGENT}"),

@@ -49,7 +49,7 @@ fn code_of(status: u16) -> Code {
         501 => Code::Unimplemented,
         503 => Code::Unavailable,
         504 => Code::DeadlineExceeded,
-        400..=498 => Code::FailedPrecondition,
+        402..=498 => Code::FailedPrecondition,
         500..=599 => Code::Internal,
         _ => Code::Unknown,
     }

@@ -22,8 +22,7 @@ pub(crate) use commands::{
 };
 pub(crate) use iam::SetQueuePolicy;
 pub(crate) use queue::{Queue, QueueState};
-pub(crate) use settings::{HttpOverride, QueueDraft, RateDraft, RetryDraft, Settings};
-pub(crate) use stats::{QueueStats, Samples};
+pub(crate) use settings::{HttpOverride, QueueDraft, RateDraft, RetryDraft};
 pub(crate) use task::{Attempt, Target, Task, TaskDraft};
 
 use super::{Answer, Effects, Moment, Refusal};

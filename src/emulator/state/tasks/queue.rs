@@ -67,7 +67,7 @@ struct Bucket {
 
 impl Bucket {
     /// The longest time between two dispatches; slower rates are taken as this one.
-    const INTERVAL_MAX: Duration = Duration::from_secs(366 * 86400);
+    const INTERVAL_MAX: Duration = Duration::from_hours(366 * 24);
 
     fn interval(settings: &Settings) -> SignedDuration {
         let interval = Duration::try_from_secs_f64(settings.per_second.recip()).unwrap_or(Self::INTERVAL_MAX).min(Self::INTERVAL_MAX);

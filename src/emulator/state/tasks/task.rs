@@ -18,7 +18,7 @@ const TASK_BYTES_MAX: usize = 1024 * 1024;
 /// No task is scheduled further ahead.
 const SCHEDULE_HOURS_MAX: i64 = 720;
 /// How long an attempt may take unless the task says otherwise.
-const DEADLINE: Duration = Duration::from_secs(10 * 60);
+const DEADLINE: Duration = Duration::from_mins(10);
 /// What the service calls itself in requests.
 pub(super) const AGENT: &str = "Google-Cloud-Tasks";
 
@@ -99,7 +99,7 @@ impl TaskDraft {
             schedule_time: schedule(self.schedule_time, now)?,
             create_time: now.round(jiff::TimestampRound::new().smallest(Unit::Second).mode(jiff::RoundMode::Trunc)).unwrap_or(now),
             deadline,
-            retry: self.retry.map(|retry| retry.check()).transpose()?,
+            retry: self.retry.map(RetryDraft::check).transpose()?,
             dispatches: 0,
             responses: 0,
             executions: 0,

@@ -47,13 +47,13 @@ impl World {
     }
 
     /// Lets time pass up to `until`, tick by tick, and answers each call at once.
-    fn pass(&mut self, until: Timestamp, answer: impl Fn(&HttpCall) -> Option<Answer>) -> Vec<HttpCall> {
+    fn pass(&mut self, until: Timestamp, answer: Option<&Answer>) -> Vec<HttpCall> {
         let mut sent = Vec::new();
         loop {
             self.apply(Tick).unwrap();
             let calls = std::mem::take(&mut self.calls);
             for call in &calls {
-                let Some(answer) = answer(call) else { continue };
+                let Some(answer) = answer.cloned() else { continue };
                 self.apply(crate::emulator::state::Answered { caller: call.caller.clone(), answer }).unwrap();
             }
             sent.extend(calls);
@@ -66,7 +66,7 @@ impl World {
         sent
     }
 
-    fn pass_for(&mut self, seconds: i64, answer: impl Fn(&HttpCall) -> Option<Answer>) -> Vec<HttpCall> {
+    fn pass_for(&mut self, seconds: i64, answer: Option<&Answer>) -> Vec<HttpCall> {
         self.pass(self.now + SignedDuration::from_secs(seconds), answer)
     }
 
@@ -95,20 +95,13 @@ fn named(id: &str) -> TaskDraft {
     TaskDraft { name: format!("{QUEUE}/tasks/{id}"), ..http("http://h.example/") }
 }
 
-fn fails(_: &HttpCall) -> Option<Answer> {
-    Some(Answer::Status(500))
-}
+const FAILS: Option<&Answer> = Some(&Answer::Status(500));
+const WORKS: Option<&Answer> = Some(&Answer::Status(204));
+/// No answer yet.
+const NEVER: Option<&Answer> = None;
 
-fn works(_: &HttpCall) -> Option<Answer> {
-    Some(Answer::Status(204))
-}
-
-fn never(_: &HttpCall) -> Option<Answer> {
-    None
-}
-
-fn seconds(seconds: i64) -> Option<SignedDuration> {
-    Some(SignedDuration::from_secs(seconds))
+const fn seconds(seconds: i64) -> SignedDuration {
+    SignedDuration::from_secs(seconds)
 }
 
 fn header<'a>(call: &'a HttpCall, name: &str) -> Option<&'a str> {
@@ -137,11 +130,11 @@ fn a_task_is_sent_with_its_headers_and_gone_after_success() {
         .into();
     target.token = Some(Token::Oidc { email: "a@p.iam".into(), audience: String::new() });
     let task = world.add(draft);
-    let calls = world.pass_for(1, works);
+    let calls = world.pass_for(1, WORKS);
     let [call] = &calls[..] else { panic!("{calls:?}") };
     assert_eq!(
         (call.method, call.url.as_str(), &call.body[..], call.timeout),
-        ("POST", "http://h.example/", &b"hello"[..], Duration::from_secs(600))
+        ("POST", "http://h.example/", &b"hello"[..], Duration::from_mins(10))
     );
     let expected = [
         ("User-Agent", "Google-Cloud-Tasks"),
@@ -160,11 +153,17 @@ fn a_task_is_sent_with_its_headers_and_gone_after_success() {
 
 #[test]
 fn a_day_of_retries() {
-    let retry = RetryDraft { attempts: 30, backoff_min: seconds(10), backoff_max: seconds(3600), doublings: 3, ..RetryDraft::default() };
+    let retry = RetryDraft {
+        attempts: 30,
+        backoff_min: Some(seconds(10)),
+        backoff_max: Some(seconds(3600)),
+        doublings: 3,
+        ..RetryDraft::default()
+    };
     let mut world = World::with(QueueDraft { retry, ..QueueDraft::default() });
     let task = world.add(http("http://h.example/"));
     let start = world.now;
-    let calls = world.pass_for(1000, fails);
+    let calls = world.pass_for(1000, FAILS);
     let etas: Vec<i64> = calls
         .iter()
         .map(|call| header(call, "X-CloudTasks-TaskETA").unwrap().split_once('.').unwrap().0.parse::<i64>().unwrap() - start.as_second())
@@ -181,33 +180,38 @@ fn a_day_of_retries() {
     let status = attempt.status.as_ref().unwrap();
     assert_eq!((status.code, status.message.as_str()), (13, "INTERNAL(13): HTTP status code 500"));
     assert_eq!(attempt.response_time.unwrap().duration_since(start).as_secs(), 870);
-    world.pass_for(86400, fails);
+    world.pass_for(86400, FAILS);
     assert!(world.state.tasks.task(&task).is_err(), "given up after 30 attempts");
     assert_eq!(world.queue().samples.attempts().get(&13), Some(&30));
 }
 
 #[test]
 fn retrying_stops_only_when_both_limits_are_met() {
-    let retry =
-        RetryDraft { attempts: 3, duration: seconds(100), backoff_min: seconds(10), backoff_max: seconds(10), ..RetryDraft::default() };
+    let retry = RetryDraft {
+        attempts: 3,
+        duration: Some(seconds(100)),
+        backoff_min: Some(seconds(10)),
+        backoff_max: Some(seconds(10)),
+        ..RetryDraft::default()
+    };
     let mut world = World::with(QueueDraft { retry, ..QueueDraft::default() });
     world.add(http("http://h.example/"));
-    assert_eq!(world.pass_for(1000, fails).len(), 11, "the age limit comes later than three attempts");
+    assert_eq!(world.pass_for(1000, FAILS).len(), 11, "the age limit comes later than three attempts");
     let retry = RetryDraft { attempts: -1, ..retry };
     let mut world = World::with(QueueDraft { retry, ..QueueDraft::default() });
     world.add(TaskDraft { retry: Some(RetryDraft { attempts: 2, ..RetryDraft::default() }), ..http("http://h.example/") });
-    assert_eq!(world.pass_for(1000, fails).len(), 2, "a task's own settings come first");
+    assert_eq!(world.pass_for(1000, FAILS).len(), 2, "a task's own settings come first");
 }
 
 #[test]
 fn no_answer_counts_as_attempt_but_not_as_response() {
     let mut world = World::with(QueueDraft::default());
     let task = world.add(http("http://h.example/"));
-    world.pass_for(0, |_| Some(Answer::TimedOut));
+    world.pass_for(0, Some(&Answer::TimedOut));
     let kept = world.task(&task);
     assert_eq!((kept.dispatches, kept.responses), (1, 0));
     assert_eq!(kept.last_attempt.as_ref().unwrap().status.as_ref().unwrap().code, 4);
-    let calls = world.pass_for(1, |_| Some(Answer::Status(404)));
+    let calls = world.pass_for(1, Some(&Answer::Status(404)));
     assert_eq!(header(&calls[0], "X-CloudTasks-TaskRetryReason"), Some("no response within the deadline"));
     assert_eq!(header(&calls[0], "X-CloudTasks-TaskPreviousResponse"), None);
     assert_eq!(header(&calls[1], "X-CloudTasks-TaskPreviousResponse"), Some("404"));
@@ -220,15 +224,15 @@ fn the_rate_is_a_token_bucket() {
     for _ in 0..100 {
         world.add(http("http://h.example/"));
     }
-    assert_eq!(world.pass_for(0, works).len(), 10, "the burst");
-    assert_eq!(world.pass_for(5, works).len(), 10, "two a second from then on");
-    assert_eq!(world.pass_for(5, works).len(), 10);
+    assert_eq!(world.pass_for(0, WORKS).len(), 10, "the burst");
+    assert_eq!(world.pass_for(5, WORKS).len(), 10, "two a second from then on");
+    assert_eq!(world.pass_for(5, WORKS).len(), 10);
     assert_eq!(world.queue().stats(world.now).executed_last_minute, 30);
-    world.pass_for(3600, works);
+    world.pass_for(3600, WORKS);
     for _ in 0..100 {
         world.add(http("http://h.example/"));
     }
-    assert_eq!(world.pass_for(0, works).len(), 10, "no more than the burst is saved up");
+    assert_eq!(world.pass_for(0, WORKS).len(), 10, "no more than the burst is saved up");
 }
 
 #[test]
@@ -237,16 +241,16 @@ fn concurrent_dispatches_are_limited() {
     for _ in 0..10 {
         world.add(http("http://h.example/"));
     }
-    let calls = world.pass_for(3600, never);
+    let calls = world.pass_for(3600, NEVER);
     assert_eq!((calls.len(), world.queue().under_way(), world.state.next_due()), (3, 3, None));
     world.answer(&calls[0], Answer::Status(200));
-    assert_eq!(world.pass_for(0, never).len(), 1);
+    assert_eq!(world.pass_for(0, NEVER).len(), 1);
     // A task deleted under way still holds its place until it is answered.
     let Caller::Task { task, .. } = &calls[1].caller else { unreachable!() };
     world.apply(DeleteTask(task.parse().unwrap())).unwrap();
-    assert_eq!(world.pass_for(0, never).len(), 0);
+    assert_eq!(world.pass_for(0, NEVER).len(), 0);
     world.answer(&calls[1], Answer::Status(500));
-    assert_eq!(world.pass_for(0, never).len(), 1);
+    assert_eq!(world.pass_for(0, NEVER).len(), 1);
 }
 
 #[test]
@@ -256,7 +260,7 @@ fn order_is_by_due_time_then_by_age() {
         let schedule_time = Some(world.now + SignedDuration::from_secs(due));
         world.add(TaskDraft { schedule_time, ..named(id) });
     }
-    let calls = world.pass_for(10, works);
+    let calls = world.pass_for(10, WORKS);
     let order: Vec<&str> = calls.iter().map(|call| header(call, "X-CloudTasks-TaskName").unwrap()).collect();
     assert_eq!(order, ["b", "c", "a", "d"]);
 }
@@ -264,10 +268,10 @@ fn order_is_by_due_time_then_by_age() {
 #[test]
 fn a_paused_queue_sends_nothing_but_what_is_run() {
     let mut world =
-        World::with(QueueDraft { retry: RetryDraft { backoff_min: seconds(60), ..RetryDraft::default() }, ..QueueDraft::default() });
+        World::with(QueueDraft { retry: RetryDraft { backoff_min: Some(seconds(60)), ..RetryDraft::default() }, ..QueueDraft::default() });
     world.apply(PauseQueue(queue())).unwrap();
     let (first, second) = (world.add(named("1")), world.add(named("2")));
-    assert!(world.pass_for(100, works).is_empty());
+    assert!(world.pass_for(100, WORKS).is_empty());
     assert_eq!(world.state.next_due(), None);
     let run = world.apply(RunTask(first.clone())).unwrap();
     assert_eq!((run.dispatches, run.last_attempt.unwrap().response_time), (1, None));
@@ -276,9 +280,9 @@ fn a_paused_queue_sends_nothing_but_what_is_run() {
     world.now += SignedDuration::from_secs(7);
     world.answer(&call, Answer::Status(503));
     assert_eq!(world.task(&first).schedule_time.duration_since(called).as_secs(), 60, "now + back-off, from the call of RunTask");
-    assert!(world.pass_for(100, works).is_empty());
+    assert!(world.pass_for(100, WORKS).is_empty());
     world.apply(ResumeQueue(queue())).unwrap();
-    assert_eq!(world.pass_for(0, works).len(), 2);
+    assert_eq!(world.pass_for(0, WORKS).len(), 2);
     assert_eq!(world.apply(RunTask(second)).unwrap_err(), Refusal::not_found("The task no longer exists."));
 }
 
@@ -286,7 +290,7 @@ fn a_paused_queue_sends_nothing_but_what_is_run() {
 fn a_task_run_while_it_runs_is_sent_twice_and_ends_once() {
     let mut world = World::with(QueueDraft::default());
     let task = world.add(named("1"));
-    let first = world.pass_for(0, never).pop().unwrap();
+    let first = world.pass_for(0, NEVER).pop().unwrap();
     world.apply(RunTask(task.clone())).unwrap();
     let second = world.calls.pop().unwrap();
     world.answer(&first, Answer::Status(500));
@@ -316,7 +320,7 @@ fn purge_takes_all_tasks_and_blocks_their_names() {
 fn a_deleted_queue_blocks_its_name_for_days() {
     let mut world = World::with(QueueDraft::default());
     world.add(named("a"));
-    let call = world.pass_for(0, never).pop().unwrap();
+    let call = world.pass_for(0, NEVER).pop().unwrap();
     world.add(named("b"));
     world.apply(DeleteQueue(queue())).unwrap();
     world.answer(&call, Answer::Status(500));
@@ -375,10 +379,10 @@ fn what_google_refuses_is_refused() {
         (QueueDraft { rate: RateDraft { per_second: 501.0, concurrent: 0 }, ..QueueDraft::default() }, "between 0 and 500"),
         (QueueDraft { rate: RateDraft { per_second: f64::NAN, concurrent: 0 }, ..QueueDraft::default() }, "between 0 and 500"),
         (QueueDraft { rate: RateDraft { per_second: 0.0, concurrent: 5001 }, ..QueueDraft::default() }, "no more than 5000"),
-        (QueueDraft { retry: RetryDraft { backoff_min: seconds(-1), ..RetryDraft::default() }, ..QueueDraft::default() }, "negative"),
+        (QueueDraft { retry: RetryDraft { backoff_min: Some(seconds(-1)), ..RetryDraft::default() }, ..QueueDraft::default() }, "negative"),
         (
             QueueDraft {
-                retry: RetryDraft { backoff_min: seconds(9), backoff_max: seconds(8), ..RetryDraft::default() },
+                retry: RetryDraft { backoff_min: Some(seconds(9)), backoff_max: Some(seconds(8)), ..RetryDraft::default() },
                 ..QueueDraft::default()
             },
             "minBackoff",
@@ -417,12 +421,12 @@ fn app_engine_needs_an_app() {
     };
     let mut world = World::with(QueueDraft::default());
     let task = world.add(app());
-    assert!(world.pass_for(0, works).is_empty());
+    assert!(world.pass_for(0, WORKS).is_empty());
     let status = world.task(&task).last_attempt.as_ref().unwrap().status.clone().unwrap();
     assert_eq!(status.code, 14);
     assert!(status.message.contains("no App Engine app"), "{}", status.message);
     world.state.tasks.app_engine = Some("http://localhost:8080/".into());
-    let call = world.pass_for(1, works).pop().unwrap();
+    let call = world.pass_for(1, WORKS).pop().unwrap();
     assert_eq!(call.url, "http://localhost:8080/work?x=1");
     assert_eq!(header(&call, "X-AppEngine-QueueName"), Some("q"));
     assert_eq!(header(&call, "X-AppEngine-TaskRetryCount"), Some("1"));
@@ -446,7 +450,7 @@ fn a_queue_can_override_where_its_tasks_go() {
         ..HttpTarget::default()
     };
     world.add(TaskDraft { target: Some(Target::Http(target)), ..TaskDraft::default() });
-    let call = world.pass_for(0, works).pop().unwrap();
+    let call = world.pass_for(0, WORKS).pop().unwrap();
     assert_eq!((call.method, call.url.as_str(), call.body.len()), ("GET", "https://other.example:99/path", 0));
     assert_eq!((header(&call, "X-Own"), header(&call, "x-own"), header(&call, "Authorization")), (Some("queue"), None, None));
     assert!(matches!(call.token, Some(TokenKind::OAuth { scope, .. }) if scope.ends_with("/cloud-platform")));
