@@ -13,7 +13,7 @@ pub(super) const LANE_CALLS_MAX: usize = 64;
 /// The calls that wait, and how many are under way.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
-    lanes: HashMap<String, Lane>,
+    by_name: HashMap<String, Lane>,
     /// The lanes that have a call waiting and room for it, each once.
     turns: VecDeque<String>,
     under_way: usize,
@@ -29,10 +29,10 @@ impl Lanes {
     /// Puts a call at the end of its lane.
     pub(super) fn push(&mut self, call: HttpCall) {
         let name = lane_of(&call.caller);
-        if !self.lanes.contains_key(name) {
-            self.lanes.insert(name.to_owned(), Lane::default());
+        if !self.by_name.contains_key(name) {
+            self.by_name.insert(name.to_owned(), Lane::default());
         }
-        let Some(lane) = self.lanes.get_mut(name) else { return };
+        let Some(lane) = self.by_name.get_mut(name) else { return };
         if lane.waiting.is_empty() && lane.under_way < LANE_CALLS_MAX {
             self.turns.push_back(name.to_owned());
         }
@@ -45,7 +45,7 @@ impl Lanes {
             return None;
         }
         let name = self.turns.pop_front()?;
-        let lane = self.lanes.get_mut(&name)?;
+        let lane = self.by_name.get_mut(&name)?;
         let call = lane.waiting.pop_front()?;
         lane.under_way += 1;
         self.under_way += 1;
@@ -57,12 +57,12 @@ impl Lanes {
 
     /// Notes that a call of the lane is over.
     pub(super) fn ended(&mut self, name: String) {
-        let Some(lane) = self.lanes.get_mut(&name) else { return };
+        let Some(lane) = self.by_name.get_mut(&name) else { return };
         self.under_way -= 1;
         lane.under_way -= 1;
         if lane.waiting.is_empty() {
             if lane.under_way == 0 {
-                self.lanes.remove(&name);
+                self.by_name.remove(&name);
             }
         } else if lane.under_way + 1 == LANE_CALLS_MAX {
             self.turns.push_back(name);
@@ -131,7 +131,7 @@ mod tests {
             assert!(open.len() <= CALLS_MAX);
         }
         assert_eq!(done, 600);
-        assert!(lanes.lanes.is_empty() && lanes.turns.is_empty(), "idle lanes cost nothing");
+        assert!(lanes.by_name.is_empty() && lanes.turns.is_empty(), "idle lanes cost nothing");
     }
 
     #[test]

@@ -23,9 +23,16 @@ fn every_rule_of_the_served_protos_is_a_route() {
     assert!(ROUTES.count() > 60, "{}", ROUTES.count());
 }
 
+/// Checks rows of method, path, body, name of the gRPC method and its message.
+fn check<const N: usize>(table: [(&str, &str, &str, &str, Json); N]) {
+    for (method, uri, body, name, message) in table {
+        assert_eq!(transcode(method, uri, body), Ok((name.to_owned(), message)), "{method} {uri}");
+    }
+}
+
 #[test]
-fn requests_become_messages() {
-    let table = [
+fn paths_and_queries_become_messages() {
+    check([
         ("GET", "/v1/projects/p/topics/t", "", "GetTopic", json!({"topic": "projects/p/topics/t"})),
         ("GET", "/v1/projects/p/topics/a%2Bb~%25", "", "GetTopic", json!({"topic": "projects/p/topics/a+b~%"})),
         ("GET", "/v1/projects/a.com:p/topics?", "", "ListTopics", json!({"project": "projects/a.com:p"})),
@@ -46,6 +53,26 @@ fn requests_become_messages() {
         ),
         ("GET", "/v1/projects/p/locations", "", "ListLocations", json!({"name": "projects/p"})),
         ("GET", "/v2/projects/p/locations/x-y1", "", "GetLocation", json!({"name": "projects/p/locations/x-y1"})),
+        (
+            "GET",
+            "/v2/projects/p/locations/l/queues/q/tasks/t?responseView=FULL",
+            "",
+            "GetTask",
+            json!({"name": "projects/p/locations/l/queues/q/tasks/t", "responseView": "FULL"}),
+        ),
+        (
+            "GET",
+            "/v2/projects/p/locations/l/queues/q/tasks/t?responseView=2",
+            "",
+            "GetTask",
+            json!({"name": "projects/p/locations/l/queues/q/tasks/t", "responseView": "FULL"}),
+        ),
+    ]);
+}
+
+#[test]
+fn bodies_become_messages() {
+    check([
         (
             "PUT",
             "/v1/projects/p/topics/t",
@@ -96,24 +123,7 @@ fn requests_become_messages() {
             "UpdateQueue",
             json!({"queue": {"name": "projects/p/locations/l/queues/q"}, "updateMask": "a,b"}),
         ),
-        (
-            "GET",
-            "/v2/projects/p/locations/l/queues/q/tasks/t?responseView=FULL",
-            "",
-            "GetTask",
-            json!({"name": "projects/p/locations/l/queues/q/tasks/t", "responseView": "FULL"}),
-        ),
-        (
-            "GET",
-            "/v2/projects/p/locations/l/queues/q/tasks/t?responseView=2",
-            "",
-            "GetTask",
-            json!({"name": "projects/p/locations/l/queues/q/tasks/t", "responseView": "FULL"}),
-        ),
-    ];
-    for (method, uri, body, name, message) in table {
-        assert_eq!(transcode(method, uri, body), Ok((name.to_owned(), message)), "{method} {uri}");
-    }
+    ]);
 }
 
 #[test]
