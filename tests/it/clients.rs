@@ -2,12 +2,11 @@
 //!
 //! Their environments are made from the package registries under `target/`, once for each set of pinned versions.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
-
-use redrive::emulator::Emulator;
 
 /// A suite that takes longer hangs.
 const SUITE_SECONDS_MAX: u64 = 420;
@@ -27,7 +26,7 @@ fn python() {
     });
     let mut command = Command::new(environment.join("bin/python"));
     command.args(["-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]).arg(&suite);
-    drive(command, 150);
+    drive(command, "python", 220);
 }
 
 #[test]
@@ -49,29 +48,62 @@ fn node() {
         );
     });
     let mut command = Command::new(node);
-    command.arg(suite.join("pubsub.cjs")).env("NODE_PATH", environment.join("node_modules"));
-    drive(command, 15);
+    command.arg(suite.join("suite.cjs")).env("NODE_PATH", environment.join("node_modules"));
+    drive(command, "node", 16);
 }
 
-/// Starts an emulator, runs the suite against it, and asserts that it passed and that it was no smaller than `tests_min`.
-fn drive(mut command: Command, tests_min: u32) {
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
-    let emulator = runtime.block_on(Emulator::builder().start()).expect("the emulator starts on a free port");
+/// Starts `redrive emulator`, runs the suite against it, and asserts that it passed and that it was no smaller than `tests_min`.
+fn drive(mut command: Command, language: &str, tests_min: u32) {
+    let emulator = Emulator::start(language);
     // Nothing of the machine's own set-up may lead a client elsewhere.
     for variable in
         ["GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"]
     {
         command.env_remove(variable);
     }
-    command.env("EMULATOR", emulator.address().to_string()).env("NO_PROXY", "127.0.0.1");
+    command.env("EMULATOR", &emulator.address).env("PRINTED", &emulator.printed).env("NO_PROXY", "127.0.0.1");
     let output = run_to_end(&mut command, SUITE_SECONDS_MAX);
     let text = text(&output);
-    runtime.block_on(emulator.shutdown());
     assert!(output.status.success(), "{text}");
     let (passed, failed) = counts(&text).unwrap_or_else(|| panic!("the suite gave no counts:\n{text}"));
     assert_eq!(failed, 0, "{text}");
     assert!(passed >= tests_min, "only {passed} tests ran:\n{text}");
     say(&format!("{passed} passed, {failed} failed"));
+}
+
+/// The binary as a user starts it: `redrive emulator`, on a free port.
+struct Emulator {
+    process: Child,
+    address: String,
+    /// The file of what it printed for people: lines for each language.
+    printed: PathBuf,
+}
+
+impl Emulator {
+    fn start(language: &str) -> Self {
+        let printed = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("printed-for-{language}.txt"));
+        let mut process = Command::new(env!("CARGO_BIN_EXE_redrive"))
+            .args(["emulator", "--listen", "127.0.0.1:0", "--project", "demo", "--wait-ready"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&printed).expect("`target` can be written"))
+            .spawn()
+            .expect("the binary was built for this test");
+        let mut line = String::new();
+        let said = BufReader::new(process.stdout.take().expect("stdout is piped")).read_line(&mut line);
+        let address = line.trim().strip_prefix("ready ").map(str::to_owned);
+        let address = address
+            .unwrap_or_else(|| panic!("the emulator said {said:?} {line:?}: {}", std::fs::read_to_string(&printed).unwrap_or_default()));
+        Self { process, address, printed }
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        // Either fails only when it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 /// The last line `N passed, N failed` of a suite.

@@ -1,4 +1,5 @@
-"""What the tests of the official Python clients share. `EMULATOR` (host:port) says where the server is."""
+"""What the tests of the official Python clients share. `EMULATOR` (host:port) says where the server is,
+`PRINTED` names the file of what it printed."""
 
 import os
 import time

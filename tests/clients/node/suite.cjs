@@ -1,5 +1,6 @@
 'use strict';
-// Node's official Pub/Sub client against the emulator: every call of its surface. `EMULATOR` (host:port) says where the server is.
+// Node's official Pub/Sub client against the emulator: every call of its surface. `EMULATOR` (host:port) says where
+// the server is, `PRINTED` names the file of what it printed.
 // Ends with `N passed, N failed`.
 
 process.env.PUBSUB_EMULATOR_HOST = process.env.EMULATOR;
@@ -7,6 +8,7 @@ process.env.PUBSUB_EMULATOR_HOST = process.env.EMULATOR;
 process.env.METADATA_SERVER_DETECTION = 'none';
 
 const assert = require('node:assert/strict');
+const { readFileSync } = require('node:fs');
 const { createServer } = require('node:http');
 const { randomUUID } = require('node:crypto');
 const { PubSub } = require('@google-cloud/pubsub');
@@ -325,6 +327,21 @@ test('policies of a topic and of a subscription', async (pubsub) => {
     assert.deepEqual((await resource.iam.getPolicy())[0], written);
     assert.deepEqual((await resource.iam.testPermissions(['pubsub.topics.get']))[0], { 'pubsub.topics.get': true });
   }
+});
+
+test('the lines that `redrive emulator` prints, pasted', async () => {
+  const lines = readFileSync(process.env.PRINTED, 'utf8').split('── Node\n')[1].split('\n── ')[0];
+  const pasted = new Function('require', `${lines}\nreturn { pubsub, tasks, jobs };`)(require);
+  const parent = 'projects/demo/locations/europe-west1';
+  const [topic] = await pasted.pubsub.createTopic('pasted-node');
+  assert.equal(topic.name, 'projects/demo/topics/pasted-node');
+  const [queue] = await pasted.tasks.createQueue({ parent, queue: { name: `${parent}/queues/pasted-node` } });
+  assert.equal(queue.state, 'RUNNING');
+  assert.equal(queue.retryConfig.maxAttempts, 100);
+  const job = { name: `${parent}/jobs/pasted-node`, schedule: '0 3 * * *', httpTarget: { uri: 'http://127.0.0.1:9/' } };
+  assert.equal((await pasted.jobs.createJob({ parent, job }))[0].state, 'ENABLED');
+  assert.deepEqual((await pasted.jobs.listJobs({ parent }))[0].map((found) => found.name).filter((name) => name === job.name), [job.name]);
+  await Promise.all([pasted.pubsub, pasted.tasks, pasted.jobs].map((client) => client.close()));
 });
 
 (async () => {
