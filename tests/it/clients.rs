@@ -32,7 +32,7 @@ fn python() {
 #[test]
 fn node() {
     let (Some(node), Some(npm)) =
-        (find("node", &["-e", "process.exit(parseInt(process.versions.node) < 18)"]), find("npm", &["--version"]))
+        (find("node", &["-e", "process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)"]), find("npm", &["--version"]))
     else {
         return skipped("node (18 or newer) with npm is not on this machine");
     };
