@@ -160,7 +160,8 @@ async fn deleting_a_subscription_ends_its_streams() {
         handler.ack();
         stream.next().await.unwrap().unwrap_err()
     };
-    let ((), error) = in_time(async { tokio::join!(end, ends) }).await;
+    let both = Box::pin(async { tokio::join!(end, ends) });
+    let ((), error) = in_time(both).await;
     assert_eq!(error.status().unwrap().code, Code::NotFound);
     assert_eq!(error.status().unwrap().message, "Resource not found (resource=billing).");
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::emulator::pb::google::iam::v1 as iam;
 
+#[expect(clippy::unnecessary_wraps, reason = "as the fields take it")]
 fn mask(paths: &[&str]) -> Option<prost_types::FieldMask> {
     Some(prost_types::FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() })
 }
@@ -141,7 +142,7 @@ fn updates_change_what_the_mask_names() {
     let updated = world.run(update(&["ack_deadline_seconds"], &|_| {})).unwrap();
     assert_eq!((updated.ack_deadline_seconds, updated.labels.len()), (77, 1));
     let retry = |s: &mut pb::Subscription| {
-        s.retry_policy = Some(pb::RetryPolicy { minimum_backoff: pb_duration(1), maximum_backoff: pb_duration(9) })
+        s.retry_policy = Some(pb::RetryPolicy { minimum_backoff: pb_duration(1), maximum_backoff: pb_duration(9) });
     };
     let updated = world.run(update(&["retry_policy.minimum_backoff", "labels"], &retry)).unwrap();
     assert_eq!(updated.retry_policy, Some(pb::RetryPolicy { minimum_backoff: pb_duration(1), maximum_backoff: pb_duration(600) }));

@@ -2,6 +2,7 @@
 
 use super::*;
 
+#[expect(clippy::unnecessary_wraps, reason = "as the fields take it")]
 fn policy(attempts: i32) -> Option<pb::DeadLetterPolicy> {
     Some(pb::DeadLetterPolicy { dead_letter_topic: topic("dead"), max_delivery_attempts: attempts })
 }

@@ -31,6 +31,7 @@ fn subscription(id: &str) -> String {
     format!("projects/shop/subscriptions/{id}")
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the fields take it")]
 fn pb_duration(seconds: i64) -> Option<prost_types::Duration> {
     Some(prost_types::Duration { seconds, nanos: 0 })
 }

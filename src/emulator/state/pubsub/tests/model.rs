@@ -231,7 +231,7 @@ impl Run {
 
     /// Acknowledges all there is, to see that nothing got lost.
     fn drain(&mut self) {
-        for _ in 0..self.live.len() * 2 + 1 {
+        for _ in 0..=self.live.len() * 2 {
             self.pass(STREAM_DEADLINE_MS);
             self.step(&Step::Pull { max: 1000 });
             for nth in 0..self.issued.len() {
