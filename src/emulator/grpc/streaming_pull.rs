@@ -230,3 +230,6 @@ impl Drop for Outbound {
         let _ = self.engine.run(CloseStream { subscription: self.subscription.clone(), stream: self.stream, broken });
     }
 }
+
+#[cfg(test)]
+mod tests;
