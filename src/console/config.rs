@@ -116,10 +116,13 @@ mod tests {
 
     #[test]
     fn contexts_match_by_glob() {
-        let config = read("[[context]]\nproject = \"*-prod\"\nenv = \"prod\"\nread_only = true\n[[context]]\nproject = \"shop-*-x\"\n").unwrap();
+        let config =
+            read("[[context]]\nproject = \"*-prod\"\nenv = \"prod\"\nread_only = true\n[[context]]\nproject = \"shop-*-x\"\n").unwrap();
         assert!(config.is_read_only("shop-prod") && !config.is_read_only("shop-prod-2"));
         assert_eq!(config.rule("shop-prod").env, Some(Env::Prod));
-        for (pattern, text, matches) in [("a*b*c", "a1b2c", true), ("a*b*c", "ac", false), ("*", "", true), ("x", "x", true), ("x", "xy", false), ("ab*b", "ab", false)] {
+        for (pattern, text, matches) in
+            [("a*b*c", "a1b2c", true), ("a*b*c", "ac", false), ("*", "", true), ("x", "x", true), ("x", "xy", false), ("ab*b", "ab", false)]
+        {
             assert_eq!(glob(pattern, text), matches, "{pattern} {text}");
         }
     }

@@ -37,7 +37,8 @@ const NAMED: [(&str, KeyCode); 16] = [
     ("end", KeyCode::End),
 ];
 
-const MODIFIERS: [(&str, KeyModifiers); 3] = [("ctrl-", KeyModifiers::CONTROL), ("alt-", KeyModifiers::ALT), ("shift-", KeyModifiers::SHIFT)];
+const MODIFIERS: [(&str, KeyModifiers); 3] =
+    [("ctrl-", KeyModifiers::CONTROL), ("alt-", KeyModifiers::ALT), ("shift-", KeyModifiers::SHIFT)];
 
 impl Key {
     /// Returns the character it types into a text field, if it does.
@@ -127,7 +128,9 @@ mod tests {
 
     #[test]
     fn keys_round_trip() {
-        for text in ["P", "p", "ctrl-d", "ctrl-\\", "ctrl-space", "shift-left", "alt-enter", "f5", "?", "-", "ctrl--", "pagedown", "backtab"] {
+        for text in
+            ["P", "p", "ctrl-d", "ctrl-\\", "ctrl-space", "shift-left", "alt-enter", "f5", "?", "-", "ctrl--", "pagedown", "backtab"]
+        {
             assert_eq!(text.parse::<Key>().unwrap().to_string(), text);
         }
         for text in ["", "f13", "ctrl-", "hyper-x", "enter2"] {

@@ -91,7 +91,9 @@ impl Look {
         let folder = start.config_folder.as_ref().map(|folder| folder.join("themes"));
         let name = start.theme.as_ref().or(start.config.theme.as_ref());
         // `COLORFGBG` is `15;0` or so: the last number is the background.
-        let light = env("COLORFGBG").and_then(|value| value.rsplit(';').next().and_then(|n| n.parse::<u8>().ok())).is_some_and(|n| n == 7 || n == 15);
+        let light = env("COLORFGBG")
+            .and_then(|value| value.rsplit(';').next().and_then(|n| n.parse::<u8>().ok()))
+            .is_some_and(|n| n == 7 || n == 15);
         let theme = match name {
             Some(name) => Theme::load(name, folder.as_deref(), depth, ascii)?,
             None => Theme::standard(light, depth, ascii),

@@ -37,7 +37,11 @@ impl Screen {
 
     /// Switches the reporting of the mouse.
     pub(crate) fn mouse(&mut self, on: bool) -> Result<()> {
-        if on { execute!(stdout(), EnableMouseCapture)? } else { execute!(stdout(), DisableMouseCapture)? }
+        if on {
+            execute!(stdout(), EnableMouseCapture)?
+        } else {
+            execute!(stdout(), DisableMouseCapture)?
+        }
         Ok(())
     }
 

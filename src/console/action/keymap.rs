@@ -22,7 +22,8 @@ impl Keymap {
         }
         for (id, wanted) in remaps {
             let index = ACTIONS.iter().position(|action| action.id == id).ok_or_else(|| {
-                Error::invalid(format!("`keys`: there is no action `{}`", id.escape_debug())).with_hint("press `?` in the console, or see the README, for the ids")
+                Error::invalid(format!("`keys`: there is no action `{}`", id.escape_debug()))
+                    .with_hint("press `?` in the console, or see the README, for the ids")
             })?;
             let parse = |key: &String| key.parse().map_err(|error: Error| error.context(format!("`keys.\"{id}\"`")));
             keys[index] = wanted.iter().map(parse).collect::<Result<_>>()?;

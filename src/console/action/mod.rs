@@ -9,21 +9,74 @@ pub(crate) use table::ACTIONS;
 /// What an operator can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Act {
-    Command, Filter, Help, Open, Back, Quit,
-    Up, Down, PageUp, PageDown, Top, Bottom, Left, Right,
-    Mark, MarkRange, MarkClear,
-    Describe, Raw, Copy, WebConsole,
-    SortPick, SortInvert, ColumnLeft, ColumnRight, Wide, Save,
-    Refresh, HistoryBack, HistoryForward, Favourite(Kind), Mouse,
-    Publish, RunTask, DebugTask, DiscardTasks, ToggleQueue, PurgeQueue, RunJob, ToggleJob,
-    Redrive, DiscardMessages, Group, Lease, ResumeTransfer, CancelTransfer,
+    Command,
+    Filter,
+    Help,
+    Open,
+    Back,
+    Quit,
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    Top,
+    Bottom,
+    Left,
+    Right,
+    Mark,
+    MarkRange,
+    MarkClear,
+    Describe,
+    Raw,
+    Copy,
+    WebConsole,
+    SortPick,
+    SortInvert,
+    ColumnLeft,
+    ColumnRight,
+    Wide,
+    Save,
+    Refresh,
+    HistoryBack,
+    HistoryForward,
+    Favourite(Kind),
+    Mouse,
+    Publish,
+    RunTask,
+    DebugTask,
+    DiscardTasks,
+    ToggleQueue,
+    PurgeQueue,
+    RunJob,
+    ToggleJob,
+    Redrive,
+    DiscardMessages,
+    Group,
+    Lease,
+    ResumeTransfer,
+    CancelTransfer,
 }
 
 /// The kinds of screens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub(crate) enum Kind {
-    Overview, Queues, Tasks, Task, Topics, Subscriptions, DeadLetters, Messages, Causes, Message, Jobs, Job, Transfers, Transfer, Activity, Text,
+    Overview,
+    Queues,
+    Tasks,
+    Task,
+    Topics,
+    Subscriptions,
+    DeadLetters,
+    Messages,
+    Causes,
+    Message,
+    Jobs,
+    Job,
+    Transfers,
+    Transfer,
+    Activity,
+    Text,
 }
 
 impl Kind {
@@ -62,10 +115,17 @@ impl On {
     /// Every screen.
     pub(crate) const ALL: On = On(u32::MAX);
     /// Every screen that lists rows.
-    pub(crate) const LISTS: On = On(
-        Kind::Overview.bit() | Kind::Queues.bit() | Kind::Tasks.bit() | Kind::Topics.bit() | Kind::Subscriptions.bit() | Kind::DeadLetters.bit()
-            | Kind::Messages.bit() | Kind::Causes.bit() | Kind::Jobs.bit() | Kind::Transfers.bit() | Kind::Activity.bit(),
-    );
+    pub(crate) const LISTS: On = On(Kind::Overview.bit()
+        | Kind::Queues.bit()
+        | Kind::Tasks.bit()
+        | Kind::Topics.bit()
+        | Kind::Subscriptions.bit()
+        | Kind::DeadLetters.bit()
+        | Kind::Messages.bit()
+        | Kind::Causes.bit()
+        | Kind::Jobs.bit()
+        | Kind::Transfers.bit()
+        | Kind::Activity.bit());
     /// Every screen that shows one thing.
     pub(crate) const DETAILS: On = On(Kind::Task.bit() | Kind::Message.bit() | Kind::Job.bit() | Kind::Transfer.bit() | Kind::Text.bit());
 
@@ -150,8 +210,13 @@ mod tests {
     #[test]
     fn the_readme_has_this_table() {
         let readme = include_str!("../../../README.md");
-        let between = readme.split_once("<!-- keys -->").and_then(|(_, rest)| rest.split_once("<!-- /keys -->")).map(|(table, _)| table.trim());
-        assert_eq!(between, Some(markdown_table().trim()), "put the output of `redrive::console::markdown_table()` between the markers in README.md");
+        let between =
+            readme.split_once("<!-- keys -->").and_then(|(_, rest)| rest.split_once("<!-- /keys -->")).map(|(table, _)| table.trim());
+        assert_eq!(
+            between,
+            Some(markdown_table().trim()),
+            "put the output of `redrive::console::markdown_table()` between the markers in README.md"
+        );
     }
 
     #[test]

@@ -147,9 +147,14 @@ impl App {
     pub(super) fn describe(&mut self) -> Vec<Effect> {
         let raw = self.screen().raw(&self.data);
         let doc = match self.screen() {
-            Screen::Text { .. } | Screen::Message { .. } | Screen::Task { .. } | Screen::Transfer { .. } | Screen::Job { .. } => return vec![],
+            Screen::Text { .. } | Screen::Message { .. } | Screen::Task { .. } | Screen::Transfer { .. } | Screen::Job { .. } => {
+                return vec![];
+            }
             Screen::Messages(_) | Screen::Tasks(_) => return self.drill(),
-            screen => screen.table().filter(|table| table.len() > 0).map(|table| doc::of_row(table, table.cursor(), raw.as_ref().map(|(_, raw)| raw), self.now)),
+            screen => screen
+                .table()
+                .filter(|table| table.len() > 0)
+                .map(|table| doc::of_row(table, table.cursor(), raw.as_ref().map(|(_, raw)| raw), self.now)),
         };
         let title = raw.as_ref().map_or("describe", |(title, _)| title).to_owned();
         doc.map(|doc| self.open(Screen::Text { title, raw: raw.map(|(_, raw)| raw), json: false, doc })).unwrap_or_default()
@@ -201,7 +206,9 @@ impl App {
     fn publish(&mut self) -> Vec<Effect> {
         let topic: Option<TopicName> = match self.screen() {
             Screen::Topics(list) => list.selected().map(|row| row.topic.name.clone()),
-            Screen::Subscriptions { list, topic } => topic.clone().or_else(|| list.selected().and_then(|row| row.subscription.topic.clone())),
+            Screen::Subscriptions { list, topic } => {
+                topic.clone().or_else(|| list.selected().and_then(|row| row.subscription.topic.clone()))
+            }
             Screen::Messages(messages) => {
                 let found = super::data::items(&self.data.subscriptions).iter().find(|one| one.name == messages.subscription);
                 found.and_then(|one| one.topic.clone())
@@ -294,10 +301,16 @@ impl App {
         lines.extend(self.hidden_line());
         lines.push("A copy of each is kept on this machine first (file mode 0600).".to_owned());
         lines.push("It cannot be undone at the service: the name stays taken for a while.".to_owned());
-        let mut buttons = vec![Button::new(if marked { format!("Discard {count}") } else { "Discard this one".to_owned() }, Choice::Operate(Operation::DiscardTasks(tasks)))];
+        let mut buttons = vec![Button::new(
+            if marked { format!("Discard {count}") } else { "Discard this one".to_owned() },
+            Choice::Operate(Operation::DiscardTasks(tasks)),
+        )];
         if let Some(all) = filtered.filter(|all| all.len() > 1) {
             lines.push(format!("The filter shows {} tasks.", grouped(all.len() as u64)));
-            buttons.push(Button::new(format!("Discard all {} shown", grouped(all.len() as u64)), Choice::Operate(Operation::DiscardTasks(all))));
+            buttons.push(Button::new(
+                format!("Discard all {} shown", grouped(all.len() as u64)),
+                Choice::Operate(Operation::DiscardTasks(all)),
+            ));
         }
         self.ask("discard", true, lines, buttons)
     }
@@ -315,7 +328,10 @@ impl App {
         let Screen::Queues(list) = self.screen() else { return vec![] };
         let Some(row) = list.selected() else { return vec![] };
         let name = row.queue.name.clone();
-        let count = row.numbers().depth.map_or_else(|| "all tasks (their number is not known)".to_owned(), |n| format!("about {} tasks", grouped(n.value)));
+        let count = row
+            .numbers()
+            .depth
+            .map_or_else(|| "all tasks (their number is not known)".to_owned(), |n| format!("about {} tasks", grouped(n.value)));
         let lines = vec![
             format!("Purge `{}`: delete {count}, whatever the filter shows?", name.id()),
             "No copy is kept and nothing brings them back.".to_owned(),
@@ -376,7 +392,8 @@ impl App {
 
     /// Asks for the plan of a redrive or a discard of what is marked, shown as a cause, or held.
     fn transfer(&mut self, kind: Kind) -> Vec<Effect> {
-        let ids = |rows: &mut dyn Iterator<Item = &super::rows::MessageRow>| rows.map(|row| row.message.id.clone()).collect::<BTreeSet<_>>();
+        let ids =
+            |rows: &mut dyn Iterator<Item = &super::rows::MessageRow>| rows.map(|row| row.message.id.clone()).collect::<BTreeSet<_>>();
         let (subscription, some, hidden) = match self.screen() {
             Screen::DeadLetters(list) => {
                 let holders = list.selected().map(|row| row.relation.holders.clone()).unwrap_or_default();
@@ -386,7 +403,13 @@ impl App {
                 let marked = ids(&mut messages.list.marked());
                 let (_, hidden) = super::Table::marked_counts(&messages.list);
                 let narrowed = messages.cause.is_some() || !super::Table::filter(&messages.list).is_empty();
-                let some = if !marked.is_empty() { Some(marked) } else if narrowed { Some(ids(&mut messages.list.shown())) } else { None };
+                let some = if !marked.is_empty() {
+                    Some(marked)
+                } else if narrowed {
+                    Some(ids(&mut messages.list.shown()))
+                } else {
+                    None
+                };
                 (messages.subscription.clone(), some, hidden)
             }
             Screen::Message { subscription, message, .. } => (subscription.clone(), Some(BTreeSet::from([message.id.clone()])), 0),
@@ -426,7 +449,13 @@ impl App {
     }
 
     /// Opens the look before the leap and asks for it.
-    pub(super) fn plan(&mut self, kind: Kind, subscription: SubscriptionName, some: Option<BTreeSet<String>>, hidden: usize) -> Vec<Effect> {
+    pub(super) fn plan(
+        &mut self,
+        kind: Kind,
+        subscription: SubscriptionName,
+        some: Option<BTreeSet<String>>,
+        hidden: usize,
+    ) -> Vec<Effect> {
         let selection = some.map_or(Selection::All, Selection::Messages);
         let request =
             Request { kind, subscription, selection, delivery: Delivery::SourceTopic, rate_max: None, window: TRANSFER_WINDOW, max: None };
@@ -482,4 +511,3 @@ pub(super) fn done_text(operation: &Operation) -> String {
         Operation::ResumeTransfer(id) => format!("transfer {id} goes on"),
     }
 }
-

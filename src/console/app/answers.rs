@@ -50,7 +50,12 @@ impl App {
             {
                 match answer {
                     Ok(listing) => {
-                        tasks.load.finish(Ok(Meta { as_of: Some(listing.as_of), failed: listing.failed, truncated: listing.truncated, note: None }));
+                        tasks.load.finish(Ok(Meta {
+                            as_of: Some(listing.as_of),
+                            failed: listing.failed,
+                            truncated: listing.truncated,
+                            note: None,
+                        }));
                         tasks.list.set_rows(listing.items.into_iter().map(TaskRow::new).collect(), now);
                     }
                     Err(error) => tasks.load.finish(Err(error)),

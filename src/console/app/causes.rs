@@ -51,7 +51,10 @@ impl fmt::Display for Cause {
 pub(crate) fn cause_of(message: &Message) -> Cause {
     let provenance = message.provenance();
     let error = ERROR_ATTRIBUTES.iter().find_map(|name| {
-        let found = message.attributes.iter().find(|(key, _)| key.eq_ignore_ascii_case(name) || key.to_ascii_lowercase().ends_with(&format!("-{name}")));
+        let found = message
+            .attributes
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name) || key.to_ascii_lowercase().ends_with(&format!("-{name}")));
         found.map(|(_, value)| blot(value))
     });
     Cause {

@@ -102,7 +102,11 @@ fn said(label: &str, text: impl Into<String>) -> Fact {
 pub(crate) fn of_row(table: &dyn Table, index: usize, raw: Option<&Json>, now: jiff::Timestamp) -> Doc {
     let columns = table.columns().iter().enumerate().filter(|(_, column)| !column.title.is_empty() && column.id != "trend");
     let mut facts: Vec<Fact> = vec![said("name", table.key(index))];
-    facts.extend(columns.map(|(at, column)| Fact { label: column.title.to_owned(), value: table.value(index, at).into_owned(), tone: table.tone(index, at) }));
+    facts.extend(columns.map(|(at, column)| Fact {
+        label: column.title.to_owned(),
+        value: table.value(index, at).into_owned(),
+        tone: table.tone(index, at),
+    }));
     if let Some((source, as_of)) = table.measured(index) {
         let age = crate::console::app::value::distance(as_of, now);
         facts.push(said("numbers", format!("from {}, as of {age} ago", source_name(source))));
@@ -163,7 +167,8 @@ fn hex_lines(data: &[u8]) -> Vec<String> {
             let _ = write!(hex, "{byte:02x} ");
             hex
         });
-        let text: String = chunk.iter().map(|byte| if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '.' }).collect();
+        let text: String =
+            chunk.iter().map(|byte| if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '.' }).collect();
         format!("{:08x}  {hex:<48} {text}", index * HEX_BYTES_PER_LINE)
     };
     data.chunks(HEX_BYTES_PER_LINE).enumerate().map(line).collect()
@@ -190,14 +195,23 @@ pub(crate) fn of_task(task: &Task) -> Doc {
     if let Some(account) = &request.token_account {
         facts.push(said("token of", account.clone()));
     }
-    facts.extend(task.first_attempt.as_ref().filter(|_| task.first_attempt != task.last_attempt).map(|attempt| attempt_fact("first attempt", attempt)));
+    facts.extend(
+        task.first_attempt
+            .as_ref()
+            .filter(|_| task.first_attempt != task.last_attempt)
+            .map(|attempt| attempt_fact("first attempt", attempt)),
+    );
     facts.extend(task.last_attempt.as_ref().map(|attempt| attempt_fact("last attempt", attempt)));
     let mut panels = Vec::new();
     if task.full {
         panels.push(body_panel("body", &request.body));
         panels.push(pairs_panel("headers", request.headers.iter().map(|(k, v)| (k.as_str(), v.as_str()))));
     } else {
-        panels.push(Panel { title: "body".to_owned(), lines: vec!["not shown: reading it needs the permission cloudtasks.tasks.fullView".to_owned()], code: false });
+        panels.push(Panel {
+            title: "body".to_owned(),
+            lines: vec!["not shown: reading it needs the permission cloudtasks.tasks.fullView".to_owned()],
+            code: false,
+        });
     }
     Doc { facts, panels, ..Doc::default() }
 }
@@ -280,7 +294,11 @@ pub(crate) fn of_transfer(summary: &Summary) -> Doc {
         said("began", moment(summary.started)),
     ];
     if summary.duplicates_max > 0 {
-        facts.push(Fact { label: "published twice".to_owned(), value: Value::text(format!("at most {}", grouped(summary.duplicates_max))), tone: Some(Role::StateWarn) });
+        facts.push(Fact {
+            label: "published twice".to_owned(),
+            value: Value::text(format!("at most {}", grouped(summary.duplicates_max))),
+            tone: Some(Role::StateWarn),
+        });
     }
     facts.extend(summary.ended.map(|time| said("ended", moment(time))));
     facts.extend(summary.copy.as_ref().map(|path| said("kept copy", path.display().to_string())));

@@ -150,4 +150,3 @@ fn compare(cell: &Value<'_>, op: Op, text: &str, number: Option<f64>, now: Times
         Op::Less | Op::Greater => false,
     }
 }
-

@@ -105,7 +105,8 @@ impl App {
                 }
             },
             Command::Tasks(id) => {
-                let found = super::data::items(&self.data.queues).iter().find(|queue| queue.name.id() == id).map(|queue| queue.name.clone());
+                let found =
+                    super::data::items(&self.data.queues).iter().find(|queue| queue.name.id() == id).map(|queue| queue.name.clone());
                 self.open_named("queue", &id, found.map(Screen::tasks))
             }
             Command::Messages(id) => {
@@ -114,7 +115,8 @@ impl App {
                 self.open_named("subscription", &id, screen)
             }
             Command::TopicSubscriptions(id) => {
-                let found = super::data::items(&self.data.topics).iter().find(|topic| topic.name.id() == id).map(|topic| topic.name.clone());
+                let found =
+                    super::data::items(&self.data.topics).iter().find(|topic| topic.name.id() == id).map(|topic| topic.name.clone());
                 let screen = found.map(|topic| Screen::Subscriptions { topic: Some(topic), list: super::list::List::new() });
                 self.open_named("topic", &id, screen)
             }
@@ -169,7 +171,10 @@ impl App {
         if !self.data.transfer_runs() {
             return vec![Effect::Quit];
         }
-        let lines = vec!["A transfer of this console is under way.".to_owned(), "It stops within one batch and can be resumed later; nothing is lost.".to_owned()];
+        let lines = vec![
+            "A transfer of this console is under way.".to_owned(),
+            "It stops within one batch and can be resumed later; nothing is lost.".to_owned(),
+        ];
         let button = super::dialog::Button::new("Quit", Choice::Quit);
         self.overlay = Overlay::Dialog(Dialog::Confirm(super::Confirm::new("quit", false, lines, vec![button])));
         vec![]
@@ -189,4 +194,3 @@ impl App {
         }
     }
 }
-

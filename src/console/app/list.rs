@@ -36,7 +36,16 @@ pub(crate) struct Sort {
 impl<R: Row> List<R> {
     /// Makes an empty list, in the order its rows come in.
     pub(crate) fn new() -> Self {
-        Self { rows: Vec::new(), shown: Vec::new(), cursor: 0, top: 0, marks: HashSet::new(), anchor: None, filter: Filter::default(), sort: None }
+        Self {
+            rows: Vec::new(),
+            shown: Vec::new(),
+            cursor: 0,
+            top: 0,
+            marks: HashSet::new(),
+            anchor: None,
+            filter: Filter::default(),
+            sort: None,
+        }
     }
 
     /// Makes an empty list sorted by the column `id`.

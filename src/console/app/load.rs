@@ -93,7 +93,9 @@ impl<T> Load<Listing<T>> {
         match self {
             Load::Idle | Load::Loading => Phase::Loading,
             Load::Failed(error) => Phase::Failed(error),
-            Load::Ready(listing) => Phase::Ready { as_of: Some(listing.as_of), stale: None, notes: notes(&listing.failed, listing.truncated, None) },
+            Load::Ready(listing) => {
+                Phase::Ready { as_of: Some(listing.as_of), stale: None, notes: notes(&listing.failed, listing.truncated, None) }
+            }
             Load::Stale(listing, error) => {
                 Phase::Ready { as_of: Some(listing.as_of), stale: Some(error), notes: notes(&listing.failed, listing.truncated, None) }
             }

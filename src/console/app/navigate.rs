@@ -144,13 +144,12 @@ impl App {
                 Target::DeadLetters => Screen::DeadLetters(super::list::List::sorted("held", true)),
             }),
             Screen::Queues(list) => list.selected().map(|row| Screen::tasks(row.queue.name.clone())),
-            Screen::Tasks(tasks) => tasks
-                .list
-                .selected()
-                .map(|row| Screen::Task { name: row.task.name.clone(), task: Load::Idle, doc: super::Doc::default() }),
-            Screen::Topics(list) => list
-                .selected()
-                .map(|row| Screen::Subscriptions { topic: Some(row.topic.name.clone()), list: super::list::List::new() }),
+            Screen::Tasks(tasks) => {
+                tasks.list.selected().map(|row| Screen::Task { name: row.task.name.clone(), task: Load::Idle, doc: super::Doc::default() })
+            }
+            Screen::Topics(list) => {
+                list.selected().map(|row| Screen::Subscriptions { topic: Some(row.topic.name.clone()), list: super::list::List::new() })
+            }
             Screen::Subscriptions { list, .. } => list.selected().map(|row| self.messages_of(row.subscription.name.clone())),
             Screen::DeadLetters(list) => return self.open_held(list.selected().map(|row| row.relation.holders.clone())),
             Screen::Messages(messages) => {

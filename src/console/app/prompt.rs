@@ -65,7 +65,8 @@ impl Prompt {
             KeyCode::Esc => return Typed::Close,
             KeyCode::Backspace if command && self.input.value().is_empty() => return Typed::Close,
             KeyCode::Enter => {
-                let text = self.picked.and_then(|index| self.suggestions.get(index)).cloned().unwrap_or_else(|| self.input.value().to_owned());
+                let text =
+                    self.picked.and_then(|index| self.suggestions.get(index)).cloned().unwrap_or_else(|| self.input.value().to_owned());
                 return Typed::Enter(text);
             }
             KeyCode::Tab | KeyCode::Down if command => self.pick(1),
@@ -86,7 +87,8 @@ impl Prompt {
 
     /// Puts pasted text at the end; only its first line.
     pub(crate) fn paste(&mut self, text: &str, names: &Names) {
-        let joined: String = self.input.value().chars().chain(text.lines().next().unwrap_or_default().chars()).take(FILTER_CHARS_MAX).collect();
+        let joined: String =
+            self.input.value().chars().chain(text.lines().next().unwrap_or_default().chars()).take(FILTER_CHARS_MAX).collect();
         self.input = Input::new(joined);
         self.suggest(names);
     }

@@ -65,7 +65,9 @@ pub(super) fn web_address(screen: &Screen, project: &str) -> Option<String> {
         Screen::Subscriptions { list, .. } => format!("cloudpubsub/subscription/detail/{}", list.selected()?.subscription.name.id()),
         Screen::DeadLetters(list) => format!("cloudpubsub/subscription/detail/{}", list.selected()?.relation.source.id()),
         Screen::Messages(messages) => format!("cloudpubsub/subscription/detail/{}", messages.subscription.id()),
-        Screen::Message { subscription, .. } | Screen::Causes { subscription, .. } => format!("cloudpubsub/subscription/detail/{}", subscription.id()),
+        Screen::Message { subscription, .. } | Screen::Causes { subscription, .. } => {
+            format!("cloudpubsub/subscription/detail/{}", subscription.id())
+        }
         Screen::Jobs(_) | Screen::Job { .. } => "cloudscheduler".to_owned(),
         Screen::Overview(_) => "home/dashboard".to_owned(),
         Screen::Transfers(_) | Screen::Transfer { .. } | Screen::Activity(_) | Screen::Text { .. } => return None,

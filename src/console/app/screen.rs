@@ -10,7 +10,8 @@ use crate::console::app::doc::{self, Doc};
 use crate::console::app::list::{List, Table};
 use crate::console::app::load::{Load, Meta, Phase};
 use crate::console::app::rows::{
-    ActivityRow, AttentionRow, CauseRow, DeadLetterRow, JobRow, MessageRow, QueueRow, SubscriptionRow, TaskRow, TopicRow, TransferRow, attention,
+    ActivityRow, AttentionRow, CauseRow, DeadLetterRow, JobRow, MessageRow, QueueRow, SubscriptionRow, TaskRow, TopicRow, TransferRow,
+    attention,
 };
 use crate::console::message::Fetch;
 use crate::model::message::Message;
@@ -143,7 +144,9 @@ impl Screen {
             Screen::Task { name, .. } => say(&["queues", name.queue().id(), name.id()]),
             Screen::Subscriptions { topic: Some(topic), .. } => say(&["topics", topic.id(), "subscriptions"]),
             Screen::Messages(messages) => match &messages.cause {
-                Some(cause) => say(&["messages", messages.subscription.id(), "by cause", cause.error.as_deref().unwrap_or("no error attribute")]),
+                Some(cause) => {
+                    say(&["messages", messages.subscription.id(), "by cause", cause.error.as_deref().unwrap_or("no error attribute")])
+                }
                 None => say(&["messages", messages.subscription.id()]),
             },
             Screen::Causes { subscription, .. } => say(&["messages", subscription.id(), "by cause"]),
@@ -169,7 +172,9 @@ impl Screen {
             Screen::Jobs(list) => list,
             Screen::Transfers(list) => list,
             Screen::Activity(list) => list,
-            Screen::Task { .. } | Screen::Message { .. } | Screen::Job { .. } | Screen::Transfer { .. } | Screen::Text { .. } => return None,
+            Screen::Task { .. } | Screen::Message { .. } | Screen::Job { .. } | Screen::Transfer { .. } | Screen::Text { .. } => {
+                return None;
+            }
         })
     }
 
@@ -187,14 +192,20 @@ impl Screen {
             Screen::Jobs(list) => list,
             Screen::Transfers(list) => list,
             Screen::Activity(list) => list,
-            Screen::Task { .. } | Screen::Message { .. } | Screen::Job { .. } | Screen::Transfer { .. } | Screen::Text { .. } => return None,
+            Screen::Task { .. } | Screen::Message { .. } | Screen::Job { .. } | Screen::Transfer { .. } | Screen::Text { .. } => {
+                return None;
+            }
         })
     }
 
     /// Returns what it shows in full, if it shows one thing.
     pub(crate) fn doc(&self) -> Option<&Doc> {
         match self {
-            Screen::Task { doc, .. } | Screen::Message { doc, .. } | Screen::Job { doc, .. } | Screen::Transfer { doc, .. } | Screen::Text { doc, .. } => Some(doc),
+            Screen::Task { doc, .. }
+            | Screen::Message { doc, .. }
+            | Screen::Job { doc, .. }
+            | Screen::Transfer { doc, .. }
+            | Screen::Text { doc, .. } => Some(doc),
             _ => None,
         }
     }
@@ -202,7 +213,11 @@ impl Screen {
     /// Returns what it shows in full for changing.
     pub(crate) fn doc_mut(&mut self) -> Option<&mut Doc> {
         match self {
-            Screen::Task { doc, .. } | Screen::Message { doc, .. } | Screen::Job { doc, .. } | Screen::Transfer { doc, .. } | Screen::Text { doc, .. } => Some(doc),
+            Screen::Task { doc, .. }
+            | Screen::Message { doc, .. }
+            | Screen::Job { doc, .. }
+            | Screen::Transfer { doc, .. }
+            | Screen::Text { doc, .. } => Some(doc),
             _ => None,
         }
     }
@@ -259,7 +274,12 @@ impl Screen {
                 }
             }
             Screen::Activity(list) => list.set_rows(data.activity_rows(), now),
-            Screen::Tasks(_) | Screen::Task { .. } | Screen::Messages(_) | Screen::Causes { .. } | Screen::Message { .. } | Screen::Text { .. } => {}
+            Screen::Tasks(_)
+            | Screen::Task { .. }
+            | Screen::Messages(_)
+            | Screen::Causes { .. }
+            | Screen::Message { .. }
+            | Screen::Text { .. } => {}
         }
     }
 

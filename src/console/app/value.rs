@@ -148,7 +148,9 @@ pub(crate) fn decimal(number: f64) -> String {
 pub(crate) fn short(span: Duration) -> String {
     let seconds = span.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
-    let two = |large: u64, unit: &str, small: u64, sub: &str| if small == 0 { format!("{large} {unit}") } else { format!("{large} {unit} {small} {sub}") };
+    let two = |large: u64, unit: &str, small: u64, sub: &str| {
+        if small == 0 { format!("{large} {unit}") } else { format!("{large} {unit} {small} {sub}") }
+    };
     match seconds {
         0 if span.subsec_millis() > 0 => format!("{} ms", span.subsec_millis()),
         0..60 => format!("{seconds} s"),
@@ -179,9 +181,15 @@ mod tests {
     #[test]
     fn numbers_read_well() {
         assert_eq!([grouped(0), grouped(999), grouped(1000), grouped(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([decimal(0.0), decimal(0.04), decimal(2.5), decimal(-3.2), decimal(1234.5), decimal(f64::NAN)], ["0", "0", "2.5", "-3.2", "1,235", "?"]);
+        assert_eq!(
+            [decimal(0.0), decimal(0.04), decimal(2.5), decimal(-3.2), decimal(1234.5), decimal(f64::NAN)],
+            ["0", "0", "2.5", "-3.2", "1,235", "?"]
+        );
         let s = |seconds| short(Duration::from_secs(seconds));
-        assert_eq!([s(0), s(59), s(60), s(125), s(3540), s(3700), s(36_000), s(172_800)], ["0 s", "59 s", "1 m", "2 m 5 s", "59 m", "1 h 1 m", "10 h", "2 d"]);
+        assert_eq!(
+            [s(0), s(59), s(60), s(125), s(3540), s(3700), s(36_000), s(172_800)],
+            ["0 s", "59 s", "1 m", "2 m 5 s", "59 m", "1 h 1 m", "10 h", "2 d"]
+        );
     }
 
     #[test]

@@ -63,7 +63,12 @@ impl Bench {
     }
 
     pub(super) fn connect(&mut self, project: &str) {
-        let session = Session { project: project.into(), place: Place::Google, locations: vec!["europe-west1".into(), "us-central1".into()], sample: false };
+        let session = Session {
+            project: project.into(),
+            place: Place::Google,
+            locations: vec!["europe-west1".into(), "us-central1".into()],
+            sample: false,
+        };
         self.say(Message::Connected(Ok(session)));
         self.settle();
     }
@@ -178,7 +183,13 @@ pub(super) fn answer(fetch: &Fetch) -> Fetched {
         Fetch::Task(name) => Fetched::Task(name.clone(), Ok(task(name.id(), 14))),
         Fetch::Messages(name, mode) => Fetched::Messages(
             name.clone(),
-            Ok(Peek { messages: messages(), mode: *mode, truncated: false, note: (*mode == PeekMode::Leased).then(|| "a sample of leased messages".into()), as_of: ago(2) }),
+            Ok(Peek {
+                messages: messages(),
+                mode: *mode,
+                truncated: false,
+                note: (*mode == PeekMode::Leased).then(|| "a sample of leased messages".into()),
+                as_of: ago(2),
+            }),
         ),
         Fetch::Transfers => Fetched::Transfers(listing(transfers())),
         Fetch::Activity => Fetched::Activity(listing(activity())),
@@ -277,7 +288,9 @@ fn measured<T>(value: T, source: Source) -> Option<Measured<T>> {
 
 fn numbers() -> Numbers {
     let mut numbers = Numbers { as_of: Some(ago(2)), ..Numbers::default() };
-    for (queue, depth, oldest) in queues().into_iter().zip([312, 41, 0]).map(|(queue, depth)| (queue, depth, if depth > 100 { 2460 } else { 90 })) {
+    for (queue, depth, oldest) in
+        queues().into_iter().zip([312, 41, 0]).map(|(queue, depth)| (queue, depth, if depth > 100 { 2460 } else { 90 }))
+    {
         numbers.queues.insert(
             queue.name,
             QueueNumbers {
@@ -290,7 +303,9 @@ fn numbers() -> Numbers {
             },
         );
     }
-    for (name, backlog, age) in [("audit", 0, 0), ("billing", 12, 20), ("orders-hold", 1375, 11520), ("mailer", 3, 4), ("thumbnails", 4800, 1320)] {
+    for (name, backlog, age) in
+        [("audit", 0, 0), ("billing", 12, 20), ("orders-hold", 1375, 11520), ("mailer", 3, 4), ("thumbnails", 4800, 1320)]
+    {
         numbers.subscriptions.insert(
             format!("projects/shop-prod/subscriptions/{name}").parse().unwrap(),
             SubscriptionNumbers {
@@ -324,7 +339,13 @@ fn jobs() -> Vec<Job> {
     let http = || JobTarget::Http { method: "POST".into(), url: "https://reports-7xk.run.app/run".into() };
     vec![
         job("nightly-report", "0 3 * * *", JobState::Enabled, Some((4, "the handler took longer than 30 s")), http()),
-        job("report-hourly", "0 * * * *", JobState::Enabled, Some((0, "")), JobTarget::PubSub("projects/shop-prod/topics/orders".parse().unwrap())),
+        job(
+            "report-hourly",
+            "0 * * * *",
+            JobState::Enabled,
+            Some((0, "")),
+            JobTarget::PubSub("projects/shop-prod/topics/orders".parse().unwrap()),
+        ),
         job("sweep", "*/5 * * * *", JobState::Paused, None, http()),
     ]
 }
@@ -344,7 +365,10 @@ pub(super) fn task(id: &str, attempts: u32) -> Task {
             method: "POST".into(),
             url: "https://mail-7xk.run.app/tasks/SendWelcomeEmail".into(),
             app_engine: false,
-            headers: vec![("Content-Type".into(), "application/json".into()), ("Traceparent".into(), "00-0af7651916cd43dd8448eb211c80319c-01".into())],
+            headers: vec![
+                ("Content-Type".into(), "application/json".into()),
+                ("Traceparent".into(), "00-0af7651916cd43dd8448eb211c80319c-01".into()),
+            ],
             body: br#"{"user_id":8812,"template":"welcome-2","urgent":false,"note":null}"#.as_slice().into(),
             token_account: Some("mailer@shop-prod.iam.gserviceaccount.com".into()),
         },
@@ -360,7 +384,11 @@ pub(super) fn task(id: &str, attempts: u32) -> Task {
 }
 
 fn tasks() -> Vec<Task> {
-    ["5521000000000000917", "5521000000000000918", "welcome-42"].into_iter().zip([14, 2, 0]).map(|(id, attempts)| task(id, attempts)).collect()
+    ["5521000000000000917", "5521000000000000918", "welcome-42"]
+        .into_iter()
+        .zip([14, 2, 0])
+        .map(|(id, attempts)| task(id, attempts))
+        .collect()
 }
 
 fn messages() -> Vec<Letter> {
@@ -373,7 +401,14 @@ fn messages() -> Vec<Letter> {
         ]
         .into();
         attributes.extend(error.map(|error| ("error".to_owned(), error.to_owned())));
-        Letter { id: id.to_string(), data: data.to_owned().into(), attributes, ordering_key: String::new(), publish_time: Some(ago(i64::from(id) % 10_000)), delivery_attempt: None }
+        Letter {
+            id: id.to_string(),
+            data: data.to_owned().into(),
+            attributes,
+            ordering_key: String::new(),
+            publish_time: Some(ago(i64::from(id) % 10_000)),
+            delivery_attempt: None,
+        }
     };
     vec![
         letter(9_912_001, "billing", Some("missing field `customer.vat_id`"), r#"{"order":8812,"total":12.5}"#),
@@ -427,7 +462,12 @@ fn activity() -> Vec<Activity> {
     };
     vec![
         entry(30, "queue.pause", "projects/shop-prod/locations/europe-west1/queues/reports", "ok"),
-        entry(400, "task.run", "projects/shop-prod/locations/europe-west1/queues/emails/tasks/welcome-42", "permission `cloudtasks.tasks.run` is missing"),
+        entry(
+            400,
+            "task.run",
+            "projects/shop-prod/locations/europe-west1/queues/emails/tasks/welcome-42",
+            "permission `cloudtasks.tasks.run` is missing",
+        ),
     ]
 }
 

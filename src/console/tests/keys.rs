@@ -50,7 +50,16 @@ fn a_paused_queue_is_resumed_and_a_failure_is_said() {
 
 #[test]
 fn enter_alone_never_confirms() {
-    for keys in ["2 X enter", "2 enter ctrl-d enter", "5 down R enter", "5 down ctrl-d enter", "2 X y", "5 down R y", "2 X esc", "2 enter ctrl-d left enter"] {
+    for keys in [
+        "2 X enter",
+        "2 enter ctrl-d enter",
+        "5 down R enter",
+        "5 down ctrl-d enter",
+        "2 X y",
+        "5 down R y",
+        "2 X esc",
+        "2 enter ctrl-d left enter",
+    ] {
         assert_eq!(asked(keys), "", "{keys}");
     }
 }
@@ -122,7 +131,14 @@ fn filters_are_local_and_esc_clears_them_first() {
     assert!(bench.text().contains("3 rows"));
     bench.press("esc");
     assert!(bench.text().contains("needs attention"), "then it goes back");
-    for (filter, rows) in [("!emails", "2 of 3 rows"), ("~thmb", "1 of 3 rows"), ("tasks>40", "2 of 3 rows"), ("oldest>30m", "1 of 3 rows"), ("EMAIL", "1 of 3 rows"), ("tasks<1", "1 of 3 rows")] {
+    for (filter, rows) in [
+        ("!emails", "2 of 3 rows"),
+        ("~thmb", "1 of 3 rows"),
+        ("tasks>40", "2 of 3 rows"),
+        ("oldest>30m", "1 of 3 rows"),
+        ("EMAIL", "1 of 3 rows"),
+        ("tasks<1", "1 of 3 rows"),
+    ] {
         let text = shown(&format!("2 / type:{filter} enter"));
         assert!(text.contains(rows), "{filter}: {text}");
     }
@@ -154,7 +170,10 @@ fn publishing_sends_what_was_written() {
     assert_eq!((topic.id(), &draft.data[..], draft.ordering_key.as_str()), ("images", br#"{"a":1}"#.as_slice(), "key-1"));
     assert_eq!(draft.attributes.get("kind").map(String::as_str), Some("order"));
     bench.say(Message::Done(id, Err(Error::new(Kind::PermissionDenied, "permission `pubsub.topics.publish` is missing"))));
-    assert!(bench.text().contains("publish to images") && bench.text().contains("permission `pubsub.topics.publish` is missing"), "what was written is kept");
+    assert!(
+        bench.text().contains("publish to images") && bench.text().contains("permission `pubsub.topics.publish` is missing"),
+        "what was written is kept"
+    );
     bench.press("enter");
     let (id, _) = self::operation(&bench);
     bench.say(Message::Done(id, Ok(Outcome::Published("77".into()))));

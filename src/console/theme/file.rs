@@ -42,16 +42,21 @@ fn read_level(name: &str, find: &dyn Fn(&str) -> Result<(String, String)>, level
     };
     let file: File = toml::from_str(&text).map_err(|error| fail(error.span().unwrap_or(0..0), error.message().to_owned()))?;
     let (mut styles, mut palette) = match &file.inherits {
-        Some(parent) if level >= INHERIT_DEPTH_MAX => return Err(fail(parent.span(), format!("`inherits` goes round in a circle at `{}`", parent.get_ref()))),
-        Some(parent) => read_level(parent.get_ref(), find, level + 1).map_err(|error| if error.is_not_found() { fail(parent.span(), error.to_string()) } else { error })?,
+        Some(parent) if level >= INHERIT_DEPTH_MAX => {
+            return Err(fail(parent.span(), format!("`inherits` goes round in a circle at `{}`", parent.get_ref())));
+        }
+        Some(parent) => read_level(parent.get_ref(), find, level + 1)
+            .map_err(|error| if error.is_not_found() { fail(parent.span(), error.to_string()) } else { error })?,
         None => (Styles::new(), Palette::new()),
     };
     for (key, value) in &file.palette {
-        let color = color(value.get_ref(), &palette).ok_or_else(|| fail(value.span(), format!("palette `{key}`: `{}` is no colour", value.get_ref().escape_debug())))?;
+        let color = color(value.get_ref(), &palette)
+            .ok_or_else(|| fail(value.span(), format!("palette `{key}`: `{}` is no colour", value.get_ref().escape_debug())))?;
         palette.insert(key.clone(), color);
     }
     for (key, value) in &file.roles {
-        let role = Role::named(key.get_ref()).ok_or_else(|| fail(key.span(), format!("there is no role `{}`", key.get_ref().escape_debug())))?;
+        let role =
+            Role::named(key.get_ref()).ok_or_else(|| fail(key.span(), format!("there is no role `{}`", key.get_ref().escape_debug())))?;
         let style = style(role, value.get_ref(), &palette).map_err(|what| fail(value.span(), format!("role `{}`: {what}", role.name())))?;
         styles.insert(role, style);
     }

@@ -109,7 +109,8 @@ fn find(name: &str, folder: Option<&Path>) -> Result<(String, String)> {
         return Ok((origin, text));
     }
     EMBEDDED.iter().find(|(known, _)| *known == name).map(|(known, text)| (format!("{known}.toml"), (*text).to_owned())).ok_or_else(|| {
-        Error::new(Kind::NotFound, format!("there is no theme `{}`", name.escape_debug())).with_hint(format!("known are {}", names(folder).join(", ")))
+        Error::new(Kind::NotFound, format!("there is no theme `{}`", name.escape_debug()))
+            .with_hint(format!("known are {}", names(folder).join(", ")))
     })
 }
 
@@ -132,7 +133,10 @@ mod tests {
             for depth in [Depth::Mono, Depth::Ansi16, Depth::Ansi256, Depth::True] {
                 let theme = Theme::load(name, None, depth, false).unwrap_or_else(|error| panic!("{name}: {error}"));
                 let cursor = theme.get(Role::TableCursor);
-                assert!(depth == Depth::Mono || cursor.bg.is_some() || cursor.add_modifier.contains(Modifier::REVERSED), "{name}: the cursor must be seen");
+                assert!(
+                    depth == Depth::Mono || cursor.bg.is_some() || cursor.add_modifier.contains(Modifier::REVERSED),
+                    "{name}: the cursor must be seen"
+                );
             }
         }
     }

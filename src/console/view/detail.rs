@@ -19,7 +19,9 @@ pub(super) fn draw(app: &App, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     let Some(doc) = app.screen().doc() else { return };
     let shown = !doc.facts.is_empty() || !doc.panels.is_empty();
     match app.screen().phase(app.data()) {
-        Phase::Failed(error) if !shown => return lists::failure(theme, buffer, area, "cannot be shown", error, "ctrl-r asks again, esc goes back"),
+        Phase::Failed(error) if !shown => {
+            return lists::failure(theme, buffer, area, "cannot be shown", error, "ctrl-r asks again, esc goes back");
+        }
         Phase::Loading if !shown => return lists::waiting(theme, buffer, area, "asking…"),
         Phase::Ready { .. } if !shown => return lists::waiting(theme, buffer, area, "this is gone; esc goes back"),
         _ => {}
@@ -34,7 +36,12 @@ pub(super) fn draw(app: &App, theme: &Theme, buffer: &mut Buffer, area: Rect) {
 pub(crate) fn lines_area(app: &App) -> Rect {
     let body = geometry::areas(app.size()).body;
     let Some(doc) = app.screen().doc() else { return body };
-    places(doc, body).first().map_or(body, |place| Rect { x: place.x + 1, y: place.y + 1, width: place.width.saturating_sub(2), height: place.height.saturating_sub(2) })
+    places(doc, body).first().map_or(body, |place| Rect {
+        x: place.x + 1,
+        y: place.y + 1,
+        width: place.width.saturating_sub(2),
+        height: place.height.saturating_sub(2),
+    })
 }
 
 fn fact_columns(area: Rect) -> usize {
@@ -89,7 +96,14 @@ fn draw_panel(doc: &Doc, panel: &Panel, theme: &Theme, buffer: &mut Buffer, plac
     let height = usize::from(inner.height);
     let top = doc.top.min(panel.lines.len().saturating_sub(height));
     for (row, text) in (0..inner.height).zip(panel.lines.iter().skip(top)) {
-        code_line(text, panel.code, doc.left, theme, buffer, Rect { x: inner.x + 1, y: inner.y + row, width: inner.width.saturating_sub(1), height: 1 });
+        code_line(
+            text,
+            panel.code,
+            doc.left,
+            theme,
+            buffer,
+            Rect { x: inner.x + 1, y: inner.y + row, width: inner.width.saturating_sub(1), height: 1 },
+        );
     }
     let below = panel.lines.len().saturating_sub(top + height);
     if (below > 0 || top > 0) && place.width > 24 {

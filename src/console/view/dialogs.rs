@@ -81,7 +81,14 @@ fn answer(debug: &Debug, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     match &debug.answer {
         Load::Idle => {}
         Load::Loading => {
-            put(buffer, area.x, area.y + 1, area.width, &format!("{} waiting for the answer…", theme.glyphs.state(State::Pending)), theme.get(Role::Spinner));
+            put(
+                buffer,
+                area.x,
+                area.y + 1,
+                area.width,
+                &format!("{} waiting for the answer…", theme.glyphs.state(State::Pending)),
+                theme.get(Role::Spinner),
+            );
         }
         Load::Failed(error) | Load::Stale(_, error) => {
             let text = error.hint().map_or_else(|| error.to_string(), |hint| format!("{error}\n{hint}"));

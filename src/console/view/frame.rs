@@ -164,7 +164,10 @@ pub(super) fn hints(app: &App, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     let tail = format!("{key} {word} ");
     let end = area.right().saturating_sub(width(&tail) + 2);
     let allowed = |action: &&Action| {
-        action.on.has(kind) && !action.hint.is_empty() && action.act != Act::Quit && !(app.rule().read_only && action.danger > Danger::Reads)
+        action.on.has(kind)
+            && !action.hint.is_empty()
+            && action.act != Act::Quit
+            && !(app.rule().read_only && action.danger > Danger::Reads)
     };
     let mut x = area.x + 1;
     for action in ACTIONS.iter().filter(allowed) {

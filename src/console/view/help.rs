@@ -27,7 +27,11 @@ pub(super) fn draw(app: &App, top: usize, theme: &Theme, buffer: &mut Buffer, ar
         put(buffer, inner.x + 1, y, keys, key, theme.get(Role::Key));
         put(buffer, inner.x + keys + 3, y, inner.width.saturating_sub(keys + 3), text, theme.get(Role::Fg));
     }
-    let more = if lines.len() > height { format!("{}–{} of {}  ↑↓ scroll  ·  ", top + 1, top + height, lines.len()) } else { String::new() };
+    let more = if lines.len() > height {
+        format!("{}–{} of {}  ↑↓ scroll  ·  ", top + 1, top + height, lines.len())
+    } else {
+        String::new()
+    };
     put(buffer, inner.x, inner.bottom() - 1, inner.width, &format!("{more}esc closes"), theme.get(Role::FgMuted));
 }
 

@@ -51,7 +51,8 @@ pub(super) fn failure(theme: &Theme, buffer: &mut Buffer, area: Rect, title: &st
     let lines = message.len() + hint.len() + usize::from(!hint.is_empty()) + 4;
     let height = u16::try_from(lines).unwrap_or(u16::MAX).min(area.height);
     let place = Rect { x: area.x + (area.width - inside - 4) / 2, y: area.y + (area.height - height) / 3, width: inside + 4, height };
-    let inner = boxes::panel(buffer, theme, place, &format!("{} {title}", theme.glyphs.state(State::Error)), Role::StateError, Role::StateError);
+    let inner =
+        boxes::panel(buffer, theme, place, &format!("{} {title}", theme.glyphs.state(State::Error)), Role::StateError, Role::StateError);
     let mut y = inner.y;
     let mut say = |text: &str, role: Role| {
         if y < inner.bottom() {
@@ -95,16 +96,22 @@ fn nothing(app: &App) -> (String, String) {
         Kind::Subscriptions => ("no subscriptions", "create one: gcloud pubsub subscriptions create NAME --topic=TOPIC".to_owned()),
         Kind::DeadLetters => (
             "no subscription has a dead-letter policy",
-            "give one to a subscription: gcloud pubsub subscriptions update NAME --dead-letter-topic=TOPIC --max-delivery-attempts=5".to_owned(),
+            "give one to a subscription: gcloud pubsub subscriptions update NAME --dead-letter-topic=TOPIC --max-delivery-attempts=5"
+                .to_owned(),
         ),
         Kind::Messages => (
             "no messages found",
             format!("{} looks again; {} looks in the other way (lease or snapshot)", key(Act::Refresh), key(Act::Lease)),
         ),
         Kind::Causes => ("no messages to group", format!("{} goes back", key(Act::Back))),
-        Kind::Jobs => ("no scheduled jobs", "create one: gcloud scheduler jobs create http NAME --schedule='* * * * *' --uri=URL --location=LOCATION".to_owned()),
+        Kind::Jobs => (
+            "no scheduled jobs",
+            "create one: gcloud scheduler jobs create http NAME --schedule='* * * * *' --uri=URL --location=LOCATION".to_owned(),
+        ),
         Kind::Transfers => ("no transfers yet", format!("{} on dead letters starts one", key(Act::Redrive))),
-        Kind::Activity => ("nothing was asked for yet", "actions and their results are listed here, and in a file on this machine".to_owned()),
+        Kind::Activity => {
+            ("nothing was asked for yet", "actions and their results are listed here, and in a file on this machine".to_owned())
+        }
         _ => ("nothing needs attention", String::new()),
     };
     (headline.to_owned(), advice)

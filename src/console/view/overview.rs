@@ -6,10 +6,10 @@ use ratatui::layout::Rect;
 use crate::console::app::{App, Data, Load, Phase, distance, grouped};
 use crate::console::geometry;
 use crate::console::theme::{Role, State, Theme};
+use crate::console::view::lists;
 use crate::console::widget::spark::spark;
 use crate::console::widget::text::{pieces, put};
 use crate::console::widget::{boxes, table};
-use crate::console::view::lists;
 use crate::model::job::JobState;
 use crate::model::numbers::Series;
 use crate::model::queue::QueueState;
@@ -27,8 +27,19 @@ pub(super) fn draw(app: &App, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     let frame = Rect { x: inner.x - 1, y: inner.y - 1, width: inner.width + 2, height: inner.height + 2 };
     boxes::panel(buffer, theme, frame, "needs attention", Role::Border, Role::Title);
     if list.len() == 0 {
-        let text = if list.filter().text().is_empty() { "nothing: all is well, as far as it is known" } else { "nothing fits the filter; esc clears it" };
-        put(buffer, inner.x + 2, inner.y + 1, inner.width.saturating_sub(2), &format!("{} {text}", theme.glyphs.state(State::Ok)), theme.get(Role::StateOk));
+        let text = if list.filter().text().is_empty() {
+            "nothing: all is well, as far as it is known"
+        } else {
+            "nothing fits the filter; esc clears it"
+        };
+        put(
+            buffer,
+            inner.x + 2,
+            inner.y + 1,
+            inner.width.saturating_sub(2),
+            &format!("{} {text}", theme.glyphs.state(State::Ok)),
+            theme.get(Role::StateOk),
+        );
     } else {
         table::draw(app, list, theme, buffer, inner);
     }
@@ -137,7 +148,9 @@ fn dead_letters(data: &Data) -> Total {
         count: count(&data.dead_letters),
         detail: tally(&[("broken", broken)]),
         number: held.map_or_else(|| "held ?".to_owned(), |n| format!("held {}", grouped(n))),
-        trend: numbers.map(|numbers| sum(holders.iter().filter_map(|name| numbers.get(*name)).map(|n| &n.backlog_series))).unwrap_or_default(),
+        trend: numbers
+            .map(|numbers| sum(holders.iter().filter_map(|name| numbers.get(*name)).map(|n| &n.backlog_series)))
+            .unwrap_or_default(),
         bad: broken > 0,
     }
 }
@@ -157,4 +170,3 @@ fn jobs(app: &App) -> Total {
         bad: failing > 0,
     }
 }
-

@@ -50,7 +50,9 @@ fn lines(app: &App, dialog: &PlanDialog, theme: &Theme, wide: u16) -> Vec<Line> 
     };
     let mut out: Vec<Line> = vec![(format!("from      {}", request.subscription.id()), Role::Fg), (format!("which     {which}"), Role::Fg)];
     match &dialog.plan {
-        Load::Idle | Load::Loading => out.push((format!("{} looking who would receive them…", theme.glyphs.state(State::Pending)), Role::Spinner)),
+        Load::Idle | Load::Loading => {
+            out.push((format!("{} looking who would receive them…", theme.glyphs.state(State::Pending)), Role::Spinner))
+        }
         Load::Failed(error) | Load::Stale(_, error) => {
             out.extend(wrap(&error.to_string(), wide).into_iter().map(|line| (line, Role::StateError)));
             out.extend(error.hint().map(|hint| wrap(hint, wide)).unwrap_or_default().into_iter().map(|line| (line, Role::AccentAlt)));
@@ -105,7 +107,8 @@ fn route_lines(route: &Route, theme: &Theme, out: &mut Vec<Line>) {
     }
     let widest = route.receivers.iter().map(|receiver| width(receiver.subscription.id())).max().unwrap_or(0);
     for receiver in &route.receivers {
-        let (word, role) = if receiver.failed { ("the one that failed", Role::StateOk) } else { ("ALSO: processes it again", Role::StateWarn) };
+        let (word, role) =
+            if receiver.failed { ("the one that failed", Role::StateOk) } else { ("ALSO: processes it again", Role::StateWarn) };
         let filter = if receiver.filter.is_empty() { "no filter".to_owned() } else { format!("filter {}", receiver.filter) };
         let name = receiver.subscription.id();
         out.push((format!("  {word:<24}  {name:<widest$}  {filter}", widest = usize::from(widest)), role));

@@ -39,7 +39,13 @@ pub(super) fn draw(publish: &Publish, theme: &Theme, buffer: &mut Buffer, area: 
     editor(&publish.attributes, publish.focus == Field::Attributes, theme, buffer, Rect { y, height: ATTRIBUTES_HEIGHT, ..inner });
     y += ATTRIBUTES_HEIGHT;
     label(buffer, y, "ordering key", Field::Key);
-    boxes::field(buffer, theme, Rect { x: inner.x + 14, y, width: inner.width.saturating_sub(14), height: 1 }, &publish.key, publish.focus == Field::Key);
+    boxes::field(
+        buffer,
+        theme,
+        Rect { x: inner.x + 14, y, width: inner.width.saturating_sub(14), height: 1 },
+        &publish.key,
+        publish.focus == Field::Key,
+    );
     y += 2;
     if let Some(problem) = &publish.problem {
         put(buffer, inner.x, y - 1, inner.width, &format!("{} {problem}", theme.glyphs.state(State::Error)), theme.get(Role::PromptError));
@@ -51,7 +57,14 @@ pub(super) fn draw(publish: &Publish, theme: &Theme, buffer: &mut Buffer, area: 
     };
     let line = Rect { y: inner.bottom().saturating_sub(1), height: 1, ..inner };
     boxes::buttons(buffer, theme, line, &["Cancel", if publish.sending { "publishing…" } else { "Publish" }], focus);
-    put(buffer, inner.x, line.y, inner.width.saturating_sub(32), "tab next field · alt-enter publishes · esc closes", theme.get(Role::FgMuted));
+    put(
+        buffer,
+        inner.x,
+        line.y,
+        inner.width.saturating_sub(32),
+        "tab next field · alt-enter publishes · esc closes",
+        theme.get(Role::FgMuted),
+    );
 }
 
 /// Draws a text of several lines with its cursor; the text is escaped like all other.

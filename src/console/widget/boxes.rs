@@ -37,7 +37,8 @@ pub(crate) fn dialog(buffer: &mut Buffer, theme: &Theme, area: Rect, size: (u16,
 
 /// Draws buttons from the right edge of a line; the focused one stands out.
 pub(crate) fn buttons(buffer: &mut Buffer, theme: &Theme, line: Rect, labels: &[&str], focus: Option<usize>) {
-    let total: u16 = labels.iter().map(|label| width(label) + 4).sum::<u16>() + u16::try_from(labels.len().saturating_sub(1)).unwrap_or(0) * 2;
+    let total: u16 =
+        labels.iter().map(|label| width(label) + 4).sum::<u16>() + u16::try_from(labels.len().saturating_sub(1)).unwrap_or(0) * 2;
     let mut x = line.right().saturating_sub(total).max(line.x);
     for (index, label) in labels.iter().enumerate() {
         let focused = focus == Some(index);

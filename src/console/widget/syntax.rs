@@ -59,12 +59,20 @@ mod tests {
     fn named(text: &str) -> String {
         let pieces = line(text);
         assert_eq!(pieces.iter().map(|(piece, _)| *piece).collect::<String>(), text, "nothing is lost");
-        pieces.iter().filter(|(piece, _)| !piece.trim().is_empty()).map(|(piece, role)| format!("{piece}={}", role.name())).collect::<Vec<_>>().join(" ")
+        pieces
+            .iter()
+            .filter(|(piece, _)| !piece.trim().is_empty())
+            .map(|(piece, role)| format!("{piece}={}", role.name()))
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]
     fn json_and_yaml_are_told_apart() {
-        assert_eq!(named(r#"  "a\"b": [1, true],"#), r#""a\"b"=syntax.key :=syntax.punct [=syntax.punct 1=syntax.number ,=syntax.punct true=syntax.bool ]=syntax.punct ,=syntax.punct"#);
+        assert_eq!(
+            named(r#"  "a\"b": [1, true],"#),
+            r#""a\"b"=syntax.key :=syntax.punct [=syntax.punct 1=syntax.number ,=syntax.punct true=syntax.bool ]=syntax.punct ,=syntax.punct"#
+        );
         assert_eq!(named("name: projects/p/topics/t"), "name=syntax.key :=syntax.punct projects/p/topics/t=syntax.string");
         assert_eq!(named("- x: null"), "-=syntax.punct x=syntax.key :=syntax.punct null=syntax.null");
         assert_eq!(named("é \"unclosed"), "é \"unclosed=syntax.string");

@@ -78,7 +78,11 @@ fn layout(app: &App, table: &dyn Table, area: Rect) -> Vec<Shown> {
     }
     let total = |all: &[(usize, &Column, u16, u16)]| all.iter().map(|one| one.2 + GAP).sum::<u16>().saturating_sub(GAP);
     while total(&wanted) > room {
-        let Some(at) = wanted.iter().enumerate().filter(|(_, one)| one.1.rank > 0).max_by_key(|(at, one)| (one.1.rank, *at)).map(|(at, _)| at) else { break };
+        let Some(at) =
+            wanted.iter().enumerate().filter(|(_, one)| one.1.rank > 0).max_by_key(|(at, one)| (one.1.rank, *at)).map(|(at, _)| at)
+        else {
+            break;
+        };
         wanted.remove(at);
     }
     while total(&wanted) > room {
@@ -226,6 +230,13 @@ fn scrollbar(table: &dyn Table, theme: &Theme, buffer: &mut Buffer, rows: Rect) 
     let start = (table.top() * (height - thumb) + span / 2) / span;
     for line in 0..rows.height {
         let inside = (start..start + thumb).contains(&usize::from(line));
-        put(buffer, rows.right() - 1, rows.y + line, 1, if inside { "█" } else { "│" }, theme.get(if inside { Role::Scrollbar } else { Role::Border }));
+        put(
+            buffer,
+            rows.right() - 1,
+            rows.y + line,
+            1,
+            if inside { "█" } else { "│" },
+            theme.get(if inside { Role::Scrollbar } else { Role::Border }),
+        );
     }
 }

@@ -145,6 +145,12 @@ impl Engine {
         self.0.rearm.notify_one();
     }
 
+    /// Returns how many subscriptions somebody waits on.
+    #[cfg(test)]
+    pub(crate) fn waited_on(&self) -> usize {
+        self.0.bells.count()
+    }
+
     fn clock(&self) -> Timestamp {
         let now = Timestamp::now();
         let ahead = SignedDuration::from_nanos(self.0.clock_ahead_ns.load(Ordering::Relaxed));

@@ -254,3 +254,24 @@ async fn a_message_of_12_mb_is_refused_by_pub_subs_own_rule() {
     let largest = format!(r#"{{"messages":[{{"data":"{}"}}]}}"#, "A".repeat(13_000_000));
     assert_eq!(client.post(at(":publish")).body(largest).send().await.unwrap().status().as_u16(), 200, "9.75 MB are taken");
 }
+
+#[tokio::test]
+async fn a_pull_that_waits_is_answered_when_the_emulator_ends() {
+    let emulator = Emulator::builder().start().await.unwrap();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let root = format!("http://{}/v1/projects/p", emulator.address());
+    assert!(client.put(format!("{root}/topics/orders")).send().await.unwrap().status().is_success());
+    let subscription = format!("{root}/subscriptions/mail");
+    let made = client.put(&subscription).body(r#"{"topic":"projects/p/topics/orders"}"#).send().await.unwrap();
+    assert!(made.status().is_success());
+    let pull = tokio::spawn(client.post(format!("{subscription}:pull")).body(r#"{"maxMessages":1}"#).send());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while emulator.engine.waited_on() == 0 {
+        assert!(Instant::now() < deadline, "the pull does not wait");
+        tokio::task::yield_now().await;
+    }
+    let start = Instant::now();
+    emulator.shutdown().await;
+    assert!(start.elapsed() < Duration::from_millis(SHUTDOWN_MS_MAX), "nothing had to be cut off: {:?}", start.elapsed());
+    assert_eq!(pull.await.unwrap().unwrap().text().await.unwrap(), "{}");
+}

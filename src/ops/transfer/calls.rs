@@ -76,7 +76,8 @@ impl Ops {
     pub fn watch_transfer(&self, id: &TransferId) -> Result<watch::Receiver<Summary>> {
         let handle = self.0.transfers.get(id);
         handle.map(|handle| handle.summary).ok_or_else(|| {
-            Error::new(Kind::NotFound, format!("transfer `{id}` does not run in this process")).with_hint("list them with `redrive transfers list`")
+            Error::new(Kind::NotFound, format!("transfer `{id}` does not run in this process"))
+                .with_hint("list them with `redrive transfers list`")
         })
     }
 
@@ -117,7 +118,10 @@ impl Ops {
         }
         if listed.place != self.place() {
             let place = &listed.place;
-            return Err(Error::new(Kind::FailedPrecondition, format!("transfer `{id}` ran against `{place}`, not against `{}`", self.place())));
+            return Err(Error::new(
+                Kind::FailedPrecondition,
+                format!("transfer `{id}` ran against `{place}`, not against `{}`", self.place()),
+            ));
         }
         let subscription = self.cloud().get_subscription(&listed.summary.request.subscription).await?;
         busy(&shelf, &subscription.name, Some(id))?;
@@ -208,8 +212,10 @@ fn words(state: State) -> &'static str {
 /// Refuses while another transfer takes messages of the same subscription: each would publish what the other published and could not acknowledge.
 fn busy(shelf: &Shelf, subscription: &SubscriptionName, except: Option<&TransferId>) -> Result<()> {
     match shelf.running_on(subscription, except)? {
-        Some(other) => Err(Error::new(Kind::FailedPrecondition, format!("transfer `{other}` runs on subscription `{}`", subscription.id()))
-            .with_hint(format!("wait for its end, or stop it with `redrive transfers cancel {other}`"))),
+        Some(other) => {
+            Err(Error::new(Kind::FailedPrecondition, format!("transfer `{other}` runs on subscription `{}`", subscription.id()))
+                .with_hint(format!("wait for its end, or stop it with `redrive transfers cancel {other}`")))
+        }
         None => Ok(()),
     }
 }

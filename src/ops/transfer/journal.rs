@@ -150,7 +150,10 @@ impl Shelf {
     /// Finds another transfer that runs on the subscription, in whatever process.
     pub(super) fn running_on(&self, subscription: &SubscriptionName, except: Option<&TransferId>) -> Result<Option<TransferId>> {
         for id in self.ids()? {
-            if Some(&id) != except && self.is_running(&id) && self.first(&id)?.is_some_and(|began| began.request.subscription == *subscription) {
+            if Some(&id) != except
+                && self.is_running(&id)
+                && self.first(&id)?.is_some_and(|began| began.request.subscription == *subscription)
+            {
                 return Ok(Some(id));
             }
         }
@@ -195,7 +198,8 @@ impl Shelf {
 
 fn unknown(id: &TransferId) -> Error {
     let shown = crate::model::text::line(&id.0).into_owned();
-    Error::new(Kind::NotFound, format!("there is no transfer `{shown}` on this machine")).with_hint("list them with `redrive transfers list`")
+    Error::new(Kind::NotFound, format!("there is no transfer `{shown}` on this machine"))
+        .with_hint("list them with `redrive transfers list`")
 }
 
 impl Journal {

@@ -83,7 +83,8 @@ impl Ops {
         }
         if let Selection::Messages(ids) = &plan.request.selection {
             if held_by.ordered {
-                plan.refusals.push(format!("subscription `{id}` is ordered: a message that is not marked would block its key; take all instead"));
+                plan.refusals
+                    .push(format!("subscription `{id}` is ordered: a message that is not marked would block its key; take all instead"));
             }
             let attempt = if held_by.dead_letters.is_some() { "; that counts as a delivery attempt of theirs" } else { "" };
             plan.warnings.push(format!("to reach {} marked, up to {HELD_MAX} others are leased meanwhile{attempt}", ids.len()));
@@ -236,7 +237,11 @@ fn warn_of_fan_out(plan: &mut Plan) {
         .into_iter()
         .map(|(topic, names)| {
             let names = names.into_iter().collect::<Vec<_>>().join(", ");
-            if to_any { format!("received by {names}") } else { format!("topic `{}` also reaches {names}: they receive the messages again", topic.id()) }
+            if to_any {
+                format!("received by {names}")
+            } else {
+                format!("topic `{}` also reaches {names}: they receive the messages again", topic.id())
+            }
         })
         .collect();
     plan.warnings.extend(warnings);

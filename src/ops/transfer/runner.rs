@@ -51,7 +51,8 @@ impl Runner {
     /// Runs to the end; dropped before, it leaves everything to be resumed.
     pub(super) async fn run(mut self) {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
-        let mut under = Under { began: Instant::now(), events, sender, calls: JoinSet::new(), releases: JoinSet::new(), rate: Rate::default() };
+        let mut under =
+            Under { began: Instant::now(), events, sender, calls: JoinSet::new(), releases: JoinSet::new(), rate: Rate::default() };
         let mut events = Vec::new();
         let state = loop {
             let step = self.engine.step(under.began.elapsed(), std::mem::take(&mut events));
@@ -159,7 +160,12 @@ impl Runner {
         let (id, request) = (summary.borrow().id.clone(), summary.borrow().request.clone());
         let counts = engine.counts();
         let action = format!("{}.end", request.kind.action());
-        ops.record(at, &action, &request.subscription, &format!("{id}: {state:?}, {} moved, {} discarded, {} failed", counts.moved, counts.discarded, counts.failed));
+        ops.record(
+            at,
+            &action,
+            &request.subscription,
+            &format!("{id}: {state:?}, {} moved, {} discarded, {} failed", counts.moved, counts.discarded, counts.failed),
+        );
         summary.send_modify(|summary| {
             summary.state = state;
             summary.ended = Some(at);
@@ -206,7 +212,9 @@ async fn ask(ops: &Ops, from: &SubscriptionName, call: Call) -> Option<Event> {
         }
         Call::Publish { call, topic, drafts } => Event::Published(call, cloud.publish_once(&topic, &drafts).await.map_err(fault)),
         Call::Ack { call, ack_ids } => Event::Acked(call, cloud.acknowledge(from, &ack_ids).await.map_err(fault)),
-        Call::Extend { call, ack_ids, deadline } => Event::Extended(call, cloud.modify_ack_deadline(from, &ack_ids, deadline).await.map_err(fault)),
+        Call::Extend { call, ack_ids, deadline } => {
+            Event::Extended(call, cloud.modify_ack_deadline(from, &ack_ids, deadline).await.map_err(fault))
+        }
         Call::Release { .. } => return None,
     })
 }

@@ -54,7 +54,8 @@ async fn queues_of_all_locations_with_their_settings() {
 async fn locations_can_be_narrowed() {
     let world = World::start(SHOP).await;
     let emulator = Some(world.emulator.address().to_string());
-    let settings = Settings { project: Some("shop".parse().unwrap()), locations: vec!["us-east1".parse().unwrap()], emulator, ..Settings::default() };
+    let settings =
+        Settings { project: Some("shop".parse().unwrap()), locations: vec!["us-east1".parse().unwrap()], emulator, ..Settings::default() };
     let Found::Ready(cloud) = Cloud::discover_in(&settings, &Environment::default()).await else { panic!("the emulator is named") };
     let ops = Ops::new(*cloud, world.home.clone(), false).unwrap();
     let names: Vec<_> = ops.queues().await.unwrap().items.into_iter().map(|queue| queue.name.id().to_owned()).collect();

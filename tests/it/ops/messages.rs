@@ -18,7 +18,11 @@ subscriptions:
 ";
 
 fn draft(data: &str, kind: &str) -> Draft {
-    Draft { data: data.to_owned().into(), attributes: BTreeMap::from([("kind".to_owned(), kind.to_owned())]), ordering_key: "key".to_owned() }
+    Draft {
+        data: data.to_owned().into(),
+        attributes: BTreeMap::from([("kind".to_owned(), kind.to_owned())]),
+        ordering_key: "key".to_owned(),
+    }
 }
 
 #[tokio::test]
@@ -49,7 +53,10 @@ async fn a_leased_look_under_a_policy_says_what_it_costs() {
     world.ops.publish(&topic("orders"), draft("x", "a")).await.unwrap();
     let peek = world.ops.peek(&subscription("strict"), PeekMode::Leased, 10).await.unwrap();
     assert_eq!(peek.messages[0].delivery_attempt, Some(1));
-    assert_eq!(peek.note.as_deref(), Some("this look counts as a delivery attempt of each message shown: after 5 they go to the dead-letter topic"));
+    assert_eq!(
+        peek.note.as_deref(),
+        Some("this look counts as a delivery attempt of each message shown: after 5 they go to the dead-letter topic")
+    );
     let again = world.ops.peek(&subscription("strict"), PeekMode::Leased, 10).await.unwrap();
     assert_eq!(again.messages[0].delivery_attempt, Some(2));
 }
@@ -139,7 +146,11 @@ async fn single_calls_pull_acknowledge_and_release() {
     let all: Vec<Received> = pulled.messages.into_iter().chain(rest.messages).collect();
     let mut seen: Vec<_> = all.iter().map(|one| one.message.id.clone()).collect();
     seen.sort();
-    assert_eq!(seen, { let mut ids = ids.clone(); ids.sort(); ids });
+    assert_eq!(seen, {
+        let mut ids = ids.clone();
+        ids.sort();
+        ids
+    });
     assert!(cloud.pull(&hold, 10, Duration::from_millis(200)).await.unwrap().messages.is_empty());
     let (done, back) = all.split_at(2);
     let ack_ids = |some: &[Received]| some.iter().map(|one| one.ack_id.clone()).collect::<Vec<_>>();

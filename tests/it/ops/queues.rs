@@ -84,13 +84,19 @@ async fn a_run_task_is_dispatched_from_a_paused_queue() {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await.unwrap();
         String::from_utf8(asked).unwrap()
     });
-    let seed = format!("queues: [{{ name: emails, paused: true }}]\ntasks: [{{ queue: emails, name: one, http: {{ url: '{url}', body: 'bodyEND' }} }}]");
+    let seed = format!(
+        "queues: [{{ name: emails, paused: true }}]\ntasks: [{{ queue: emails, name: one, http: {{ url: '{url}', body: 'bodyEND' }} }}]"
+    );
     let world = World::start(&seed).await;
     let after = world.ops.run_task(&task("emails", "one")).await.unwrap();
     assert_eq!(after.name, task("emails", "one"));
     let asked = tokio::time::timeout(super::PATIENCE, handler).await.expect("the handler is called").unwrap();
-    assert!(asked.starts_with("POST /work HTTP/1.1\r\n") && asked.to_ascii_lowercase().contains("x-cloudtasks-taskname: one\r\n"), "{asked}");
-    eventually("the task is gone", || async { world.ops.task(&task("emails", "one")).await.err().filter(redrive::Error::is_not_found) }).await;
+    assert!(
+        asked.starts_with("POST /work HTTP/1.1\r\n") && asked.to_ascii_lowercase().contains("x-cloudtasks-taskname: one\r\n"),
+        "{asked}"
+    );
+    eventually("the task is gone", || async { world.ops.task(&task("emails", "one")).await.err().filter(redrive::Error::is_not_found) })
+        .await;
     assert!(world.ops.run_task(&task("emails", "one")).await.unwrap_err().is_not_found());
     let log = world.ops.activity(10).unwrap();
     assert_eq!(log[1].result, "ok");

@@ -35,7 +35,13 @@ pub(crate) struct AttentionRow {
 }
 
 /// Finds what needs a look among the rows of the list screens.
-pub(crate) fn attention(dead: &[DeadLetterRow], queues: &[QueueRow], subscriptions: &[SubscriptionRow], jobs: &[JobRow], now: Timestamp) -> Vec<AttentionRow> {
+pub(crate) fn attention(
+    dead: &[DeadLetterRow],
+    queues: &[QueueRow],
+    subscriptions: &[SubscriptionRow],
+    jobs: &[JobRow],
+    now: Timestamp,
+) -> Vec<AttentionRow> {
     let mut rows: Vec<AttentionRow> = Vec::new();
     rows.extend(dead.iter().filter_map(of_dead_letters));
     let holders: Vec<_> = dead.iter().flat_map(|row| &row.relation.holders).collect();
@@ -102,7 +108,11 @@ fn of_subscription(row: &SubscriptionRow) -> Option<AttentionRow> {
         return None;
     }
     let old = numbers.oldest_age.filter(|age| age.value > OLD).map(|age| format!("no ack for {}", short(age.value)));
-    let health = if let Value::State(_, text) = row.value(6) { Some(if text.contains('%') { format!("pushes answered {text}") } else { text.into_owned() }) } else { None };
+    let health = if let Value::State(_, text) = row.value(6) {
+        Some(if text.contains('%') { format!("pushes answered {text}") } else { text.into_owned() })
+    } else {
+        None
+    };
     Some(AttentionRow {
         key: format!("subscription {}", row.key()),
         kind: "subscription",

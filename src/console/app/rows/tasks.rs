@@ -189,7 +189,8 @@ impl Row for TaskRow {
     fn state(&self) -> State {
         /// Attempts from which on a task is rather stuck than unlucky.
         const STUCK_ATTEMPTS: u32 = 5;
-        let failed = self.task.last_attempt.as_ref().is_some_and(|a| a.response_time.is_some() && a.status.as_ref().is_some_and(|s| s.0 != 0));
+        let failed =
+            self.task.last_attempt.as_ref().is_some_and(|a| a.response_time.is_some() && a.status.as_ref().is_some_and(|s| s.0 != 0));
         let under_way = self.task.dispatch_count > self.task.response_count;
         match self.task.dispatch_count {
             0 => State::Ok,
@@ -204,4 +205,3 @@ impl Row for TaskRow {
         (matches!(column, 2 | 4) && self.state() != State::Ok).then(|| self.state().role())
     }
 }
-

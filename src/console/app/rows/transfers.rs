@@ -154,7 +154,13 @@ impl Row for ActivityRow {
         match column {
             0 => Value::Time(activity.at),
             1 => Value::text(activity.action.as_str()),
-            2 => Value::text(activity.target.split_once("/locations/").or_else(|| activity.target.split_once("/")).map_or(activity.target.as_str(), |(_, rest)| rest)),
+            2 => Value::text(
+                activity
+                    .target
+                    .split_once("/locations/")
+                    .or_else(|| activity.target.split_once("/"))
+                    .map_or(activity.target.as_str(), |(_, rest)| rest),
+            ),
             3 => Value::text(text::line(&activity.result)),
             _ => Value::text(activity.project.as_str()),
         }

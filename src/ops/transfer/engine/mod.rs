@@ -114,13 +114,29 @@ pub(super) enum Event {
 /// What to ask of the service. Each is one attempt; those with a number are answered under it.
 #[derive(Debug)]
 pub(super) enum Call {
-    Pull { max: usize, wait: Duration },
+    Pull {
+        max: usize,
+        wait: Duration,
+    },
     Find(SubscriptionName),
-    Publish { call: u64, topic: TopicName, drafts: Vec<Draft> },
-    Ack { call: u64, ack_ids: Vec<String> },
-    Extend { call: u64, ack_ids: Vec<String>, deadline: Duration },
+    Publish {
+        call: u64,
+        topic: TopicName,
+        drafts: Vec<Draft>,
+    },
+    Ack {
+        call: u64,
+        ack_ids: Vec<String>,
+    },
+    Extend {
+        call: u64,
+        ack_ids: Vec<String>,
+        deadline: Duration,
+    },
     /// Not answered.
-    Release { ack_ids: Vec<String> },
+    Release {
+        ack_ids: Vec<String>,
+    },
 }
 
 /// What has to be done now, in the order of the fields.

@@ -3,10 +3,9 @@
 use super::super::draft::{GENERATION_MAX, TRANSFER, generation};
 use super::acks::chunks;
 use super::{
-    Call, Delivery, Elapsed, Engine, Fault, FaultKind, Identity, Item, Kind, Lease, Message, Phase, Place, Received, Route, Selection, State, Step, SubscriptionName,
-    TopicName,
+    Call, Delivery, Elapsed, Engine, Fault, FaultKind, Identity, Item, Kind, Lease, Message, Phase, Place, Received, Route, Selection,
+    State, Step, SubscriptionName, TopicName,
 };
-
 
 /// Skipped and failed messages that are leased at once, at most; beyond, the transfer stops and says so.
 pub(in crate::ops::transfer) const HELD_MAX: usize = 10_000;
@@ -38,7 +37,10 @@ impl Engine {
             self.pulls.was_empty(now, begun);
         }
         if self.held.len() > HELD_MAX {
-            self.stop(State::Stopped, Some(format!("more than {HELD_MAX} messages that are not to be moved are leased to reach the others")));
+            self.stop(
+                State::Stopped,
+                Some(format!("more than {HELD_MAX} messages that are not to be moved are leased to reach the others")),
+            );
         }
     }
 

@@ -78,7 +78,8 @@ impl Service {
             attributes.insert(format!("CloudPubSubDeadLetterSourceSubscription{name}"), value.into());
         }
         let publish_time = Some(self.clock());
-        let message = Message { id: id.clone(), data: data.into(), attributes, ordering_key: key.into(), publish_time, delivery_attempt: None };
+        let message =
+            Message { id: id.clone(), data: data.into(), attributes, ordering_key: key.into(), publish_time, delivery_attempt: None };
         self.source.push(Stored { message, acked: false, leases: Vec::new() });
         id
     }
