@@ -9,8 +9,6 @@ use super::catalog::{self, Key, Kind, Metric, Reading};
 
 /// How far back the history goes.
 const KEPT: SignedDuration = SignedDuration::from_hours(1);
-/// Changes kept of one series: an hour of samples, and as many again for queries, which sample too.
-const CHANGES_MAX: usize = 720;
 
 #[derive(Debug, Default)]
 pub(super) struct History(BTreeMap<Key, Ring>);
@@ -85,12 +83,13 @@ impl Ring {
         self.seen = now;
         match self.changes.back_mut() {
             Some((_, last)) if *last == reading => {}
-            Some((at, last)) if *at == now => *last = reading,
+            // Queries sample too: of those between two sampling times only the last is ever read again.
+            Some((at, last)) if slot(*at) == slot(now) => (*at, *last) = (now, reading),
             _ => self.changes.push_back((now, reading)),
         }
         let horizon = now.checked_sub(KEPT).unwrap_or(Timestamp::MIN);
         // The last change before the horizon still says what was true there.
-        while self.changes.len() > CHANGES_MAX || self.changes.get(1).is_some_and(|(at, _)| *at <= horizon) {
+        while self.changes.get(1).is_some_and(|(at, _)| *at <= horizon) {
             self.changes.pop_front();
         }
     }
@@ -133,7 +132,7 @@ impl Ring {
         if kind == Kind::Gauge {
             return Point { start: end, end, value: self.at(read) };
         }
-        let start = grid(end.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(end));
+        let start = slot(end);
         let (before, after) = (self.at(start), self.at(read));
         // A counter that fell was begun anew.
         let value = if after >= before { after - before } else { after };
@@ -149,6 +148,11 @@ impl Reading {
             Self::Since(Some(since)) => moment.duration_since(since).as_secs().max(0),
         }
     }
+}
+
+/// The last sampling time before `at`.
+fn slot(at: Timestamp) -> Timestamp {
+    grid(at.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(at))
 }
 
 /// The last sampling time up to `at`.

@@ -48,11 +48,12 @@ impl Metrics {
         }
     }
 
-    /// Takes a sample now and returns when that was.
-    fn sample(&self, engine: &Engine) -> Timestamp {
+    /// Takes a sample; returns the history with it, and when that was. The lock is held throughout, so that samples go in in their order.
+    fn sample(&self, engine: &Engine) -> (MutexGuard<'_, History>, Timestamp) {
+        let mut history = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (readings, now) = engine.read(|state, now| (catalog::read(state), now));
-        self.lock().record(readings, now);
-        now
+        history.record(readings, now);
+        (history, now)
     }
 
     /// Returns the one metric that `filter` names, and its series in `project` that match the rest of it, in a steady order; the newest
@@ -66,15 +67,11 @@ impl Metrics {
     ) -> Result<(&'static Metric, Vec<Series>), Refusal> {
         let filter = Filter::parse(filter)?;
         let (index, metric) = filter.metric()?;
-        let now = self.sample(engine);
-        let prefix = format!("projects/{project}/");
-        let mut series = self.lock().series(index, metric, &prefix, window, now);
+        let (history, now) = self.sample(engine);
+        let mut series = history.series(index, metric, &format!("projects/{project}/"), window, now);
+        drop(history);
         series.retain(|series| filter.matches(metric, series));
         Ok((metric, series))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, History> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

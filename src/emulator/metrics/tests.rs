@@ -131,6 +131,20 @@ fn filters_that_google_refuses() {
 }
 
 #[test]
+fn queries_do_not_push_out_history() {
+    let mut history = History::default();
+    for second in 0..3600 {
+        for nanos in [0, 1, 2] {
+            let now = at(second) + SignedDuration::from_nanos(nanos);
+            history.record(vec![(key(DEPTH, ""), Reading::Value(second * 3 + nanos))], now);
+        }
+    }
+    assert!(history.changes() <= 362, "one a sampling time: {}", history.changes());
+    let kept = points(&history, DEPTH, 0, 3600, 3600);
+    assert_eq!((kept.len(), kept[0], kept[359]), (360, (3600, 10_799), (10, 30)));
+}
+
+#[test]
 fn an_hour_of_many_resources_is_small() {
     let mut history = History::default();
     for second in (0..3600).step_by(10) {

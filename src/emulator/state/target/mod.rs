@@ -217,6 +217,12 @@ fn is_reserved(name: &str) -> bool {
         || ["x-google-", "x-appengine-", "x-cloudtasks-", "x-cloudscheduler"].iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Checks a queue's own headers, and drops those that only the service sets.
+pub(crate) fn check_overrides(headers: &mut Vec<(String, String)>) -> Result<(), Refusal> {
+    headers.retain(|(name, _)| !is_reserved(name) && !name.eq_ignore_ascii_case("user-agent"));
+    check_headers(&headers.iter().cloned().collect())
+}
+
 fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), Refusal> {
     let bad = headers.iter().find(|(name, value)| HeaderName::try_from(*name).is_err() || HeaderValue::try_from(*value).is_err());
     if let Some((name, _)) = bad {

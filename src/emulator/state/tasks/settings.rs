@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::emulator::state::Refusal;
-use crate::emulator::state::target::{Method, Override, Routing, Token};
+use crate::emulator::state::target::{Method, Override, Routing, Token, check_overrides};
 use crate::model::queue::TaskRetry;
 use crate::names::QueueName;
 
@@ -62,7 +62,7 @@ pub(crate) struct RetryDraft {
 }
 
 impl QueueDraft {
-    pub(super) fn check(self, queue: &QueueName) -> Result<Settings, Refusal> {
+    pub(super) fn check(mut self, queue: &QueueName) -> Result<Settings, Refusal> {
         let per_second = match self.rate.per_second {
             0.0 => DISPATCHES_PER_SECOND_MAX,
             rate if rate > 0.0 && rate <= DISPATCHES_PER_SECOND_MAX => rate,
@@ -76,6 +76,9 @@ impl QueueDraft {
         };
         if self.sampling_ratio.is_some_and(|ratio| !(0.0..=1.0).contains(&ratio)) {
             return Err(Refusal::invalid("StackdriverLoggingConfig.samplingRatio must be between 0.0 and 1.0."));
+        }
+        if let Some(http) = &mut self.http {
+            check_overrides(&mut http.headers)?;
         }
         if self.http.iter().filter_map(|http| http.uri.as_ref()).any(|uri| uri.host.as_deref() == Some("")) {
             return Err(Refusal::invalid("UriOverride.host must not be empty."));

@@ -439,7 +439,7 @@ fn a_queue_can_override_where_its_tasks_go() {
     let http_override = HttpOverride {
         uri: Some(Override { host: Some("other.example".into()), port: Some(99), ..Override::default() }),
         method: Some(Method::Get),
-        headers: vec![("X-Own".into(), "queue".into())],
+        headers: vec![("X-Own".into(), "queue".into()), ("X-CloudTasks-TaskName".into(), "evil".into())],
         token: Some(Token::OAuth { email: "a@p.iam".into(), scope: String::new() }),
     };
     let mut world = World::with(QueueDraft { http: Some(http_override), ..QueueDraft::default() });
@@ -453,6 +453,7 @@ fn a_queue_can_override_where_its_tasks_go() {
     let call = world.pass_for(0, WORKS).pop().unwrap();
     assert_eq!((call.method, call.url.as_str(), call.body.len()), ("GET", "https://other.example:99/path", 0));
     assert_eq!((header(&call, "X-Own"), header(&call, "x-own"), header(&call, "Authorization")), (Some("queue"), None, None));
+    assert_ne!(header(&call, "X-CloudTasks-TaskName"), Some("evil"));
     assert!(matches!(call.token, Some(TokenKind::OAuth { scope, .. }) if scope.ends_with("/cloud-platform")));
 }
 
