@@ -85,6 +85,14 @@ impl Config {
         self.rule(project).read_only
     }
 
+    /// Makes every project read-only.
+    #[must_use]
+    pub(crate) fn read_only(mut self) -> Self {
+        self.context.iter_mut().for_each(|rule| rule.read_only = true);
+        self.context.push(ContextRule { project: "*".to_owned(), env: None, read_only: true });
+        self
+    }
+
     /// Returns what holds for a project.
     pub(crate) fn rule(&self, project: &str) -> ContextRule {
         self.context.iter().find(|rule| glob(&rule.project, project)).cloned().unwrap_or_default()

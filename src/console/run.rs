@@ -31,6 +31,8 @@ const TICK: Duration = Duration::from_secs(1);
 pub struct Start {
     /// What stands in the header until the project is known.
     pub title: String,
+    /// Begins to make the connection; called after the first frame, so that nothing delays that one.
+    pub open: Box<dyn FnOnce() + Send>,
     /// Delivers the connection, or why there is none, once it is known; the first frame does not wait for it.
     pub connection: oneshot::Receiver<Result<Connection>>,
     /// The configuration.
@@ -41,6 +43,8 @@ pub struct Start {
     pub theme: Option<String>,
     /// Whether to draw with ASCII only; so it is too where the locale is not UTF-8.
     pub ascii: bool,
+    /// Whether actions that change something are off, whatever the configuration says.
+    pub read_only: bool,
 }
 
 /// What the console works on.
@@ -63,10 +67,12 @@ pub async fn run(start: Start) -> Result<()> {
     let mut screen = Screen::take(start.config.mouse)?;
     let size = screen.terminal.size()?;
     let themes = theme::names(look.folder.as_deref());
-    let app = App::new(start.title, start.config, keymap, themes, (size.width, size.height), Timestamp::now());
+    let config = if start.read_only { start.config.read_only() } else { start.config };
+    let app = App::new(start.title, config, keymap, themes, (size.width, size.height), Timestamp::now());
     let (back, answers) = mpsc::channel(ANSWERS_MAX);
     let mut console = Console { app, look, runner: Runner::new(back), screen: &mut screen };
     console.draw()?;
+    (start.open)();
     console.serve(answers, start.connection).await
 }
 

@@ -142,7 +142,7 @@ impl<'a> Output<'a> {
     }
 
     /// Says what failed and what to do about it.
-    pub(crate) fn error(&mut self, error: &Error) {
+    pub fn error(&mut self, error: &Error) {
         self.say(&format!("error: {error}"));
         self.hint(error);
     }

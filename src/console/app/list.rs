@@ -20,6 +20,8 @@ pub(crate) struct List<R> {
     top: usize,
     marks: HashSet<String>,
     anchor: Option<String>,
+    /// Whether the cursor was put somewhere; until then it stays on the first row.
+    placed: bool,
     filter: Filter,
     sort: Option<Sort>,
 }
@@ -43,6 +45,7 @@ impl<R: Row> List<R> {
             top: 0,
             marks: HashSet::new(),
             anchor: None,
+            placed: false,
             filter: Filter::default(),
             sort: None,
         }
@@ -56,7 +59,7 @@ impl<R: Row> List<R> {
 
     /// Replaces the rows; cursor and marks stay with the rows of the same keys.
     pub(crate) fn set_rows(&mut self, rows: Vec<R>, now: Timestamp) {
-        let at = self.selected().map(|row| row.key().to_owned());
+        let at = self.selected().filter(|_| self.placed).map(|row| row.key().to_owned());
         self.rows = rows;
         if !self.marks.is_empty() {
             let mut kept: HashSet<String> = HashSet::new();
@@ -102,8 +105,10 @@ impl<R: Row> List<R> {
         if let Some(Sort { column, descending }) = self.sort {
             let rows = &self.rows;
             self.shown.sort_by(|a, b| {
-                let order = rows[*a as usize].value(column).order(&rows[*b as usize].value(column));
-                if descending { order.reverse() } else { order }
+                let (a, b) = (rows[*a as usize].value(column), rows[*b as usize].value(column));
+                let order = a.order(&b);
+                // What is not known comes last, whichever way.
+                if descending && !a.is_missing() && !b.is_missing() { order.reverse() } else { order }
             });
         }
         let found = keep.and_then(|key| self.shown.iter().position(|row| self.rows[*row as usize].key() == key));
@@ -200,7 +205,9 @@ impl<R: Row> Table for List<R> {
     }
 
     fn set_cursor(&mut self, index: usize, height: usize) {
-        self.cursor = index.min(self.shown.len().saturating_sub(1));
+        let to = index.min(self.shown.len().saturating_sub(1));
+        self.placed |= to != self.cursor;
+        self.cursor = to;
         let lowest_top = (self.cursor + 1).saturating_sub(height.max(1));
         self.top = self.top.clamp(lowest_top, self.cursor);
     }
@@ -225,6 +232,7 @@ impl<R: Row> Table for List<R> {
 
     fn toggle_mark(&mut self) {
         let Some(key) = self.selected().map(|row| row.key().to_owned()) else { return };
+        self.placed = true;
         if self.marks.remove(&key) {
             self.anchor = None;
         } else {

@@ -80,7 +80,12 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Compares for sorting; what is not there comes last in ascending order.
+    /// Tells whether there is nothing to sort by.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Value::None | Value::Unknown)
+    }
+
+    /// Compares for sorting; what is not there comes last.
     pub(crate) fn order(&self, other: &Value<'_>) -> Ordering {
         match (self.number(), other.number()) {
             (Some(a), Some(b)) => a.total_cmp(&b),

@@ -105,7 +105,7 @@ fn marked_messages_are_chosen_by_id() {
 
 #[test]
 fn the_question_counts_what_the_filter_hides() {
-    let text = shown("2 enter space space / type:welcome enter ctrl-d");
+    let text = shown("2 enter space space / type:welcome-42 enter ctrl-d");
     assert!(text.contains("Discard 2 marked tasks of `emails`?") && text.contains("(2 of them hidden by the filter)"), "{text}");
     let text = shown("2 enter / type:5521 enter ctrl-d");
     assert!(text.contains("Discard all 2 shown"), "{text}");

@@ -32,7 +32,7 @@ const SCREENS: &[(&str, &str)] = &[
     ("filter-nothing", "2 / type:zzz enter"),
     ("sort", "2 s"),
     ("redrive", "5 down R"),
-    ("discard-tasks", "2 enter space space / type:welcome enter ctrl-d"),
+    ("discard-tasks", "2 enter space space / type:welcome-42 enter ctrl-d"),
     ("purge", "2 X"),
     ("publish", "3 p type:{\"order\":"),
     ("debug", "2 enter enter x"),

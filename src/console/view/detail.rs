@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::console::app::{App, Doc, Panel, Phase};
+use crate::console::app::{App, Doc, Panel, Phase, Value};
 use crate::console::geometry;
 use crate::console::theme::{Role, Theme};
 use crate::console::view::lists;
@@ -87,7 +87,10 @@ fn facts(app: &App, doc: &Doc, theme: &Theme, buffer: &mut Buffer, area: Rect) {
         let y = area.y + u16::try_from(row).unwrap_or(0);
         put(buffer, x, y, labels, &fact.label, theme.get(Role::HeaderLabel));
         let style = theme.get(fact.tone.unwrap_or(Role::HeaderValue));
-        put(buffer, x + labels + 2, y, each.saturating_sub(labels + 5), &fact.value.show(app.now()), style);
+        let text = fact.value.show(app.now());
+        let past = matches!(fact.value, Value::Time(time) if time <= app.now());
+        let text = if past { format!("{text} ago").into() } else { text };
+        put(buffer, x + labels + 2, y, each.saturating_sub(labels + 5), &text, style);
     }
 }
 

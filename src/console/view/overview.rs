@@ -67,19 +67,23 @@ fn totals(app: &App, theme: &Theme, buffer: &mut Buffer, area: Rect) {
         }
         let count = total.count.map_or_else(|| "?".to_owned(), |count| grouped(count as u64));
         let detail_role = if total.bad { Role::StateWarn } else { Role::FgMuted };
-        pieces(
+        let used = pieces(
             buffer,
             row,
             &[
                 (&format!("{:<14}", total.label), theme.get(Role::HeaderLabel)),
-                (&format!("{count:>6}   "), theme.bold(Role::Fg)),
-                (&format!("{:<28}", total.detail), theme.get(detail_role)),
-                (&format!("{:<20}", total.number), theme.get(Role::Fg)),
-                (&spark(&total.trend, 16, theme.glyphs), theme.get(Role::Chart1)),
+                (&format!("{count:>5}   "), theme.bold(Role::Fg)),
+                (&format!("{:<32}", total.detail), theme.get(detail_role)),
+                (&format!("{:<18}", total.number), theme.get(Role::Fg)),
             ],
         );
+        let room = usize::from(row.right().saturating_sub(used)).min(TREND_WIDTH_MAX);
+        put(buffer, used, row.y, row.right().saturating_sub(used), &spark(&total.trend, room, theme.glyphs), theme.get(Role::Chart1));
     }
 }
+
+/// A sparkline of totals is at most this wide.
+const TREND_WIDTH_MAX: usize = 24;
 
 fn count<T>(load: &Load<crate::model::listing::Listing<T>>) -> Option<usize> {
     load.value().map(|listing| listing.items.len())

@@ -20,7 +20,7 @@ const GAP: u16 = 2;
 /// A sparkline is this wide.
 const SPARK_WIDTH: u16 = 10;
 /// Text columns are not squeezed below this.
-const TEXT_WIDTH_MIN: u16 = 12;
+const TEXT_WIDTH_MIN: u16 = 16;
 
 /// A column that is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,13 +89,10 @@ fn layout(app: &App, table: &dyn Table, area: Rect) -> Vec<Shown> {
         let Some(widest) = wanted.iter_mut().max_by_key(|one| one.2).filter(|one| one.2 > 4) else { break };
         widest.2 -= 1;
     }
-    let mut left = room.saturating_sub(total(&wanted));
-    let mut order: Vec<usize> = (0..wanted.len()).collect();
-    order.sort_by_key(|at| wanted[*at].1.rank);
-    for at in order {
-        let grow = (wanted[at].3 - wanted[at].2.min(wanted[at].3)).min(left);
-        wanted[at].2 += grow;
-        left -= grow;
+    // What is left goes cell by cell to the narrowest that wants more.
+    for _ in 0..room.saturating_sub(total(&wanted)) {
+        let Some(narrowest) = wanted.iter_mut().filter(|one| one.2 < one.3).min_by_key(|one| one.2) else { break };
+        narrowest.2 += 1;
     }
     let mut x = area.x + GUTTER;
     wanted
