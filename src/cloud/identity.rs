@@ -86,7 +86,7 @@ impl Identity {
             .with_target_principal(account)
             .with_retry_policy(retry_policy())
             .with_backoff_policy(backoff_policy());
-        let builder = self.quota_project.iter().fold(builder, |builder, project| builder.with_quota_project_id(project));
+        let builder = self.quota_project.iter().fold(builder, impersonated::Builder::with_quota_project_id);
         builder.build().map_err(|error| unusable(&format!("`{account}` cannot be impersonated"), error))
     }
 
@@ -96,7 +96,7 @@ impl Identity {
             Source::Metadata(url) => {
                 let builder =
                     mds::Builder::default().with_endpoint(url).with_retry_policy(retry_policy()).with_backoff_policy(backoff_policy());
-                let builder = quota.into_iter().fold(builder, |builder, project| builder.with_quota_project_id(project));
+                let builder = quota.into_iter().fold(builder, mds::Builder::with_quota_project_id);
                 return builder.build().map_err(|error| unusable("the metadata server's credentials", error));
             }
             Source::File(file) => file,

@@ -13,7 +13,7 @@ use crate::names::LocationId;
 pub(crate) const LOCATIONS_MAX: usize = 500;
 
 /// Locations are asked for again after this long.
-const FRESH_FOR: Duration = Duration::from_secs(5 * 60);
+const FRESH_FOR: Duration = Duration::from_mins(5);
 
 /// Locations as last answered, by service.
 #[derive(Default)]

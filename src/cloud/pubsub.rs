@@ -23,7 +23,7 @@ const ROWS_MAX: usize = 10_000;
 const PAGE_ROWS: i32 = 1000;
 
 /// What Pub/Sub keeps where a subscription does not say.
-const RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const RETENTION_DEFAULT: Duration = Duration::from_hours(7 * 24);
 
 /// What a dead-letter policy counts to where it does not say.
 const ATTEMPTS_DEFAULT: u32 = 5;

@@ -177,7 +177,9 @@ mod tests {
         let path = folder.path().join("activity.jsonl");
         assert_eq!(newest(&path, 5).unwrap(), []);
         let all: Vec<_> = (0..300).map(|n| entry(n, n * 5)).collect();
-        all.iter().for_each(|entry| append(&path, entry).unwrap());
+        for entry in &all {
+            append(&path, entry).unwrap();
+        }
         assert!(fs::metadata(&path).unwrap().len() > 2 * BLOCK_BYTES);
         for max in [0, 1, 7, 299, 300, 1000] {
             let expected: Vec<_> = all.iter().rev().take(max).cloned().collect();

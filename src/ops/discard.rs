@@ -60,18 +60,25 @@ impl Ops {
                 match answer.and_then(|task| copies.add(at, &task)) {
                     Ok(()) => kept.push(name),
                     Err(error) => {
-                        note(&mut report, name, error);
+                        note(&mut report, &name, error);
                         step();
                     }
                 }
             }
-            copies.sync()?;
+            if let Err(error) = copies.sync() {
+                // What is not surely on disk is not deleted; the batches to come would fare no better.
+                copies.broken = true;
+                for name in kept.drain(..) {
+                    note(&mut report, &name, Error::new(Kind::Io, format!("no copy could be kept: {error}")));
+                    step();
+                }
+            }
             let mut deletions =
                 stream::iter(kept).map(|name| async { (self.cloud().delete_task(&name).await, name) }).buffer_unordered(CALLS_AT_ONCE);
             while let Some((answer, name)) = deletions.next().await {
                 match answer {
                     Ok(()) => report.done += 1,
-                    Err(error) => note(&mut report, name, error),
+                    Err(error) => note(&mut report, &name, error),
                 }
                 step();
             }
@@ -99,7 +106,7 @@ fn describe(tasks: &[TaskName]) -> String {
     }
 }
 
-fn note(report: &mut Report, name: TaskName, error: Error) {
+fn note(report: &mut Report, name: &TaskName, error: Error) {
     if error.is_not_found() {
         report.gone += 1;
     } else {
@@ -112,6 +119,8 @@ struct Copies {
     path: PathBuf,
     file: File,
     written: bool,
+    /// After a failed write the last line may be torn: nothing is added any more.
+    broken: bool,
 }
 
 impl Copies {
@@ -125,7 +134,7 @@ impl Copies {
             }
             match home::create_new(&path) {
                 Err(_) if path.exists() => {}
-                file => return Ok(Self { file: file?, path, written: false }),
+                file => return Ok(Self { file: file?, path, written: false, broken: false }),
             }
         }
         Err(Error::new(Kind::Io, format!("`{}` has too many files named `{stem}`", folder.display())))
@@ -134,9 +143,13 @@ impl Copies {
     fn add(&mut self, at: Timestamp, task: &Task) -> Result<()> {
         let mut line = json!({"discarded": at.to_string(), "task": task.raw}).to_string();
         line.push('\n');
-        self.file.write_all(line.as_bytes()).map_err(|error| home::unusable(&self.path, error))?;
+        if self.broken {
+            return Err(Error::new(Kind::Io, format!("no copy can be kept in `{}` after an error", self.path.display())));
+        }
         self.written = true;
-        Ok(())
+        let written = self.file.write_all(line.as_bytes());
+        self.broken = written.is_err();
+        written.map_err(|error| home::unusable(&self.path, error))
     }
 
     /// Makes what was added durable.

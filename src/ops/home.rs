@@ -19,7 +19,8 @@ pub(crate) fn create_folder(path: &Path) -> Result<()> {
 fn make_private(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let permissions = fs::metadata(path)?.permissions();
-    if permissions.mode() & 0o077 == 0 {
+    // The bits of group and others are the lowest six.
+    if permissions.mode().trailing_zeros() >= 6 {
         return Ok(());
     }
     fs::set_permissions(path, fs::Permissions::from_mode(0o700))

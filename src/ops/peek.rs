@@ -18,7 +18,7 @@ use crate::ops::Ops;
 const LEASED_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// A look through a snapshot takes this long at most.
-const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Empty pulls in a row after which a backlog counts as seen: one proves nothing.
 const EMPTY_PULLS: u32 = 2;

@@ -84,11 +84,11 @@ async fn google(settings: &Settings, environment: &Environment) -> Result<Option
         project = file.project()?;
     }
     let mut source = file.map(Source::File);
-    if project.is_none() || source.is_none() {
-        if let Some(found) = metadata::ask(metadata::url(environment)?, NETWORK_TIMEOUT).await {
-            project.get_or_insert(found.project);
-            source.get_or_insert(Source::Metadata(found.url));
-        }
+    if (project.is_none() || source.is_none())
+        && let Some(found) = metadata::ask(metadata::url(environment)?, NETWORK_TIMEOUT).await
+    {
+        project.get_or_insert(found.project);
+        source.get_or_insert(Source::Metadata(found.url));
     }
     let (project, source) = match (project, source) {
         (Some(project), Some(source)) => (project, source),

@@ -25,7 +25,7 @@ pub use curl::curl;
 pub const HANDLER_BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// A handler gets the task's dispatch deadline, this long where it has none, and never longer: Google's default.
-const DEADLINE_MAX: Duration = Duration::from_secs(10 * 60);
+const DEADLINE_MAX: Duration = Duration::from_mins(10);
 
 /// A name that resolves to more addresses than this is not a loopback name.
 const ADDRESSES_MAX: usize = 16;

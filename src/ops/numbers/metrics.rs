@@ -10,7 +10,7 @@ use crate::model::numbers::{Measured, Numbers, QueueNumbers, Series, Source, Sub
 use crate::names::{Location, Project, QueueName, SubscriptionName, TopicName};
 
 /// Pushes are counted over this span.
-const PUSHES_SPAN: Duration = Duration::from_secs(10 * 60);
+const PUSHES_SPAN: Duration = Duration::from_mins(10);
 
 /// A metric and the field it fills.
 pub(super) struct Metric {

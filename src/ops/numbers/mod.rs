@@ -19,7 +19,7 @@ use crate::ops::Ops;
 use metrics::METRICS;
 
 /// Figures are read over this span.
-const SPAN: Duration = Duration::from_secs(60 * 60);
+const SPAN: Duration = Duration::from_hours(1);
 
 /// Calls under way at once.
 const CALLS_AT_ONCE: usize = 8;

@@ -41,7 +41,7 @@ async fn queues_of_all_locations_with_their_settings() {
     assert_eq!((emails.dispatches_per_second_max, emails.concurrent_max), (2.5, 4));
     assert!(emails.burst_max > 0);
     assert_eq!((emails.retry.attempts_max, reports.retry.attempts_max), (Some(9), None));
-    assert_eq!((emails.retry.backoff_min, emails.retry.backoff_max), (Duration::from_secs(2), Duration::from_secs(3600)));
+    assert_eq!((emails.retry.backoff_min, emails.retry.backoff_max), (Duration::from_secs(2), Duration::from_hours(1)));
     assert_eq!((emails.retry.doublings_max, emails.retry.duration_max), (3, None));
     assert_eq!(emails.raw["state"], "RUNNING");
     assert_eq!(emails.raw["rateLimits"]["maxDispatchesPerSecond"], json!(2.5));
@@ -87,19 +87,19 @@ async fn topics_and_subscriptions() {
     let topics = world.ops.topics().await.unwrap();
     let ids: Vec<_> = topics.items.iter().map(|topic| topic.name.id()).collect();
     assert_eq!(ids, ["mail", "mail-dead", "orders", "orders-dead"]);
-    assert_eq!((topics.items[2].retention, topics.items[0].retention), (Some(Duration::from_secs(3600)), None));
+    assert_eq!((topics.items[2].retention, topics.items[0].retention), (Some(Duration::from_hours(1)), None));
     assert_eq!(topics.items[2].raw["messageRetentionDuration"], "3600s");
     let subscriptions = world.ops.subscriptions().await.unwrap().items;
     let [billing, mailer, hold] = &subscriptions[..] else { panic!("{subscriptions:?}") };
     assert_eq!((&billing.topic, &billing.delivery), (&Some(topic("orders")), &Delivery::Pull));
     assert_eq!((billing.ack_deadline, billing.filter.as_str()), (Duration::from_secs(30), "attributes.kind = \"order\""));
     assert!(billing.ordered && !billing.exactly_once && !billing.detached && !billing.retain_acked);
-    assert_eq!(billing.backoff, Some((Duration::from_secs(20), Duration::from_secs(300))));
+    assert_eq!(billing.backoff, Some((Duration::from_secs(20), Duration::from_mins(5))));
     let policy = billing.dead_letters.as_ref().unwrap();
     assert_eq!((&policy.topic, policy.attempts_max), (&Some(topic("orders-dead")), 7));
     assert_eq!(mailer.delivery, Delivery::Push { endpoint: "http://127.0.0.1:9/mail".to_owned(), unwrapped: false, account: None });
     assert_eq!(mailer.dead_letters.as_ref().unwrap().attempts_max, 5);
-    assert_eq!((hold.retention, hold.dead_letters.is_none()), (Duration::from_secs(2 * 24 * 3600), true));
+    assert_eq!((hold.retention, hold.dead_letters.is_none()), (Duration::from_hours(48), true));
     assert_eq!(billing.raw["deadLetterPolicy"]["maxDeliveryAttempts"], 7);
     assert_eq!(billing.raw["state"], "ACTIVE");
 }

@@ -13,9 +13,13 @@ use super::{World, eventually, queue, task};
 
 /// A paused queue with tasks for a handler that is not there.
 fn seed(tasks: usize) -> String {
-    let tasks: String = (0..tasks)
-        .map(|n| format!("  - {{ queue: emails, name: t{n:03}, http: {{ url: 'http://127.0.0.1:9/email?n={n}', json: {{ n: {n} }}, headers: {{ X-Trace: abc }} }} }}\n"))
+    let tasks: Vec<_> = (0..tasks)
+        .map(|n| {
+            let http = format!("url: 'http://127.0.0.1:9/email?n={n}', json: {{ n: {n} }}, headers: {{ X-Trace: abc }}");
+            format!("  - {{ queue: emails, name: t{n:03}, http: {{ {http} }} }}")
+        })
         .collect();
+    let tasks = tasks.join("\n");
     format!("queues:\n  - {{ name: emails, paused: true, retry: {{ max_attempts: -1, min_backoff: 1h }} }}\ntasks:\n{tasks}")
 }
 
