@@ -3,6 +3,7 @@
 mod browse;
 mod faults;
 mod messages;
+mod numbers;
 mod queues;
 
 use std::future::Future;
