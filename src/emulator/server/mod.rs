@@ -13,6 +13,7 @@ use super::dispatch;
 use super::engine::Engine;
 use super::grpc::Services;
 use super::seed::{self, Seed};
+use super::state::target::SetAppEngine;
 use crate::error::Result;
 use crate::names::ProjectId;
 
@@ -55,12 +56,13 @@ pub struct Builder {
     listen: String,
     project: Option<ProjectId>,
     seed: Option<PathBuf>,
+    app_engine: Option<String>,
 }
 
 impl Emulator {
     /// Returns a builder for an emulator on a free port of `127.0.0.1`.
     pub fn builder() -> Builder {
-        Builder { listen: LISTEN_DEFAULT.to_owned(), project: None, seed: None }
+        Builder { listen: LISTEN_DEFAULT.to_owned(), project: None, seed: None, app_engine: None }
     }
 
     /// Returns where it listens, with the port it really got.
@@ -105,6 +107,14 @@ impl Builder {
         self
     }
 
+    /// Sets the base URL of the app that stands for App Engine, such as `http://localhost:8080`: tasks and jobs with App Engine targets are
+    /// sent there. Without one their attempts fail, and say why.
+    #[must_use]
+    pub fn app_engine(mut self, url: impl Into<String>) -> Self {
+        self.app_engine = Some(url.into());
+        self
+    }
+
     /// Sets the file, YAML or TOML, of what is there from the start: topics, subscriptions, queues, jobs, messages and tasks.
     ///
     /// ```yaml
@@ -141,6 +151,9 @@ impl Builder {
         };
         let (listener, address) = listen::bind(&self.listen).await?;
         let (engine, calls) = Engine::start(start_seed());
+        if let Some(url) = self.app_engine {
+            engine.run(SetAppEngine(url)).expect("it refuses nothing");
+        }
         let services = Services::new(&engine);
         if let Err(error) = seed::apply(&seed, &project, &services, engine.now()).await {
             engine.shut_down();

@@ -3,7 +3,8 @@ use google_cloud_tasks_v2::client::CloudTasks;
 use google_cloud_tasks_v2::model::queue::State;
 use google_cloud_tasks_v2::model::task::View;
 use google_cloud_tasks_v2::model::{
-    BatchCreateTasksResponse, CreateTaskRequest, HttpMethod, HttpRequest, OidcToken, Queue, RateLimits, RetryConfig, Task,
+    AppEngineHttpRequest, BatchCreateTasksResponse, CreateTaskRequest, HttpMethod, HttpRequest, OidcToken, Queue, RateLimits, RetryConfig,
+    Task,
 };
 use google_cloud_wkt::{Duration, FieldMask, Timestamp};
 use serde_json::{Value, json};
@@ -197,6 +198,21 @@ async fn batches_are_done_at_once_and_tell_what_failed() {
     let operation = client.batch_delete_tasks().set_parent(QUEUE).set_names(names).send().await.unwrap();
     assert!(operation.done && operation.error().is_none());
     assert!(client.list_tasks().set_parent(QUEUE).send().await.unwrap().tasks.is_empty());
+}
+
+#[tokio::test]
+async fn app_engine_targets_go_to_the_app_that_stands_for_it() {
+    let mut handler = Handler::start(200).await;
+    let emulator = Emulator::builder().app_engine(handler.url("")).start().await.unwrap();
+    let client = tasks_client(&emulator).await;
+    queue(&client, 1).await;
+    let request = AppEngineHttpRequest::new().set_relative_uri("/work").set_body("x");
+    let made = create(&client, Task::new().set_app_engine_http_request(request)).await;
+    let request = made.app_engine_http_request().unwrap();
+    assert_eq!(request.app_engine_routing.as_ref().unwrap().host, "p.appspot.com");
+    let received = handler.next().await;
+    assert_eq!((received.path.as_str(), received.header("x-appengine-queuename")), ("/work", "emails"));
+    assert_eq!(received.header("content-type"), "application/octet-stream");
 }
 
 #[tokio::test]

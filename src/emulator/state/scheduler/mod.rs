@@ -36,7 +36,7 @@ pub(crate) struct Scheduler {
     /// Number of the last job created.
     created: u64,
     /// Where App Engine targets are sent; without it, attempts at them fail.
-    pub(crate) app_engine: Option<String>,
+    pub(super) app_engine: Option<String>,
 }
 
 /// An attempt under way.

@@ -3,7 +3,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::*;
-use crate::emulator::state::target::{AppEngineTarget, HttpTarget, Method, Token};
+use crate::emulator::state::target::{AppEngineTarget, HttpTarget, Method, SetAppEngine, Token};
 use crate::emulator::state::{Answered, Caller, Code, Command, HttpCall, State, Tick, TokenKind};
 
 /// A state with made-up time, and the calls it wanted sent.
@@ -221,7 +221,7 @@ fn app_engine_needs_an_app() {
     let mut world = World::with(JobDraft { target: Some(target), ..http("* * * * *") });
     assert!(world.pass(1, 0, 200).is_empty());
     assert!(world.job().status.as_ref().unwrap().message.contains("no App Engine app"));
-    world.state.scheduler.app_engine = Some("http://localhost:8080".into());
+    world.apply(SetAppEngine("http://localhost:8080".into())).unwrap();
     assert_eq!(world.run().url, "http://localhost:8080/cron");
 }
 

@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue};
 pub(crate) use outcome::{Outcome, Status, code_name};
 pub(crate) use uri::{Override, Scheme, encode};
 
-use super::{Refusal, TokenKind};
+use super::{Command, Effects, Moment, Refusal, State, TokenKind};
 
 /// The longest URL, after encoding.
 pub(crate) const URL_CHARS_MAX: usize = 2083;
@@ -22,6 +22,19 @@ const HEADERS_BYTES_MAX: usize = 80 * 1024;
 const AGENT: &str = "AppEngine-Google; (+http://code.google.com/appengine)";
 /// What an attempt at an App Engine app says when no app stands behind it.
 pub(crate) const NO_APP_ENGINE: &str = "no App Engine app: the emulator was started without the address of one";
+
+/// Says where App Engine targets are sent, such as `http://localhost:8080`.
+pub(crate) struct SetAppEngine(pub(crate) String);
+
+impl Command for SetAppEngine {
+    type Reply = ();
+
+    fn apply(self, state: &mut State, _at: Moment, _out: &mut Effects) -> Result<(), Refusal> {
+        state.scheduler.app_engine = Some(self.0.clone());
+        state.tasks.app_engine = Some(self.0);
+        Ok(())
+    }
+}
 
 /// A method of HTTP; unspecified is POST.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -42,7 +42,7 @@ pub(crate) struct Tasks {
     /// The number of the last attempt, of all queues together.
     attempts: u64,
     /// Where App Engine targets are sent, such as `http://localhost:8080`; without it, attempts at them fail.
-    pub(crate) app_engine: Option<String>,
+    pub(super) app_engine: Option<String>,
 }
 
 impl Tasks {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::emulator::state::target::{AppEngineTarget, HttpTarget, Method, Override, Token};
+use crate::emulator::state::target::{AppEngineTarget, HttpTarget, Method, Override, SetAppEngine, Token};
 use crate::emulator::state::{Caller, Code, Command, Effect, HttpCall, Refusal, State, Tick, TokenKind};
 use crate::names::{QueueName, TaskName};
 
@@ -425,7 +425,7 @@ fn app_engine_needs_an_app() {
     let status = world.task(&task).last_attempt.as_ref().unwrap().status.clone().unwrap();
     assert_eq!(status.code, 14);
     assert!(status.message.contains("no App Engine app"), "{}", status.message);
-    world.state.tasks.app_engine = Some("http://localhost:8080/".into());
+    world.apply(SetAppEngine("http://localhost:8080/".into())).unwrap();
     let call = world.pass_for(1, WORKS).pop().unwrap();
     assert_eq!(call.url, "http://localhost:8080/work?x=1");
     assert_eq!(header(&call, "X-AppEngine-QueueName"), Some("q"));
