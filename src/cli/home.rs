@@ -16,11 +16,16 @@ pub(super) struct Home {
     pub(super) state: PathBuf,
 }
 
+/// Returns the folder that takes the place of all of the platform's, if the user named one.
+pub fn home_override() -> Option<PathBuf> {
+    std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
 impl Home {
     /// Finds the folder; makes nothing.
     pub(super) fn find() -> Result<Self> {
-        if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
-            return Ok(Self { state: path.into() });
+        if let Some(state) = home_override() {
+            return Ok(Self { state });
         }
         let dirs = ProjectDirs::from("", "", "redrive").ok_or_else(|| {
             Error::new(Kind::Io, "this user has no home folder").with_hint(format!("set `{VARIABLE}` to a folder that may be written to"))

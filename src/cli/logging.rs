@@ -37,7 +37,8 @@ pub fn to_file(verbosity: u8) -> Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(path)?;
-    let default = if verbosity == 0 { "redrive=info,warn" } else { "redrive=debug,warn" };
+    // Every request to an embedded emulator is a line too many for a session of days.
+    let default = if verbosity == 0 { "redrive=info,redrive::emulator::request=warn,warn" } else { "redrive=debug,warn" };
     let _ = tracing_subscriber::fmt().with_env_filter(filter(default)).with_writer(Mutex::new(file)).with_ansi(false).try_init();
     Ok(())
 }

@@ -28,6 +28,7 @@ use clap::Parser;
 pub use args::Cli;
 use args::Command;
 pub use exit::Exit;
+pub use home::home_override;
 pub use logging::{to_file as log_to_file, to_stderr as log_to_stderr};
 pub use output::{Format, Output};
 use session::Session;
@@ -63,12 +64,14 @@ impl Cli {
 }
 
 /// Runs a command to its end and says on `output` what went wrong.
-pub async fn run(cli: Cli, mut output: Output<'_>) -> Exit {
+///
+/// `read_only` tells of a project's id whether nothing may be changed there.
+pub async fn run(cli: Cli, mut output: Output<'_>, read_only: &dyn Fn(&str) -> bool) -> Exit {
     let Cli { global, command } = cli;
     let result = match command {
         None => Err(no_terminal()),
         Some(command) => match home::Home::find() {
-            Ok(home) => command.run(&mut Session::new(global, home, &mut output)).await,
+            Ok(home) => command.run(&mut Session::new(global, home, read_only, &mut output)).await,
             Err(error) => Err(error),
         },
     };
@@ -77,6 +80,12 @@ pub async fn run(cli: Cli, mut output: Output<'_>) -> Exit {
         output.error(&error);
         Exit::from(&error)
     })
+}
+
+/// Says on stderr why nothing can be run at all.
+pub fn failed(error: &Error) -> Exit {
+    Output::new(&mut std::io::sink(), &mut std::io::stderr(), Format::Table, false).error(error);
+    Exit::from(error)
 }
 
 /// Says why there is no console, and what there is instead.

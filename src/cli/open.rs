@@ -1,7 +1,5 @@
 //! What the console opens on, prepared behind its first frame: discovery, and an emulator with the sample shop where nothing is configured.
 
-use std::path::PathBuf;
-
 use super::home::Home;
 use crate::demo;
 use crate::emulator::Emulator;
@@ -32,8 +30,18 @@ pub struct Opened {
 }
 
 impl Subject {
+    /// Returns what stands in the header until it is open.
+    pub fn title(&self) -> String {
+        match self {
+            Self::Demo { .. } => "starting the sample shop".to_owned(),
+            Self::Found(_) => "looking for project and credentials".to_owned(),
+        }
+    }
+
     /// Opens it, hands the result to `deliver`, and keeps emulator and shop running until dropped.
-    pub async fn open(self, read_only: bool, deliver: impl FnOnce(Result<Opened>)) {
+    ///
+    /// `read_only` tells of a project's id whether nothing may be changed there.
+    pub async fn open(self, read_only: impl Fn(&str) -> bool, deliver: impl FnOnce(Result<Opened>)) {
         match self.prepare(read_only).await {
             Err(error) => deliver(Err(error)),
             Ok((opened, None)) => deliver(Ok(opened)),
@@ -48,19 +56,23 @@ impl Subject {
         }
     }
 
-    async fn prepare(self, read_only: bool) -> Result<(Opened, Option<Shop>)> {
+    async fn prepare(self, read_only: impl Fn(&str) -> bool) -> Result<(Opened, Option<Shop>)> {
         let home = Home::find()?.state;
+        let ops = |cloud: Cloud| {
+            let read_only = read_only(cloud.project().id());
+            Ops::new(cloud, home, read_only)
+        };
         let (address, project) = match self {
             Self::Demo { address, project } => (address, project),
             Self::Found(settings) => match Cloud::discover(&settings).await {
-                Found::Ready(cloud) => return Ok((Opened { ops: Ops::new(*cloud, home, read_only)?, sample: false }, None)),
+                Found::Ready(cloud) => return Ok((Opened { ops: ops(*cloud)?, sample: false }, None)),
                 Found::Broken(error) => return Err(error),
                 Found::Nothing => (None, EMULATOR_PROJECT.parse()?),
             },
         };
         let shop = Shop::start(address, project).await?;
-        let ops = shop.ops(home, read_only)?;
-        Ok((Opened { ops, sample: true }, Some(shop)))
+        let cloud = Cloud::emulator(&shop.address, shop.project.clone())?;
+        Ok((Opened { ops: ops(cloud)?, sample: true }, Some(shop)))
     }
 }
 
@@ -78,9 +90,5 @@ impl Shop {
         }
         let emulator = Emulator::builder().project(project.clone()).start().await?;
         Ok(Self { address: emulator.address().to_string(), project, _emulator: Some(emulator) })
-    }
-
-    fn ops(&self, home: PathBuf, read_only: bool) -> Result<Ops> {
-        Ops::new(Cloud::emulator(&self.address, self.project.clone())?, home, read_only)
     }
 }

@@ -16,18 +16,22 @@ use crate::ops::{Cloud, Found, Ops};
 pub(super) struct Session<'s, 'o> {
     pub(super) global: Global,
     pub(super) home: Home,
+    read_only: &'s dyn Fn(&str) -> bool,
     pub(super) output: &'s mut Output<'o>,
 }
 
 impl<'s, 'o> Session<'s, 'o> {
-    pub(super) fn new(global: Global, home: Home, output: &'s mut Output<'o>) -> Self {
-        Self { global, home, output }
+    pub(super) fn new(global: Global, home: Home, read_only: &'s dyn Fn(&str) -> bool, output: &'s mut Output<'o>) -> Self {
+        Self { global, home, read_only, output }
     }
 
     /// Returns the operations of the project that is configured, or says what to configure.
     pub(super) async fn ops(&self) -> Result<Ops> {
         match Cloud::discover(&self.global.settings()).await {
-            Found::Ready(cloud) => Ops::new(*cloud, self.home.state.clone(), self.global.read_only),
+            Found::Ready(cloud) => {
+                let read_only = self.global.read_only || (self.read_only)(cloud.project().id());
+                Ops::new(*cloud, self.home.state.clone(), read_only)
+            }
             Found::Broken(error) => Err(error),
             Found::Nothing => Err(Error::invalid("no project and no emulator is named")
                 .with_hint("pass `--project ID`, or `--emulator HOST:PORT` (`redrive emulator` starts one)")),
