@@ -4,6 +4,7 @@ mod bad_input;
 mod commands;
 mod long_running;
 mod shop;
+mod snippets;
 
 use std::net::SocketAddr;
 use std::path::Path;
