@@ -92,7 +92,7 @@ impl Dlq {
 impl Which {
     async fn run(self, session: &mut Session<'_, '_>, ops: &Ops, kind: transfer::Kind, delivery: Delivery) -> Result<Exit> {
         let (dry_run, yes) = (self.dry_run, self.yes);
-        let plan = ops.plan_transfer(self.request(ops, kind, delivery)?).await?;
+        let plan = ops.plan_transfer(self.request(ops, kind, delivery)?).await.map_err(where_to_look)?;
         if dry_run {
             show_plan(session.output, &plan)?;
             return Ok(if plan.refusals.is_empty() { Exit::Done } else { Exit::Refused });
@@ -117,6 +117,15 @@ impl Which {
             window: self.window,
             max: self.max,
         })
+    }
+}
+
+/// A dead-letter topic's name is easily taken for the name of the subscription that holds its messages.
+fn where_to_look(error: Error) -> Error {
+    if error.is_not_found() && error.hint().is_none() {
+        error.with_hint("who holds dead letters is in the column HELD BY of `redrive dlq list`")
+    } else {
+        error
     }
 }
 

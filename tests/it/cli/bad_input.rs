@@ -56,7 +56,7 @@ async fn what_does_not_exist_is_named() {
     check_failed(&bench.run(&["topics", "publish", "mail", "--data", "x"]).await, 1, "mail", "");
     check_failed(&bench.run(&["subs", "peek", "nobody"]).await, 1, "nobody", "");
     check_failed(&bench.run(&["tasks", "show", "emails/nothing"]).await, 1, "nothing", "");
-    check_failed(&bench.run(&["dlq", "redrive", "nobody", "--yes"]).await, 1, "nobody", "");
+    check_failed(&bench.run(&["dlq", "redrive", "nobody", "--yes"]).await, 1, "nobody", "redrive dlq list");
 }
 
 #[tokio::test]

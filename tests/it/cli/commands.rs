@@ -215,6 +215,13 @@ async fn read_only_refuses_what_changes_something() {
         let run = bench.run(&args).await;
         assert_eq!(run.code, 4, "{run:?}");
     }
+    // So does the configuration, for the projects that it names.
+    std::fs::write(bench.home.path().join("config.toml"), "[[context]]\nproject = \"sh*\"\nread_only = true\n").unwrap();
+    let run = bench.run(&["queues", "pause", "emails"]).await;
+    assert_eq!(run.code, 4, "{run:?}");
+    assert_eq!(bench.run(&["queues", "list"]).await.code, 0);
+    std::fs::write(bench.home.path().join("config.toml"), "thema = 1\n").unwrap();
+    check_failed(&bench.run(&["queues", "list"]).await, 2, "line 1", "");
 }
 
 #[tokio::test]
