@@ -244,7 +244,8 @@ impl Backlog {
     }
 
     /// Ends the lease of a leased message as a failed delivery: it can be delivered again at once, or from `until` on. What was leased of
-    /// the same ordering key after it comes back too, without a failure of its own.
+    /// the same ordering key after it comes back too, without a failure of its own; what was acknowledged of it stays acknowledged (Google may
+    /// deliver that again as well).
     pub(super) fn fail(&mut self, id: u64, until: Option<Timestamp>) {
         let Some(entry) = self.unacked.get_mut(&id) else { return };
         entry.failures += 1;

@@ -7,6 +7,7 @@ mod model;
 mod ordering;
 mod push;
 mod seek;
+mod seek_model;
 
 use jiff::{SignedDuration, Timestamp};
 
