@@ -14,7 +14,7 @@ use super::engine::Engine;
 use super::grpc::Services;
 use super::seed::{self, Seed};
 use super::state::target::SetAppEngine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::names::ProjectId;
 
 use front::Front;
@@ -152,7 +152,7 @@ impl Builder {
         let (listener, address) = listen::bind(&self.listen).await?;
         let (engine, calls) = Engine::start(start_seed());
         if let Some(url) = self.app_engine {
-            engine.run(SetAppEngine(url)).expect("it refuses nothing");
+            engine.run(SetAppEngine(url)).map_err(|refusal| Error::invalid(refusal.message))?;
         }
         let services = Services::new(&engine);
         if let Err(error) = seed::apply(&seed, &project, &services, engine.now()).await {
