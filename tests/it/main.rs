@@ -6,3 +6,4 @@ mod emulator_pubsub;
 mod emulator_tasks;
 mod layout;
 mod ops;
+mod transfer;

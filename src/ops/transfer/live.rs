@@ -42,7 +42,7 @@ impl Live {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(in crate::ops) fn shelf(&self, home: &Path) -> Shelf {
+    pub(super) fn shelf(&self, home: &Path) -> Shelf {
         Shelf::new(Arc::new(RealDisk), home)
     }
 

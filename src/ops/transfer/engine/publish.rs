@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::super::draft::{GENERATION, draft};
-use super::{
-    Call, Delivery, Draft, Elapsed, Engine, Fault, FaultKind, Item, Kind, Phase, Record, Route, State, Step, TRIES_MAX, TopicName, backoff,
-};
+use super::{Call, Delivery, Elapsed, Engine, Fault, FaultKind, Item, Kind, Phase, Record, Route, State, Step, TRIES_MAX, TopicName, backoff};
 
 /// Messages of one publish (Google's limit).
 const BATCH_MESSAGES_MAX: usize = 1000;
@@ -21,7 +19,6 @@ const HALVE_FROM_TRY: u32 = 3;
 /// Messages that can be published by one request.
 struct Batch {
     topic: TopicName,
-    key: String,
     items: Vec<u64>,
     bytes: usize,
     messages_max: usize,
@@ -86,7 +83,8 @@ impl Engine {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "is between zero and the window")]
         let allowed = free.floor().clamp(0.0, 1e6) as usize;
         if allowed < wanted {
-            step.wake_at(self.rate_begun + Elapsed::from_secs_f64((to_f64(self.rate_started) / rate).max(0.0)) + Elapsed::from_millis(1));
+            let next = (to_f64(self.rate_started) + free.floor().max(0.0)) / rate;
+            step.wake_at(self.rate_begun + Elapsed::from_secs_f64(next) + Elapsed::from_millis(1));
         }
         allowed.min(wanted)
     }
@@ -110,9 +108,7 @@ impl Engine {
             let sequenced = self.settings.ordered && !key.is_empty();
             match self.next(now, id, &key, step) {
                 Next::Fail(why) => failed.push((id, why)),
-                Next::To(topic)
-                    if allowed > 0 && (open.contains_key(&(topic.clone(), key.clone())) || full.len() + open.len() < calls_free) =>
-                {
+                Next::To(topic) if allowed > 0 && (open.contains_key(&(topic.clone(), key.clone())) || full.len() + open.len() < calls_free) => {
                     if let Some(done) = self.join(&mut open, topic, key.clone(), id) {
                         full.push(done);
                         // The rest of the key waits until this batch is through.
@@ -148,12 +144,12 @@ impl Engine {
     fn join(&self, open: &mut BTreeMap<(TopicName, String), Batch>, topic: TopicName, key: String, id: u64) -> Option<Batch> {
         let item = &self.items[&id];
         let bytes = item.message.as_ref().map_or(0, size);
-        let place = (topic.clone(), key.clone());
-        let fits = open
-            .get(&place)
-            .is_none_or(|batch| batch.items.len() < batch.messages_max.min(item.batch_max) && batch.bytes + bytes <= BATCH_BYTES_MAX);
+        let place = (topic.clone(), key);
+        let fits = open.get(&place).is_none_or(|batch| {
+            batch.items.len() < batch.messages_max.min(item.batch_max) && batch.bytes + bytes <= BATCH_BYTES_MAX
+        });
         let done = if fits { None } else { open.remove(&place) };
-        let batch = open.entry(place).or_insert(Batch { topic, key, items: Vec::new(), bytes: 0, messages_max: BATCH_MESSAGES_MAX });
+        let batch = open.entry(place).or_insert(Batch { topic, items: Vec::new(), bytes: 0, messages_max: BATCH_MESSAGES_MAX });
         batch.items.push(id);
         batch.bytes += bytes;
         batch.messages_max = batch.messages_max.min(item.batch_max);
@@ -321,7 +317,6 @@ fn to_f64(count: u64) -> f64 {
 
 /// Used by tests of the limits.
 #[cfg(test)]
-pub(super) fn is_within_limits(drafts: &[Draft]) -> bool {
-    drafts.len() <= BATCH_MESSAGES_MAX
-        && (drafts.len() == 1 || drafts.iter().map(|draft| draft.data.len()).sum::<usize>() <= BATCH_BYTES_MAX)
+pub(super) fn is_within_limits(drafts: &[super::Draft]) -> bool {
+    drafts.len() <= BATCH_MESSAGES_MAX && (drafts.len() == 1 || drafts.iter().map(|draft| draft.data.len()).sum::<usize>() <= BATCH_BYTES_MAX)
 }

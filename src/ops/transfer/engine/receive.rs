@@ -76,8 +76,9 @@ impl Engine {
                 false
             }
             None => {
+                let in_scope = self.is_in_scope(&message);
                 self.counts.seen += 1;
-                if self.is_in_scope(&message) {
+                if in_scope {
                     self.take(now, identity, message, lease, step);
                     true
                 } else {

@@ -1,5 +1,6 @@
 //! The contract under thousands of random schedules, each from its seed: crashes at every step, lost answers, leases that end, full disks.
 
+mod cases;
 mod run;
 mod service;
 
@@ -28,6 +29,8 @@ fn scene(seed: u64) -> Scene {
         faults: ROUGH,
         crash: 6,
         full: 1,
+        rate_max: None,
+        max: None,
         ignore: None,
         early: Early::Nothing,
     }

@@ -35,6 +35,8 @@ pub(super) struct Scene {
     pub(super) faults: Faults,
     pub(super) crash: u64,
     pub(super) full: u64,
+    pub(super) rate_max: Option<u32>,
+    pub(super) max: Option<u64>,
     pub(super) ignore: Option<Ignore>,
     pub(super) early: Early,
 }
@@ -53,7 +55,11 @@ pub(super) struct Run {
     answers: Vec<(Elapsed, Event)>,
     transfers: u32,
     pub(super) counts: Counts,
-    started: Elapsed,
+    pub(super) started: Elapsed,
+    /// The errors of the last run.
+    pub(super) errors: Vec<String>,
+    /// Cancelled at this time.
+    pub(super) cancel_at: Option<Elapsed>,
     wake: Option<Elapsed>,
 }
 
@@ -91,6 +97,8 @@ impl Run {
             transfers: 0,
             counts: Counts::default(),
             started: Elapsed::ZERO,
+            errors: Vec::new(),
+            cancel_at: None,
             wake: None,
         }
     }
@@ -102,9 +110,9 @@ impl Run {
             subscription: "projects/shop/subscriptions/held".parse().unwrap(),
             selection: if self.scene.marked { Selection::Messages(ids) } else { Selection::All },
             delivery: Delivery::SourceTopic,
-            rate_max: None,
+            rate_max: self.scene.rate_max,
             window: u32::try_from(self.scene.window).unwrap(),
-            max: None,
+            max: self.scene.max,
         }
     }
 
@@ -150,6 +158,17 @@ impl Run {
         panic!("no end after 60 runs");
     }
 
+    /// Plays one transfer to its end, however that is.
+    pub(super) fn play_once(&mut self) -> State {
+        let cutoff = self.service.clock();
+        self.service.now += Elapsed::from_secs(1);
+        let (id, journal) = self.begin(cutoff);
+        match self.transfer(&id, Some(journal)) {
+            Ending::Ended(state) => state,
+            Ending::Crashed => panic!("nobody asked for a crash"),
+        }
+    }
+
     fn transfer(&mut self, id: &TransferId, journal: Option<Journal>) -> Ending {
         let past = self.shelf.past(&self.request().subscription, id, self.service.clock()).unwrap();
         let (mut journal, story, began) = match journal {
@@ -172,13 +191,14 @@ impl Run {
             let step = engine.step(now, events);
             if let Some(ending) = self.perform(&mut engine, &mut journal, step) {
                 self.counts = engine.counts();
+                self.errors = engine.errors().map(str::to_owned).collect();
                 return ending;
             }
             let counts = engine.counts();
             assert_eq!(counts.seen, counts.moved + counts.discarded + counts.skipped + counts.failed + counts.remaining, "{counts:?}");
             events = self.wait();
         }
-        panic!("no end after {STEPS_MAX} steps: {engine:?}");
+        panic!("no end after {STEPS_MAX} steps: {:?}", engine.counts());
     }
 }
 
@@ -267,9 +287,13 @@ impl Run {
         loop {
             let wake = self.wake.map(|wake| self.started + wake);
             let due = self.calls.iter().map(|(at, _)| *at).chain(self.answers.iter().map(|(at, _)| *at)).chain(wake).min();
-            let due = due.expect("nothing is under way and no time is set: stuck");
+            let due = due.into_iter().chain(self.cancel_at).min().expect("nothing is under way and no time is set: stuck");
             self.service.now = self.service.now.max(due);
             let now = self.service.now;
+            if self.cancel_at.is_some_and(|at| at <= now) {
+                self.cancel_at = None;
+                return vec![Event::Cancel];
+            }
             let (calls, later) = std::mem::take(&mut self.calls).into_iter().partition(|(at, _)| *at <= now);
             self.calls = later;
             let calls: Vec<(Elapsed, Call)> = calls;

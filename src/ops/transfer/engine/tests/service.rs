@@ -42,6 +42,9 @@ pub(super) struct Service {
     /// Payloads that come straight back as dead letters.
     pub(super) poison: Vec<u8>,
     pub(super) base: jiff::Timestamp,
+    /// Topics that do not exist, and a service that refuses everything for want of rights.
+    pub(super) topic_gone: bool,
+    pub(super) no_access: bool,
     next: u64,
 }
 
@@ -58,6 +61,8 @@ impl Service {
             bad: Vec::new(),
             poison: Vec::new(),
             base: "2026-11-21T06:00:00Z".parse().unwrap(),
+            topic_gone: false,
+            no_access: false,
             next: 1000,
         }
     }
@@ -158,6 +163,9 @@ impl Service {
         assert!(super::super::publish::is_within_limits(&drafts));
         if drafts.iter().any(|draft| draft.data.first().is_some_and(|first| self.bad.contains(first))) {
             return Err(fault(FaultKind::Bad));
+        }
+        if self.topic_gone || self.no_access {
+            return Err(fault(if self.no_access { FaultKind::Access } else { FaultKind::Gone }));
         }
         let kind = if dice.chance(self.faults.publish) { dice.below(3) } else { 3 };
         if kind == 0 {
