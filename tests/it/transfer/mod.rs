@@ -135,8 +135,14 @@ async fn dead_letters_of_several_sources_go_back_as_they_were() {
     assert_eq!(backlog, 0);
     for (from, draft) in [("billing", &order), ("mailer", &letter), ("audit", &order)] {
         let message = drain(&world, from, 1).await.remove(0);
-        assert_eq!((&message.data, &message.ordering_key, &own(&message.attributes)), (&draft.data, &draft.ordering_key, &draft.attributes));
-        assert_eq!((message.attributes["redrive-transfer"].as_str(), message.attributes["redrive-generation"].as_str()), (id.0.as_str(), "1"));
+        assert_eq!(
+            (&message.data, &message.ordering_key, &own(&message.attributes)),
+            (&draft.data, &draft.ordering_key, &draft.attributes)
+        );
+        assert_eq!(
+            (message.attributes["redrive-transfer"].as_str(), message.attributes["redrive-generation"].as_str()),
+            (id.0.as_str(), "1")
+        );
         assert!(message.attributes["redrive-source"].starts_with("projects/shop/subscriptions/hold/messages/"));
         assert!(message.attributes["redrive-publish-time"].starts_with("20"));
     }

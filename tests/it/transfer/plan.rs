@@ -35,7 +35,11 @@ async fn says_who_receives_and_what_it_costs() {
     assert_eq!(plan.routes, [Route { source: Some(subscription("billing")), topic: topic("orders"), receivers }]);
     assert_eq!(plan.refusals, [] as [String; 0]);
     let warnings = plan.warnings.join("\n");
-    for words in ["topic `orders` also reaches `audit` (filter `attributes.kind = \"order\"`)", "`hold` is not ordered", "1200 s after the last message"] {
+    for words in [
+        "topic `orders` also reaches `audit` (filter `attributes.kind = \"order\"`)",
+        "`hold` is not ordered",
+        "1200 s after the last message",
+    ] {
         assert!(warnings.contains(words), "{words} is not in {warnings}");
     }
     let marked = Selection::Messages(["1".to_owned()].into());

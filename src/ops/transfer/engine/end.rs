@@ -64,8 +64,9 @@ impl Pulls {
 impl Engine {
     /// Asks for more, or ends.
     pub(super) fn pull_or_end(&mut self, now: Elapsed, step: &mut Step) {
-        let waiting = self.items.values().filter(|item| item.phase != Phase::Safe).count();
-        let busy = !self.acks.is_idle() || self.items.values().any(|item| item.is_busy(now));
+        // Those whose lease ran out take no room: they come by another pull.
+        let waiting = self.items.values().filter(|item| item.is_busy(now)).count();
+        let busy = waiting > 0 || !self.acks.is_idle();
         self.pulls.confirming = !busy && self.pulls.empty_begun.is_some();
         if self.pulls.in_flight.is_some() {
             return;
@@ -73,7 +74,7 @@ impl Engine {
         let mut not_before = self.pulls.not_before;
         if !busy {
             let quiet_at = self.quiet_at();
-            if self.pulls.empty_begun.is_some_and(|begun| begun >= quiet_at) {
+            if self.extending.is_empty() && self.pulls.empty_begun.is_some_and(|begun| begun >= quiet_at) {
                 return self.finish(step);
             }
             if self.is_complete() {

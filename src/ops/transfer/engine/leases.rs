@@ -18,6 +18,14 @@ const WORK_LEFT: Duration = Duration::from_secs(6);
 /// The same for what is skipped or failed.
 const HELD_LEFT: Duration = Duration::from_secs(8);
 
+/// A lease of which another end was asked for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    identity: Identity,
+    ack_id: String,
+    ends: Elapsed,
+}
+
 impl Engine {
     /// Keeps a message that is not to be moved leased, so that it does not come straight back.
     pub(super) fn hold(&mut self, identity: Identity, lease: Lease) {
@@ -34,7 +42,7 @@ impl Engine {
                 if let Some(lease) = &mut item.lease
                     && lease.is_due(now, WORK_LEASE, WORK_LEFT, &mut next)
                 {
-                    work.push((item.identity.clone(), lease.ack_id.clone()));
+                    work.push(lease.ask(&item.identity, now));
                 }
             }
             // What ran out is delivered again and leased anew.
@@ -42,7 +50,7 @@ impl Engine {
             let mut held = Vec::new();
             for (identity, lease) in &mut self.held {
                 if lease.is_due(now, HELD_LEASE, HELD_LEFT, &mut next) {
-                    held.push((identity.clone(), lease.ack_id.clone()));
+                    held.push(lease.ask(identity, now));
                 }
             }
             self.extend_at = next;
@@ -54,10 +62,10 @@ impl Engine {
         }
     }
 
-    fn ask(&mut self, leases: Vec<(Identity, String)>, deadline: Duration, step: &mut Step) {
-        for chunk in chunks(leases, |(_, ack_id)| ack_id.len()) {
+    fn ask(&mut self, leases: Vec<Asked>, deadline: Duration, step: &mut Step) {
+        for chunk in chunks(leases, |asked| asked.ack_id.len()) {
             let call = self.call();
-            step.calls.push(Call::Extend { call, ack_ids: chunk.iter().map(|(_, ack_id)| ack_id.clone()).collect(), deadline });
+            step.calls.push(Call::Extend { call, ack_ids: chunk.iter().map(|asked| asked.ack_id.clone()).collect(), deadline });
             self.extending.insert(call, (chunk, deadline));
         }
     }
@@ -65,21 +73,24 @@ impl Engine {
     /// Takes in how an extension went; one that failed is asked for again.
     pub(super) fn extended(&mut self, now: Elapsed, call: u64, result: &Result<(), Fault>) {
         let Some((leases, deadline)) = self.extending.remove(&call) else { return };
-        if result.is_err() {
-            return;
-        }
-        let ends = now + deadline;
-        for (identity, ack_id) in leases {
-            let lease = match self.places.get(&identity) {
-                Some(Place::Active(id)) => self.items.get_mut(id).and_then(|item| item.lease.as_mut()),
-                Some(Place::Skipped | Place::Failed) => self.held.get_mut(&identity),
-                _ => None,
+        for asked in leases {
+            let ends = if result.is_ok() { now + deadline } else { asked.ends };
+            let place = self.places.get(&asked.identity).copied();
+            let (lease, safe) = match place {
+                Some(Place::Active(id)) => {
+                    let item = self.items.get_mut(&id);
+                    let safe = item.as_ref().is_some_and(|item| item.phase == Phase::Safe);
+                    (item.and_then(|item| item.lease.as_mut()), safe)
+                }
+                Some(Place::Skipped | Place::Failed) => (self.held.get_mut(&asked.identity), false),
+                _ => (None, true),
             };
-            if let Some(lease) = lease.filter(|lease| lease.ack_id == ack_id) {
+            if let Some(lease) = lease.filter(|lease| lease.ack_id == asked.ack_id) {
                 lease.ends = ends;
+                lease.pending = false;
             }
-            // Its ack may have been sent meanwhile.
-            if deadline == WORK_LEASE {
+            // Its ack was sent meanwhile.
+            if safe {
                 self.acks.lease_until(ends);
             }
         }
@@ -98,7 +109,7 @@ impl Engine {
 
 impl Lease {
     /// Tells whether to ask for a lease of `want` now; else lowers `next` to when.
-    fn is_due(&mut self, now: Elapsed, want: Duration, left: Duration, next: &mut Elapsed) -> bool {
+    fn is_due(&self, now: Elapsed, want: Duration, left: Duration, next: &mut Elapsed) -> bool {
         if self.ends <= now {
             return false;
         }
@@ -109,8 +120,13 @@ impl Lease {
             *next = (*next).min(due_at);
             return false;
         }
-        self.asked = Some(now);
         *next = (*next).min(now + ASK_AGAIN);
         true
+    }
+
+    fn ask(&mut self, identity: &Identity, now: Elapsed) -> Asked {
+        self.asked = Some(now);
+        self.pending = true;
+        Asked { identity: identity.clone(), ack_id: self.ack_id.clone(), ends: self.ends }
     }
 }

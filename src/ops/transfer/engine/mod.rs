@@ -190,6 +190,8 @@ struct Lease {
     ends: Elapsed,
     /// When another end was asked for.
     asked: Option<Elapsed>,
+    /// That was not answered yet.
+    pending: bool,
 }
 
 /// Where a message that was seen stands.
@@ -235,7 +237,7 @@ pub(super) struct Engine {
     acks: acks::Acks,
     /// Skipped and failed: leased until the end, so that they do not come straight back.
     held: HashMap<Identity, Lease>,
-    extending: HashMap<u64, (Vec<(Identity, String)>, Duration)>,
+    extending: HashMap<u64, (Vec<leases::Asked>, Duration)>,
     extend_at: Elapsed,
     pulls: end::Pulls,
     stopping: Option<State>,

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::super::draft::{GENERATION, draft};
-use super::{Call, Delivery, Elapsed, Engine, Fault, FaultKind, Item, Kind, Phase, Record, Route, State, Step, TRIES_MAX, TopicName, backoff};
+use super::{
+    Call, Delivery, Elapsed, Engine, Fault, FaultKind, Item, Kind, Phase, Record, Route, State, Step, TRIES_MAX, TopicName, backoff,
+};
 
 /// Messages of one publish (Google's limit).
 const BATCH_MESSAGES_MAX: usize = 1000;
@@ -64,7 +66,10 @@ impl Engine {
         item.phase = Phase::Safe;
         item.message = None;
         if let Some(lease) = &item.lease {
-            self.acks.lease_until(lease.ends);
+            // Else the answer tells how long it is leased.
+            if !lease.pending {
+                self.acks.lease_until(lease.ends);
+            }
             self.acks.add(item.identity.clone(), lease.ack_id.clone());
         }
     }
@@ -108,7 +113,9 @@ impl Engine {
             let sequenced = self.settings.ordered && !key.is_empty();
             match self.next(now, id, &key, step) {
                 Next::Fail(why) => failed.push((id, why)),
-                Next::To(topic) if allowed > 0 && (open.contains_key(&(topic.clone(), key.clone())) || full.len() + open.len() < calls_free) => {
+                Next::To(topic)
+                    if allowed > 0 && (open.contains_key(&(topic.clone(), key.clone())) || full.len() + open.len() < calls_free) =>
+                {
                     if let Some(done) = self.join(&mut open, topic, key.clone(), id) {
                         full.push(done);
                         // The rest of the key waits until this batch is through.
@@ -145,9 +152,9 @@ impl Engine {
         let item = &self.items[&id];
         let bytes = item.message.as_ref().map_or(0, size);
         let place = (topic.clone(), key);
-        let fits = open.get(&place).is_none_or(|batch| {
-            batch.items.len() < batch.messages_max.min(item.batch_max) && batch.bytes + bytes <= BATCH_BYTES_MAX
-        });
+        let fits = open
+            .get(&place)
+            .is_none_or(|batch| batch.items.len() < batch.messages_max.min(item.batch_max) && batch.bytes + bytes <= BATCH_BYTES_MAX);
         let done = if fits { None } else { open.remove(&place) };
         let batch = open.entry(place).or_insert(Batch { topic, items: Vec::new(), bytes: 0, messages_max: BATCH_MESSAGES_MAX });
         batch.items.push(id);
@@ -318,5 +325,6 @@ fn to_f64(count: u64) -> f64 {
 /// Used by tests of the limits.
 #[cfg(test)]
 pub(super) fn is_within_limits(drafts: &[super::Draft]) -> bool {
-    drafts.len() <= BATCH_MESSAGES_MAX && (drafts.len() == 1 || drafts.iter().map(|draft| draft.data.len()).sum::<usize>() <= BATCH_BYTES_MAX)
+    drafts.len() <= BATCH_MESSAGES_MAX
+        && (drafts.len() == 1 || drafts.iter().map(|draft| draft.data.len()).sum::<usize>() <= BATCH_BYTES_MAX)
 }

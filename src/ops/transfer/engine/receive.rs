@@ -22,7 +22,7 @@ impl Engine {
         let mut unwanted = Vec::new();
         for Received { ack_id, message } in received {
             self.pulls.size(&message);
-            let lease = Lease { ack_id, ends: now + self.settings.ack_deadline, asked: None };
+            let lease = Lease { ack_id, ends: now + self.settings.ack_deadline, asked: None, pending: false };
             self.extend_at = self.extend_at.min(now);
             if self.stopping.is_some() {
                 unwanted.push(lease.ack_id);
