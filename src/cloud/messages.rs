@@ -1,4 +1,5 @@
-//! Messages in and out: bounded pull, acknowledge, lease changes and publish. Each is one attempt that the caller sees; nothing is repeated here.
+//! Messages in and out: bounded pull, acknowledge, lease changes and publish. Nothing that changes something is repeated here: the caller sees
+//! every attempt.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,8 +13,8 @@ use crate::cloud::Cloud;
 use crate::cloud::convert;
 use crate::cloud::endpoint::Api;
 use crate::cloud::failure::Asked;
-use crate::cloud::rest::Request;
-use crate::error::Result;
+use crate::cloud::rest::{Answer, Request};
+use crate::error::{Error, Kind, Result};
 use crate::model::message::{Draft, Message};
 use crate::names::{SubscriptionName, TopicName};
 
@@ -32,8 +33,8 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(20);
 /// Acknowledging and changing leases is small and quick.
 const ACK_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// How much longer than it was told to wait a pull may take to be answered.
-const PULL_GRACE: Duration = Duration::from_secs(8);
+/// A pull of what is at hand is answered within this time: at most 10 MB.
+const PULL_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// A message with the id by which this delivery of it is acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,22 +114,51 @@ struct PublishAnswer {
 struct Empty {}
 
 impl Cloud {
-    /// Leases at most `max` messages (1–1000) in one attempt, waiting no longer than `wait` for the first one; zero asks for what is at hand.
+    /// Leases at most `max` messages (1–1000), waiting no longer than `wait` for the first one; zero asks for what is at hand.
     ///
-    /// When the wait ends without an answer, the pull counts as empty: what the server may have leased to it comes back after its ack deadline.
+    /// When the wait ends without an answer, what is at hand is asked for: so that a silent connection is not taken for an empty backlog. What
+    /// the server may have leased to the call that was given up comes back after its ack deadline.
     ///
     /// # Errors
     ///
     /// Fails where the subscription does not exist or is not pulled (a failed precondition), without access, and without a connection.
+    ///
+    /// ```
+    /// # #[cfg(feature = "emulator")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> redrive::Result<()> {
+    /// # use std::time::Duration;
+    /// # use redrive::{cloud::Cloud, emulator::Emulator, model::message::Draft};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let seed = folder.path().join("seed.yaml");
+    /// # std::fs::write(&seed, "project: shop\ntopics: [{ name: orders }]\nsubscriptions: [{ name: mail, topic: orders }]")?;
+    /// let emulator = Emulator::builder().seed_file(seed).start().await?;
+    /// let cloud = Cloud::emulator(&emulator.address().to_string(), "shop".parse()?)?;
+    /// let (topic, mail) = ("projects/shop/topics/orders".parse()?, "projects/shop/subscriptions/mail".parse()?);
+    ///
+    /// let ids = cloud.publish_once(&topic, &[Draft { data: "{}".into(), ..Draft::default() }]).await?;
+    /// let pulled = cloud.pull(&mail, 10, Duration::from_secs(5)).await?;
+    /// assert_eq!(pulled.messages[0].message.id, ids[0]);
+    /// cloud.acknowledge(&mail, &[pulled.messages[0].ack_id.clone()]).await?;
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "emulator"))]
+    /// # fn main() {}
+    /// ```
     pub async fn pull(&self, subscription: &SubscriptionName, max: u32, wait: Duration) -> Result<Pulled> {
+        if !wait.is_zero() {
+            match self.pull_once(subscription, max, false, wait).await {
+                Err(error) if error.kind() == Kind::Timeout => {}
+                answer => return answer,
+            }
+        }
+        self.pull_once(subscription, max, true, PULL_TIMEOUT).await
+    }
+
+    async fn pull_once(&self, subscription: &SubscriptionName, max: u32, return_immediately: bool, limit: Duration) -> Result<Pulled> {
         let asked = self.asked_of_subscription("pull messages", subscription);
-        let body = PullBody { max_messages: max.clamp(1, PULL_MESSAGES_MAX), return_immediately: wait.is_zero() };
-        let limit = if wait.is_zero() { PULL_GRACE } else { wait };
-        let request = Request::post(format!("/v1/{subscription}:pull"), &body, limit)?;
-        let answer = match self.rest::<PullAnswer>(&asked, request).await {
-            Err(error) if error.kind() == crate::error::Kind::Timeout && !wait.is_zero() => return Ok(Pulled::default()),
-            answer => answer?,
-        };
+        let body = PullBody { max_messages: max.clamp(1, PULL_MESSAGES_MAX), return_immediately };
+        let answer: Answer<PullAnswer> = self.rest(&asked, Request::post(format!("/v1/{subscription}:pull"), &body, limit)?).await?;
         let messages = answer.body.received_messages.into_iter().map(received).collect();
         Ok(Pulled { messages, server_time: answer.server_time })
     }
@@ -179,7 +209,7 @@ impl Cloud {
         let ids = self.rest::<PublishAnswer>(&asked, request).await?.body.message_ids;
         if ids.len() != drafts.len() {
             let words = format!("published {} messages and got {} ids", drafts.len(), ids.len());
-            return Err(crate::error::Error::new(crate::error::Kind::Internal, words));
+            return Err(Error::new(Kind::Internal, words));
         }
         Ok(ids)
     }

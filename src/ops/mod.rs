@@ -28,6 +28,32 @@ pub use publish::{
 };
 
 /// The operations of one project. Cheap to clone; safe to use from several tasks at once.
+///
+/// ```
+/// use redrive::cloud::Cloud;
+/// use redrive::emulator::Emulator;
+/// use redrive::model::message::Draft;
+/// use redrive::ops::{Ops, PeekMode};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> redrive::Result<()> {
+/// # let folder = tempfile::tempdir()?;
+/// # let seed = folder.path().join("seed.yaml");
+/// # std::fs::write(&seed, "project: shop\ntopics: [{ name: orders }]\nsubscriptions: [{ name: mail, topic: orders }]\nqueues: [{ name: emails, location: europe-west1 }]")?;
+/// # let home = folder.path().join("home");
+/// let emulator = Emulator::builder().seed_file(seed).start().await?;
+/// let ops = Ops::new(Cloud::emulator(&emulator.address().to_string(), "shop".parse()?)?, home, false)?;
+///
+/// assert_eq!(ops.queues().await?.items[0].name.id(), "emails");
+///
+/// let topic = "projects/shop/topics/orders".parse()?;
+/// let id = ops.publish(&topic, Draft { data: "{}".into(), ..Draft::default() }).await?;
+/// let peek = ops.peek(&"projects/shop/subscriptions/mail".parse()?, PeekMode::Leased, 10).await?;
+/// assert_eq!(peek.messages[0].id, id);
+/// assert_eq!(ops.activity(1)?[0].action, "topic.publish");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Ops(Arc<Inner>);
 

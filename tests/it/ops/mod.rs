@@ -2,6 +2,7 @@
 
 mod browse;
 mod faults;
+mod grudging;
 mod messages;
 mod numbers;
 mod queues;
