@@ -7,6 +7,7 @@ pub mod job;
 pub mod listing;
 pub mod message;
 pub mod numbers;
+pub mod query;
 pub mod queue;
 pub mod retry;
 pub mod subscription;
