@@ -166,7 +166,9 @@ fn deadlines_and_ack_ids_are_checked() {
     let says = "Invalid ack deadline given (ack_deadline=601). The ack deadline must be between 0 and 600 seconds.";
     world.refused(request(601, "x"), Code::InvalidArgument, says);
     world.refused(request(10, "x"), Code::InvalidArgument, "You have passed an invalid ack ID to the service (ack_id=x).");
-    let missing = pb::AcknowledgeRequest { subscription: subscription("missing"), ack_ids: vec![] };
+    let none = pb::AcknowledgeRequest { subscription: subscription("billing"), ack_ids: vec![] };
+    world.refused(none, Code::InvalidArgument, "No ack ids specified.");
+    let missing = pb::AcknowledgeRequest { subscription: subscription("missing"), ack_ids: vec!["AAAAAAAAAAAAAAAAAAAAAA".into()] };
     world.refused(missing, Code::NotFound, "Resource not found (resource=missing).");
 }
 

@@ -54,7 +54,7 @@ fn name(which: usize) -> String {
 impl Run {
     fn new(retain_acked: bool, topic_retains: bool) -> Self {
         let mut world = World::new();
-        let message_retention_duration = topic_retains.then(|| prost_types::Duration { seconds: 600, nanos: 0 });
+        let message_retention_duration = topic_retains.then_some(prost_types::Duration { seconds: 600, nanos: 0 });
         world.run(pb::Topic { name: topic("orders"), message_retention_duration, ..Default::default() }).unwrap();
         world.add_subscription("billing", "orders", |settings| settings.retain_acked_messages = retain_acked);
         let retains = retain_acked || topic_retains;
