@@ -17,7 +17,6 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    #[expect(clippy::unnecessary_wraps, reason = "as all commands")]
     pub(super) fn run(self, session: &mut Session<'_, '_>) -> Result<Exit> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "redrive", &mut script);

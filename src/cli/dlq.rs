@@ -92,7 +92,7 @@ impl Dlq {
 impl Which {
     async fn run(self, session: &mut Session<'_, '_>, ops: &Ops, kind: transfer::Kind, delivery: Delivery) -> Result<Exit> {
         let (dry_run, yes) = (self.dry_run, self.yes);
-        let plan = ops.plan_transfer(self.request(ops, kind, delivery)?).await.map_err(where_to_look)?;
+        let plan = Box::pin(ops.plan_transfer(self.request(ops, kind, delivery)?)).await.map_err(where_to_look)?;
         if dry_run {
             show_plan(session.output, &plan)?;
             return Ok(if plan.refusals.is_empty() { Exit::Done } else { Exit::Refused });

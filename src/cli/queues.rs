@@ -161,7 +161,7 @@ mod tests {
                 attempts_max: None,
                 duration_max: None,
                 backoff_min: Duration::from_secs(1),
-                backoff_max: Duration::from_secs(60),
+                backoff_max: Duration::from_mins(1),
                 doublings_max: 4,
             },
             purge_time: None,
@@ -174,7 +174,7 @@ mod tests {
         let as_of = now - Duration::from_secs(90);
         let numbers = QueueNumbers {
             depth: Some(Measured { value: 312, source: Source::Stats, as_of }),
-            oldest: Some(Measured { value: now - Duration::from_secs(41 * 60), source: Source::Stats, as_of }),
+            oldest: Some(Measured { value: now - Duration::from_mins(41), source: Source::Stats, as_of }),
             ..QueueNumbers::default()
         };
         let (queue, mut out, mut err) = (sample(), Vec::new(), Vec::new());

@@ -43,7 +43,7 @@ fn a_run_is_like_the_next_and_payloads_fit_their_fault() {
                 assert_eq!((error, &order.payload["customer"]["vat_id"]), (Some("missing field `customer.vat_id`"), &Value::Null));
             }
             Some(Fault::CardDeclined) => {
-                assert_eq!((error, &order.payload["payment"]["status"]), (Some("card_declined"), &"declined".into()))
+                assert_eq!((error, &order.payload["payment"]["status"]), (Some("card_declined"), &"declined".into()));
             }
             Some(Fault::OldFormat) => assert_eq!((error, &order.payload["version"]), (None, &1.into())),
             None => assert_eq!((error, &order.payload["version"]), (None, &2.into())),

@@ -112,7 +112,7 @@ async fn run(home: &Path, args: &[&str], stdin: &[u8]) -> Run {
     let _ = pipe.write_all(stdin).await;
     drop(pipe);
     let output =
-        tokio::time::timeout(std::time::Duration::from_secs(60), child.wait_with_output()).await.expect("ends within a minute").unwrap();
+        tokio::time::timeout(std::time::Duration::from_mins(1), child.wait_with_output()).await.expect("ends within a minute").unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Run { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
 }

@@ -1,5 +1,6 @@
 //! The lines that `redrive emulator` prints for gcloud; those for Python and Node are run by the suites of these clients.
 
+use std::io::Write as _;
 use std::process::Stdio;
 
 use tokio::process::Command;
@@ -11,7 +12,7 @@ async fn gcloud_reaches_all_three_services_by_the_printed_lines() {
     let found = Command::new("gcloud").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().await;
     if !found.is_ok_and(|status| status.success()) {
         // Not part of what CI installs: the test says so and is over.
-        eprintln!("SKIPPED: gcloud is not on this machine");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: gcloud is not on this machine");
         return;
     }
     let bench = Bench::new().await;
