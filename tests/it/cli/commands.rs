@@ -117,17 +117,31 @@ async fn a_task_is_shown_turned_into_curl_run_and_discarded() {
 
 #[tokio::test]
 async fn a_task_is_sent_to_a_local_handler() {
+    async fn answer(uri: axum::http::Uri, body: String) -> (axum::http::StatusCode, String) {
+        match uri.query() {
+            None => (axum::http::StatusCode::OK, format!("got {body}")),
+            Some(_) => (axum::http::StatusCode::SERVICE_UNAVAILABLE, "busy".to_owned()),
+        }
+    }
     let bench = Bench::new().await;
-    let handler = axum::Router::new().route("/tasks/Welcome", axum::routing::post(async |body: String| format!("got {body}")));
+    let handler = axum::Router::new().route("/tasks/Welcome", axum::routing::post(answer));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let to = format!("http://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(async { axum::serve(listener, handler).await });
     let run = bench.run(&["tasks", "debug", "emails/welcome-2", "--to", &to]).await;
     assert_eq!(run.code, 0, "{run:?}");
     assert!(run.out.starts_with("200 after ") && run.out.ends_with("\n\ngot {\"user\":2}\n"), "{}", run.out);
-    let run = bench.run(&["tasks", "debug", "emails/welcome-2", "--to", &format!("{to}/elsewhere"), "-o", "json"]).await;
+    let refused = bench.run(&["tasks", "debug", "emails/welcome-1", "--to", &to, "-o", "json"]).await;
     server.abort();
-    assert_eq!(bench.json(&["tasks", "show", "emails/welcome-2"]).await["dispatchCount"].as_i64().unwrap_or(0), 0, "{run:?}");
+    let answer: Value = serde_json::from_str(&refused.out).unwrap();
+    assert_eq!((refused.code, &answer["status"], &answer["body"]), (1, &json!(503), &json!("busy")));
+    assert!(refused.err.contains("error: the handler answered 503"), "{refused:?}");
+    for outside in ["https://example.com", "nonsense"] {
+        let run = bench.run(&["tasks", "debug", "emails/welcome-2", "--to", outside]).await;
+        assert!([2, 4].contains(&run.code) && run.err.starts_with("error: "), "{run:?}");
+    }
+    // The task itself was not touched.
+    assert_eq!(bench.json(&["tasks", "show", "emails/welcome-2"]).await["dispatchCount"].as_i64().unwrap_or(0), 0);
 }
 
 #[tokio::test]
