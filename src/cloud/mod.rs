@@ -2,6 +2,11 @@
 //!
 //! Must not know what an operator wants (that is `ops`): it makes single calls and says what came of them.
 
+#![cfg_attr(
+    not(feature = "tool"),
+    expect(dead_code, unused_imports, reason = "most calls are made by the operations, which a service does not compile")
+)]
+
 mod address;
 mod call;
 mod clients;

@@ -25,9 +25,9 @@ fn answer(method: &Method, path: &str, query: &str) -> (StatusCode, Value) {
     let full = query.contains("responseView=2") || query.contains("responseView=FULL");
     match (method.as_str(), path) {
         ("GET", "/v2/projects/shop/locations") => ok(json!({"locations": [{"locationId": "europe-west1"}, {"locationId": "us-east1"}]})),
-        ("GET", "/v2/projects/shop/locations/europe-west1/queues") => {
-            ok(json!({"queues": [{"name": queue("emails").to_string(), "state": "A_STATE_OF_TOMORROW", "fieldOfTomorrow": 1}, {"name": "nonsense"}]}))
-        }
+        ("GET", "/v2/projects/shop/locations/europe-west1/queues") => ok(
+            json!({"queues": [{"name": queue("emails").to_string(), "state": "A_STATE_OF_TOMORROW", "fieldOfTomorrow": 1}, {"name": "nonsense"}]}),
+        ),
         ("GET", path) if path.starts_with("/v2/projects/shop/locations/us-east1") => down(),
         ("GET", path) if path.ends_with("/tasks") && !full => ok(json!({"tasks": [{"name": task("emails", "one").to_string()}]})),
         ("GET", path) if path.ends_with("/tasks/one") && !full => ok(json!({"name": task("emails", "one").to_string()})),
