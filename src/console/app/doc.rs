@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value as Json, json};
 
 use crate::console::app::list::Table;
-use crate::console::app::rows::{in_words, status_text, target_text, what};
+use crate::console::app::rows::{in_words, status_text, status_words, target_text, what};
 use crate::console::app::value::{Value, grouped, moment, short};
 use crate::console::theme::Role;
 use crate::model::job::Job;
@@ -260,7 +260,7 @@ pub(crate) fn message_json(message: &Message) -> Json {
 
 /// Shows a job.
 pub(crate) fn of_job(job: &Job) -> Doc {
-    let status = job.status.as_ref().map(|(code, text)| (*code != 0, format!("{} {text}", crate::console::app::rows::code_name(*code))));
+    let status = job.status.as_ref().map(|(code, text)| (*code != 0, status_words(*code, text)));
     let mut facts = vec![
         said("schedule", format!("{}  ({})", in_words(&job.schedule), job.schedule)),
         said("time zone", if job.time_zone.is_empty() { "UTC" } else { &job.time_zone }),

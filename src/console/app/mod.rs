@@ -305,7 +305,8 @@ impl App {
     /// Returns the age of what is shown, in words; empty when nothing is.
     pub(crate) fn age_text(&self) -> String {
         match self.screen().phase(&self.data) {
-            Phase::Ready { as_of: Some(as_of), .. } => format!("as of {} ago", distance(as_of.min(self.now), self.now)),
+            Phase::Ready { as_of: Some(as_of), .. } if self.now.duration_since(as_of).as_secs() < 1 => "as of now".to_owned(),
+            Phase::Ready { as_of: Some(as_of), .. } => format!("as of {} ago", distance(as_of, self.now)),
             _ => String::new(),
         }
     }

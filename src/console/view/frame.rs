@@ -108,7 +108,7 @@ fn counts(app: &App) -> Vec<(String, Role)> {
         (format!("{} of {total} {rows}", grouped(table.len() as u64)), Role::TitleCount)
     });
     if let Some((source, as_of)) = (0..table.len().min(50)).filter_map(|index| table.measured(index)).min_by_key(|(_, as_of)| *as_of) {
-        out.push((format!("{}: {}", source_name(source), distance(as_of.min(app.now()), app.now())), Role::TitleCount));
+        out.push((format!("{}, {} old", source_name(source), distance(as_of.min(app.now()), app.now())), Role::TitleCount));
     }
     out
 }

@@ -21,6 +21,10 @@ const GAP: u16 = 2;
 const SPARK_WIDTH: u16 = 10;
 /// Text columns are not squeezed below this.
 const TEXT_WIDTH_MIN: u16 = 16;
+/// Text columns of this width can be read.
+const TEXT_WIDTH_READABLE: u16 = 26;
+/// Columns from this rank on go before others are squeezed.
+const RANK_SPARE: u8 = 4;
 
 /// A column that is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +81,13 @@ fn layout(app: &App, table: &dyn Table, area: Rect) -> Vec<Shown> {
         wanted.push((index, column, least, natural));
     }
     let total = |all: &[(usize, &Column, u16, u16)]| all.iter().map(|one| one.2 + GAP).sum::<u16>().saturating_sub(GAP);
+    // First the least needed columns go so that the others can be read, then as many as must.
+    let readable = |all: &[(usize, &Column, u16, u16)]| all.iter().map(|one| one.3.min(TEXT_WIDTH_READABLE.max(one.2)) + GAP).sum::<u16>().saturating_sub(GAP);
+    while readable(&wanted) > room {
+        let spare = wanted.iter().enumerate().filter(|(_, one)| one.1.rank >= RANK_SPARE && one.1.rank < Column::WIDE).max_by_key(|(at, one)| (one.1.rank, *at));
+        let Some(at) = spare.map(|(at, _)| at) else { break };
+        wanted.remove(at);
+    }
     while total(&wanted) > room {
         let Some(at) =
             wanted.iter().enumerate().filter(|(_, one)| one.1.rank > 0).max_by_key(|(at, one)| (one.1.rank, *at)).map(|(at, _)| at)

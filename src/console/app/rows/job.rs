@@ -1,6 +1,6 @@
 //! Rows of scheduled jobs.
 
-use super::code_name;
+use super::status_words;
 use crate::console::app::row::{Column, Row};
 use crate::console::app::value::Value;
 use crate::console::theme::{Role, State};
@@ -19,11 +19,7 @@ pub(crate) struct JobRow {
 impl JobRow {
     /// Makes the row of a job.
     pub(crate) fn new(job: Job) -> Self {
-        let status = job.status.as_ref().map(|(code, text)| match (code, text.as_str()) {
-            (0, _) => "OK".to_owned(),
-            (code, "") => code_name(*code).to_owned(),
-            (code, text) => format!("{} {text}", code_name(*code)),
-        });
+        let status = job.status.as_ref().map(|(code, text)| status_words(*code, text));
         Self { key: job.name.to_string(), words: in_words(&job.schedule), target: target_text(&job.target), status, job }
     }
 
@@ -53,6 +49,8 @@ pub(crate) fn in_words(schedule: &str) -> String {
     const DAYS: [&str; 8] = ["Sundays", "Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays"];
     let fields: Vec<&str> = schedule.split_whitespace().collect();
     let small = |text: &str| text.parse::<u8>().ok();
+    let named = |text: &str| (0..7).zip(DAYS).find(|(_, day)| text.len() == 3 && day[..3].eq_ignore_ascii_case(text)).map(|(number, _)| number);
+    let weekday = |text: &str| small(text).or_else(|| named(text));
     let every = |text: &str| text.strip_prefix("*/").and_then(|n| n.parse::<u8>().ok());
     match fields[..] {
         ["*", "*", "*", "*", "*"] => "every minute".to_owned(),
@@ -61,7 +59,7 @@ pub(crate) fn in_words(schedule: &str) -> String {
             (_, Some(at)) => format!("every hour at :{at:02}"),
             _ => schedule.to_owned(),
         },
-        [minute, hour, "*", "*", day] => match (small(minute), small(hour), every(hour), small(day)) {
+        [minute, hour, "*", "*", day] => match (small(minute), small(hour), every(hour), weekday(day)) {
             (Some(m), Some(h), _, _) if day == "*" => format!("every day at {h:02}:{m:02}"),
             (Some(m), _, Some(n), _) if day == "*" => format!("every {n} hours at :{m:02}"),
             (Some(m), Some(h), _, Some(d)) if d < 8 => format!("{} at {h:02}:{m:02}", DAYS[usize::from(d)]),
@@ -153,6 +151,7 @@ mod tests {
             ("15 * * * *", "every hour at :15"),
             ("0 */6 * * *", "every 6 hours at :00"),
             ("30 9 * * 1", "Mondays at 09:30"),
+            ("0 9 * * MON", "Mondays at 09:00"),
             ("30 9 * * 1-5", "weekdays at 09:30"),
             ("0 0 1 * *", "day 1 of the month at 00:00"),
             ("0 0 1 1 *", "0 0 1 1 *"),

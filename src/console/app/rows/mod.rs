@@ -45,3 +45,14 @@ pub(crate) fn code_name(code: i32) -> &'static str {
     ];
     usize::try_from(code).ok().and_then(|index| NAMES.get(index)).copied().unwrap_or("UNKNOWN")
 }
+
+/// Says a status: its code by name, and its text where that says more.
+pub(crate) fn status_words(code: i32, text: &str) -> String {
+    let name = code_name(code);
+    match text.strip_prefix(name) {
+        _ if text.is_empty() || code == 0 => name.to_owned(),
+        // `UNAVAILABLE(14): HTTP status code 503` names the code itself.
+        Some(_) => text.to_owned(),
+        None => format!("{name} {text}"),
+    }
+}

@@ -250,7 +250,16 @@ impl DeadLetterRow {
     }
 }
 
-/// Says what is wrong with a relation.
+/// Says what is wrong with a relation, for a cell.
+fn broken_short(broken: Broken) -> &'static str {
+    match broken {
+        Broken::TopicMissing => "dead-letter topic is gone",
+        Broken::NoHolder => "no subscription: all is lost",
+        Broken::SourceTopicMissing => "topic is gone: no way back",
+    }
+}
+
+/// Says what is wrong with a relation, and what follows.
 pub(crate) fn broken_text(broken: Broken) -> &'static str {
     match broken {
         Broken::TopicMissing => "its dead-letter topic does not exist: nothing can be forwarded",
@@ -295,7 +304,7 @@ impl Row for DeadLetterRow {
             6 => self.per_minute.map_or(Value::Unknown, Value::Number),
             7 => Value::Series(self.trend.clone()),
             8 => Value::Count(relation.attempts_max.into()),
-            _ => relation.broken.map_or(Value::text(""), |broken| Value::text(broken_text(broken))),
+            _ => relation.broken.map_or(Value::text(""), |broken| Value::text(broken_short(broken))),
         }
     }
 

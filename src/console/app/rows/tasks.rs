@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{OLD, code_name};
+use super::{OLD, status_words};
 use crate::console::app::row::{Column, Row};
 use crate::console::app::value::{Value, short};
 use crate::console::theme::{Role, State};
@@ -140,7 +140,7 @@ impl TaskRow {
 pub(crate) fn status_text(attempt: &Attempt) -> Option<String> {
     attempt.response_time?;
     let (code, text) = attempt.status.as_ref()?;
-    Some(if text.is_empty() { code_name(*code).to_owned() } else { format!("{} {text}", code_name(*code)) })
+    Some(status_words(*code, text))
 }
 
 /// Returns path and query of a URL.
