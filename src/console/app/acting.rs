@@ -299,7 +299,7 @@ impl App {
             (false, None) => return vec![],
         }];
         lines.extend(self.hidden_line());
-        lines.push("A copy of each is kept on this machine first (file mode 0600).".to_owned());
+        lines.push(format!("A copy{} is kept on this machine first (file mode 0600).", if count == 1 { "" } else { " of each" }));
         lines.push("It cannot be undone at the service: the name stays taken for a while.".to_owned());
         let mut buttons = vec![Button::new(
             if marked { format!("Discard {count}") } else { "Discard this one".to_owned() },

@@ -302,8 +302,9 @@ pub(crate) fn of_transfer(summary: &Summary) -> Doc {
     }
     facts.extend(summary.ended.map(|time| said("ended", moment(time))));
     facts.extend(summary.copy.as_ref().map(|path| said("kept copy", path.display().to_string())));
-    let errors = summary.errors.iter().rev().map(|error| text::line(error).into_owned()).collect();
-    Doc { facts, panels: vec![Panel { title: "errors, newest first".to_owned(), lines: errors, code: false }], ..Doc::default() }
+    let lines: Vec<String> = summary.errors.iter().rev().map(|error| text::line(error).into_owned()).collect();
+    let panels = if lines.is_empty() { vec![] } else { vec![Panel { title: "errors, newest first".to_owned(), lines, code: false }] };
+    Doc { facts, panels, ..Doc::default() }
 }
 
 /// Shows what a local handler answered.

@@ -50,7 +50,8 @@ pub(super) fn debug(debug: &Debug, theme: &Theme, buffer: &mut Buffer, area: Rec
     if inner.height < 8 {
         return;
     }
-    let half = (inner.height - 3) / 2;
+    // The answer takes half of the room once there is one.
+    let half = if matches!(debug.answer, Load::Idle) { inner.height - 3 } else { (inner.height - 3) / 2 };
     let curl = Rect { height: half, ..inner };
     put(buffer, curl.x, curl.y, curl.width, "as curl (with its own address)", theme.get(Role::HeaderLabel));
     match &debug.curl {
@@ -73,7 +74,7 @@ pub(super) fn debug(debug: &Debug, theme: &Theme, buffer: &mut Buffer, area: Rec
     boxes::field(buffer, theme, Rect { x: inner.x + used, y, width: inner.width.saturating_sub(used), height: 1 }, &debug.base, true);
     let below = Rect { y: y + 1, height: inner.bottom().saturating_sub(y + 2), ..inner };
     answer(debug, theme, buffer, below);
-    let foot = "enter sends it as Cloud Tasks would, credentials stripped, to this machine only · ↑↓ scroll · esc closes";
+    let foot = "enter sends it to this machine, without credentials · ↑↓ scroll · esc closes";
     put(buffer, inner.x, inner.bottom() - 1, inner.width, foot, theme.get(Role::FgMuted));
 }
 

@@ -82,9 +82,15 @@ fn layout(app: &App, table: &dyn Table, area: Rect) -> Vec<Shown> {
     }
     let total = |all: &[(usize, &Column, u16, u16)]| all.iter().map(|one| one.2 + GAP).sum::<u16>().saturating_sub(GAP);
     // First the least needed columns go so that the others can be read, then as many as must.
-    let readable = |all: &[(usize, &Column, u16, u16)]| all.iter().map(|one| one.3.min(TEXT_WIDTH_READABLE.max(one.2)) + GAP).sum::<u16>().saturating_sub(GAP);
+    let readable = |all: &[(usize, &Column, u16, u16)]| {
+        all.iter().map(|one| one.3.min(TEXT_WIDTH_READABLE.max(one.2)) + GAP).sum::<u16>().saturating_sub(GAP)
+    };
     while readable(&wanted) > room {
-        let spare = wanted.iter().enumerate().filter(|(_, one)| one.1.rank >= RANK_SPARE && one.1.rank < Column::WIDE).max_by_key(|(at, one)| (one.1.rank, *at));
+        let spare = wanted
+            .iter()
+            .enumerate()
+            .filter(|(_, one)| one.1.rank >= RANK_SPARE && one.1.rank < Column::WIDE)
+            .max_by_key(|(at, one)| (one.1.rank, *at));
         let Some(at) = spare.map(|(at, _)| at) else { break };
         wanted.remove(at);
     }

@@ -49,7 +49,8 @@ pub(crate) fn in_words(schedule: &str) -> String {
     const DAYS: [&str; 8] = ["Sundays", "Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays"];
     let fields: Vec<&str> = schedule.split_whitespace().collect();
     let small = |text: &str| text.parse::<u8>().ok();
-    let named = |text: &str| (0..7).zip(DAYS).find(|(_, day)| text.len() == 3 && day[..3].eq_ignore_ascii_case(text)).map(|(number, _)| number);
+    let named =
+        |text: &str| (0..7).zip(DAYS).find(|(_, day)| text.len() == 3 && day[..3].eq_ignore_ascii_case(text)).map(|(number, _)| number);
     let weekday = |text: &str| small(text).or_else(|| named(text));
     let every = |text: &str| text.strip_prefix("*/").and_then(|n| n.parse::<u8>().ok());
     match fields[..] {

@@ -136,6 +136,12 @@ impl ActivityRow {
     }
 }
 
+/// Leaves out the project, which is a column of its own.
+fn within_project(target: &str) -> &str {
+    let rest = target.strip_prefix("projects/").and_then(|rest| rest.split_once('/')).map_or(target, |(_, rest)| rest);
+    rest.strip_prefix("locations/").unwrap_or(rest)
+}
+
 impl Row for ActivityRow {
     const COLUMNS: &'static [Column] = &[
         Column::number("age", "age", 10, 0),
@@ -154,20 +160,22 @@ impl Row for ActivityRow {
         match column {
             0 => Value::Time(activity.at),
             1 => Value::text(activity.action.as_str()),
-            2 => Value::text(
-                activity
-                    .target
-                    .split_once("/locations/")
-                    .or_else(|| activity.target.split_once("/"))
-                    .map_or(activity.target.as_str(), |(_, rest)| rest),
-            ),
+            2 => Value::text(within_project(&activity.target)),
             3 => Value::text(text::line(&activity.result)),
             _ => Value::text(activity.project.as_str()),
         }
     }
 
     fn state(&self) -> State {
-        if self.activity.result == "ok" { State::Done } else { State::Error }
+        let result = &self.activity.result;
+        // `ok`, `ok: 1 deleted …`, or `ID: Done, 36 moved …` of a transfer.
+        match result.split_once(": ").map(|(_, rest)| rest) {
+            _ if result.starts_with("ok") => State::Done,
+            Some(rest) if rest.starts_with("DoneInPart") => State::Warn,
+            Some(rest) if rest.starts_with("Done") => State::Done,
+            Some(rest) if rest.starts_with("Cancelled") => State::Paused,
+            _ => State::Error,
+        }
     }
 
     fn tone(&self, column: usize) -> Option<Role> {
