@@ -8,6 +8,7 @@ use crate::names::{SubscriptionName, TopicName};
 
 /// A subscription as the service describes it.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "the resource's own fields")]
 pub struct Subscription {
     /// Full name.
     pub name: SubscriptionName,

@@ -39,7 +39,7 @@ impl Mint {
 
     fn token_at(&self, kind: &TokenKind, now: i64) -> Result<String, String> {
         match kind {
-            TokenKind::OAuth { email, .. } => Ok(format!("ya29.redrive-emulator.{:016x}", hash(email))),
+            TokenKind::OAuth { email, scope } => Ok(format!("ya29.redrive-emulator.{:016x}", hash(&(email, scope)))),
             TokenKind::Oidc { email, audience } => self.oidc(email, audience, now),
         }
     }
@@ -77,7 +77,7 @@ impl Mint {
 
 fn claims(email: &str, audience: &str, now: i64) -> serde_json::Value {
     // Google's accounts have numbers of 21 digits.
-    let subject = format!("1{:020}", hash(email));
+    let subject = format!("1{:020}", hash(&email));
     json!({
         "aud": audience,
         "azp": subject,
@@ -90,9 +90,9 @@ fn claims(email: &str, audience: &str, now: i64) -> serde_json::Value {
     })
 }
 
-fn hash(text: &str) -> u64 {
+fn hash(of: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
+    of.hash(&mut hasher);
     hasher.finish()
 }
 

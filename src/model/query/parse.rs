@@ -210,13 +210,11 @@ fn pattern(input: &mut Input<'_>) -> Parsed<regex::Regex> {
         }
     }
     multispace0.parse_next(input)?;
-    match RegexBuilder::new(&text).size_limit(PATTERN_BYTES_MAX).build() {
-        Ok(pattern) => Ok(pattern),
-        Err(_) => {
-            *input = start;
-            cut_err(fail.context(want("not a regular expression (syntax of Rust's `regex`)"))).parse_next(input)
-        }
+    if let Ok(pattern) = RegexBuilder::new(&text).size_limit(PATTERN_BYTES_MAX).build() {
+        return Ok(pattern);
     }
+    *input = start;
+    cut_err(fail.context(want("not a regular expression (syntax of Rust's `regex`)"))).parse_next(input)
 }
 
 /// A value; a field that is always a span or a number says so when it is compared with something else.
