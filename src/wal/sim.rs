@@ -127,7 +127,7 @@ impl SimDisk {
                 match (dice.below(3), change) {
                     (0, _) => {}
                     (1, Change::Write(offset, bytes)) => {
-                        Change::Write(offset, bytes[..dice.below(bytes.len())].to_vec()).apply(&mut content)
+                        Change::Write(offset, bytes[..dice.below(bytes.len())].to_vec()).apply(&mut content);
                     }
                     (_, change) => change.apply(&mut content),
                 }

@@ -183,14 +183,18 @@ fn survives(seed: u64, batches: &[Vec<Vec<u8>>], crash_after: usize, ignore: Opt
     let mut all: Vec<Vec<u8>> = Vec::new();
     let mut wal = Wal::create(&disk, Path::new(PATH)).unwrap();
     for batch in batches.iter().take(crash_after) {
-        batch.iter().for_each(|record| wal.append(record).unwrap());
+        for record in batch {
+            wal.append(record).unwrap();
+        }
         wal.commit().unwrap();
         all.extend(batch.iter().cloned());
     }
     let committed = all.len();
     if let Some(batch) = batches.get(crash_after) {
         // The crash comes between write and sync.
-        batch.iter().for_each(|record| wal.append(record).unwrap());
+        for record in batch {
+            wal.append(record).unwrap();
+        }
         let written = wal.pending.clone();
         wal.file.write_at(wal.committed, &written).unwrap();
         all.extend(batch.iter().cloned());

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use super::engine::{Engine, Settings};
-use super::journal::{Journal, Shelf};
+use super::journal::{Archive, Journal};
 use super::live::{Handle, Listed};
 use super::record::{Began, Record, Story};
 use super::runner::Runner;
@@ -15,6 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::subscription::Subscription;
 use crate::names::SubscriptionName;
 use crate::ops::{Ops, Place};
+use crate::wal::RealDisk;
 
 /// Tries for an id that is not taken.
 const ID_TRIES: u32 = 100;
@@ -31,8 +32,8 @@ impl Ops {
             return Err(Error::new(Kind::Refused, plan.refusals.join("; ")));
         }
         let subscription = self.cloud().get_subscription(&plan.request.subscription).await?;
-        let shelf = self.shelf();
-        busy(&shelf, &subscription.name, None)?;
+        let archive = self.archive();
+        busy(&archive, &subscription.name, None)?;
         let expected = plan.expected.map(|expected| expected.value.min(plan.request.max.unwrap_or(u64::MAX)));
         let routes = plan.routes.iter().filter_map(|route| Some((route.source.clone()?, route.topic.clone()))).collect();
         let began = Began {
@@ -44,24 +45,24 @@ impl Ops {
             routes,
             at: Timestamp::now(),
         };
-        let (journal, began) = create(&shelf, began)?;
+        let (journal, began) = create(&archive, began)?;
         // Two that begin at once see each other here, and neither goes on.
-        busy(&shelf, &subscription.name, Some(&began.id))?;
+        busy(&archive, &subscription.name, Some(&began.id))?;
         let id = began.id.clone();
-        self.launch(&shelf, journal, &Story::default(), began, &subscription)?;
+        self.launch(&archive, journal, &Story::default(), began, &subscription)?;
         Ok(id)
     }
 
     /// Lists the transfers of this project known on this machine, newest first, running ones with their present counts.
     pub fn transfers(&self) -> Result<Vec<Summary>> {
-        let shelf = self.shelf();
+        let archive = self.archive();
         let mut summaries = Vec::new();
-        for id in shelf.ids()?.into_iter().rev() {
-            match self.listed(&shelf, &id) {
+        for id in archive.ids()?.into_iter().rev() {
+            match self.listed(&archive, &id) {
                 Ok(Some(listed)) => {
                     let here = listed.summary.request.subscription.project() == self.cloud().project() && listed.place == self.place();
                     if here {
-                        summaries.push(self.present(&shelf, &listed));
+                        summaries.push(self.present(&archive, &listed));
                     }
                 }
                 Ok(None) => {}
@@ -96,13 +97,13 @@ impl Ops {
     }
 
     fn cancel_elsewhere(&self, id: &TransferId) -> Result<()> {
-        let shelf = self.shelf();
-        let listed = self.known(&shelf, id)?;
-        if !shelf.is_running(id) {
+        let archive = self.archive();
+        let listed = self.known(&archive, id)?;
+        if !archive.is_running(id) {
             let state = listed.summary.state;
             return Err(Error::new(Kind::FailedPrecondition, format!("transfer `{id}` does not run: it is {}", words(state))));
         }
-        shelf.ask_cancel(id)
+        archive.ask_cancel(id)
     }
 
     /// Goes on with a transfer that was cancelled, stopped or cut off by a crash; one that was done in part tries again what failed.
@@ -111,8 +112,8 @@ impl Ops {
     }
 
     async fn resume(&self, id: &TransferId) -> Result<()> {
-        let shelf = self.shelf();
-        let listed = self.known(&shelf, id)?;
+        let archive = self.archive();
+        let listed = self.known(&archive, id)?;
         if listed.summary.state == State::Done {
             return Err(Error::new(Kind::FailedPrecondition, format!("transfer `{id}` is done")));
         }
@@ -124,18 +125,18 @@ impl Ops {
             ));
         }
         let subscription = self.cloud().get_subscription(&listed.summary.request.subscription).await?;
-        busy(&shelf, &subscription.name, Some(id))?;
-        let (mut journal, mut story, began) = shelf.open(id)?;
-        shelf.forget_cancel(id);
+        busy(&archive, &subscription.name, Some(id))?;
+        let (mut journal, mut story, began) = archive.open(id)?;
+        archive.forget_cancel(id);
         let resumed = Record::Resumed { at: Timestamp::now() };
         journal.commit(Vec::new(), std::slice::from_ref(&resumed))?;
         story.add(resumed);
-        self.launch(&shelf, journal, &story, began, &subscription)
+        self.launch(&archive, journal, &story, began, &subscription)
     }
 
     /// Begins to run a transfer in the background.
-    fn launch(&self, shelf: &Shelf, journal: Journal, story: &Story, began: Began, subscription: &Subscription) -> Result<()> {
-        let past = shelf.past(&subscription.name, &began.id, Timestamp::now())?;
+    fn launch(&self, archive: &Archive, journal: Journal, story: &Story, began: Began, subscription: &Subscription) -> Result<()> {
+        let past = archive.past(&subscription.name, &began.id, Timestamp::now())?;
         let engine = Engine::new(settings(&began, subscription), past, story);
         let summary = Summary {
             id: began.id.clone(),
@@ -153,13 +154,14 @@ impl Ops {
         let (sender, receiver) = watch::channel(summary);
         let cancel = Arc::new(Notify::new());
         self.0.transfers.add(began.id, Handle { summary: receiver, cancel: cancel.clone() });
-        let runner = Runner { ops: self.clone(), shelf: shelf.clone(), engine, journal, summary: sender, cancel };
+        let runner = Runner { ops: self.clone(), archive: archive.clone(), engine, journal, summary: sender, cancel };
         tokio::spawn(runner.run());
         Ok(())
     }
 
-    fn shelf(&self) -> Shelf {
-        self.0.transfers.shelf(&self.0.home)
+    /// Returns the folders of this home's transfers.
+    pub(super) fn archive(&self) -> Archive {
+        Archive::new(Arc::new(RealDisk), &self.0.home)
     }
 
     /// Names where the calls go, as journals do.
@@ -170,16 +172,16 @@ impl Ops {
         }
     }
 
-    fn listed(&self, shelf: &Shelf, id: &TransferId) -> Result<Option<Arc<Listed>>> {
-        self.0.transfers.listed(shelf, id)
+    fn listed(&self, archive: &Archive, id: &TransferId) -> Result<Option<Arc<Listed>>> {
+        self.0.transfers.listed(archive, id)
     }
 
-    fn known(&self, shelf: &Shelf, id: &TransferId) -> Result<Arc<Listed>> {
-        self.listed(shelf, id)?.ok_or_else(|| Error::new(Kind::NotFound, format!("transfer `{id}` never began")))
+    fn known(&self, archive: &Archive, id: &TransferId) -> Result<Arc<Listed>> {
+        self.listed(archive, id)?.ok_or_else(|| Error::new(Kind::NotFound, format!("transfer `{id}` never began")))
     }
 
     /// Returns a transfer as it is now: from this process where it runs here, else from its journal and whether somebody holds that.
-    fn present(&self, shelf: &Shelf, listed: &Listed) -> Summary {
+    fn present(&self, archive: &Archive, listed: &Listed) -> Summary {
         let id = &listed.summary.id;
         if let Some(handle) = self.0.transfers.get(id)
             && is_running(handle.summary.borrow().state)
@@ -188,7 +190,7 @@ impl Ops {
             return handle.summary.borrow().clone();
         }
         let mut summary = listed.summary.clone();
-        if summary.ended.is_none() && shelf.is_running(id) {
+        if summary.ended.is_none() && archive.is_running(id) {
             summary.state = State::Running;
         }
         summary
@@ -210,8 +212,8 @@ fn words(state: State) -> &'static str {
 }
 
 /// Refuses while another transfer takes messages of the same subscription: each would publish what the other published and could not acknowledge.
-fn busy(shelf: &Shelf, subscription: &SubscriptionName, except: Option<&TransferId>) -> Result<()> {
-    match shelf.running_on(subscription, except)? {
+fn busy(archive: &Archive, subscription: &SubscriptionName, except: Option<&TransferId>) -> Result<()> {
+    match archive.running_on(subscription, except)? {
         Some(other) => {
             Err(Error::new(Kind::FailedPrecondition, format!("transfer `{other}` runs on subscription `{}`", subscription.id()))
                 .with_hint(format!("wait for its end, or stop it with `redrive transfers cancel {other}`")))
@@ -221,11 +223,11 @@ fn busy(shelf: &Shelf, subscription: &SubscriptionName, except: Option<&Transfer
 }
 
 /// Begins a journal under an id of its own: the time in base 36, so that ids sort by it.
-fn create(shelf: &Shelf, mut began: Began) -> Result<(Journal, Began)> {
+fn create(archive: &Archive, mut began: Began) -> Result<(Journal, Began)> {
     let mut last = None;
     for offset in 0..ID_TRIES {
         began.id = TransferId(base36(began.at.as_millisecond().unsigned_abs() + u64::from(offset)));
-        match shelf.create(began.clone()) {
+        match archive.create(began.clone()) {
             Ok(journal) => return Ok((journal, began)),
             Err(error) if error.is_already_exists() => last = Some(error),
             Err(error) => return Err(error),

@@ -27,11 +27,11 @@ const COPIES: &str = "kept.jsonl";
 /// A file whose being there asks the process that runs the transfer to stop.
 const CANCEL: &str = "cancel";
 /// Outcomes are remembered for so long after a transfer began: no subscription keeps a message for more than 31 days, and the transfer itself takes time.
-const REMEMBERED: Duration = Duration::from_secs(62 * 24 * 3600);
+const REMEMBERED: Duration = Duration::from_hours(62 * 24);
 
 /// The folders of all transfers.
 #[derive(Clone)]
-pub(super) struct Shelf {
+pub(super) struct Archive {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
 }
@@ -46,7 +46,7 @@ pub(super) struct Journal {
     subscription: SubscriptionName,
 }
 
-impl Shelf {
+impl Archive {
     pub(super) fn new(disk: Arc<dyn Disk>, home: &Path) -> Self {
         Self { disk, folder: home.join(FOLDER) }
     }

@@ -1,17 +1,15 @@
 //! The transfers that run in this process, and what was last read of the others.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
-use super::journal::Shelf;
+use super::journal::Archive;
 use super::record::Story;
 use super::{State, Summary, TransferId};
 use crate::error::Result;
 use crate::model::text;
-use crate::wal::RealDisk;
 
 /// The transfers of this process. Cheap to clone.
 #[derive(Clone, Default)]
@@ -42,10 +40,6 @@ impl Live {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn shelf(&self, home: &Path) -> Shelf {
-        Shelf::new(Arc::new(RealDisk), home)
-    }
-
     pub(super) fn add(&self, id: TransferId, handle: Handle) {
         self.inner().handles.insert(id, handle);
     }
@@ -55,22 +49,22 @@ impl Live {
     }
 
     /// Reads what a journal tells, unless that is known; `None` for one that never began.
-    pub(super) fn listed(&self, shelf: &Shelf, id: &TransferId) -> Result<Option<Arc<Listed>>> {
-        let bytes = shelf.bytes(id)?;
+    pub(super) fn listed(&self, archive: &Archive, id: &TransferId) -> Result<Option<Arc<Listed>>> {
+        let bytes = archive.bytes(id)?;
         if let Some((known_bytes, listed)) = self.inner().read.get(id)
             && *known_bytes == bytes
         {
             return Ok(Some(listed.clone()));
         }
-        let story = shelf.read(id)?;
-        let Some(listed) = listed(shelf, &story).map(Arc::new) else { return Ok(None) };
+        let story = archive.read(id)?;
+        let Some(listed) = listed(archive, &story).map(Arc::new) else { return Ok(None) };
         self.inner().read.insert(id.clone(), (bytes, listed.clone()));
         Ok(Some(listed))
     }
 }
 
 /// Reads the summary off a journal; a transfer that did not end counts as stopped until somebody says that it runs.
-fn listed(shelf: &Shelf, story: &Story) -> Option<Listed> {
+fn listed(archive: &Archive, story: &Story) -> Option<Listed> {
     let began = story.began.as_deref()?;
     let failed = story.failed.iter().map(|(id, why)| format!("message {}: {why}", id.id()));
     let errors = story.ended.as_ref().map_or_else(|| failed.collect(), |ended| ended.errors.clone());
@@ -84,7 +78,7 @@ fn listed(shelf: &Shelf, story: &Story) -> Option<Listed> {
         started: began.at,
         ended: story.ended.as_ref().map(|ended| ended.at),
         errors: errors.iter().map(|error: &String| text::line(error).into_owned()).collect(),
-        copy: (story.kept_bytes > 0).then(|| shelf.copies(&began.id)),
+        copy: (story.kept_bytes > 0).then(|| archive.copies(&began.id)),
         duplicates_max: story.unsure_max(),
     };
     Some(Listed { summary, place: began.place.clone() })

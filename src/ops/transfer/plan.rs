@@ -18,7 +18,7 @@ use crate::ops::peek::is_ours;
 /// Messages looked at where no subscription says that it gives up to this one's topic.
 const SAMPLE_MESSAGES: u32 = 10;
 /// A subscription with a longer ack deadline is warned about: the transfer waits two of them before it is sure to be done.
-const DEADLINE_LONG: Duration = Duration::from_secs(60);
+const DEADLINE_LONG: Duration = Duration::from_mins(1);
 
 /// The numbers only tell how many to expect: they are not waited for longer than this.
 const NUMBERS_WAIT: Duration = Duration::from_secs(4);
@@ -38,6 +38,10 @@ impl Ops {
     /// they came from, and released.
     pub async fn plan_transfer(&self, request: Request) -> Result<Plan> {
         check(&request)?;
+        Box::pin(self.plan(request)).await
+    }
+
+    async fn plan(&self, request: Request) -> Result<Plan> {
         let name = &request.subscription;
         let (clock, held_by, listed, numbers) = tokio::join!(
             self.cloud().server_time(name),
@@ -78,7 +82,7 @@ impl Ops {
         if held_by.detached {
             plan.refusals.push(format!("subscription `{id}` is detached from its topic: its messages are gone"));
         }
-        if let Some(other) = self.0.transfers.shelf(&self.0.home).running_on(name, None)? {
+        if let Some(other) = self.archive().running_on(name, None)? {
             plan.refusals.push(format!("transfer `{other}` runs on subscription `{id}`: wait for its end, or cancel it"));
         }
         if let Selection::Messages(ids) = &plan.request.selection {

@@ -32,7 +32,7 @@ impl From<Identity> for String {
 impl Identity {
     /// Reads it off a message.
     pub(super) fn of(message: &Message) -> Self {
-        let micros = message.publish_time.map_or(0, |time| time.as_microsecond());
+        let micros = message.publish_time.map_or(0, Timestamp::as_microsecond);
         Self(format!("{}@{micros}", message.id).into())
     }
 

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::engine::{Call, Engine, Event, Fault, Step};
-use super::journal::{Journal, Shelf};
+use super::journal::{Archive, Journal};
 use super::record::Record;
 use super::{State, Summary};
 use crate::error::{Error, Kind, Result};
@@ -30,7 +30,7 @@ const RELEASE_WAIT: Duration = Duration::from_secs(8);
 /// A transfer under way.
 pub(super) struct Runner {
     pub(super) ops: Ops,
-    pub(super) shelf: Shelf,
+    pub(super) archive: Archive,
     pub(super) engine: Engine,
     pub(super) journal: Journal,
     pub(super) summary: watch::Sender<Summary>,
@@ -91,8 +91,8 @@ impl Runner {
                 }
                 () = self.cancel.notified() => return vec![Event::Cancel],
                 () = tokio::time::sleep_until(until) => {
-                    if self.shelf.is_cancel_asked(&id) {
-                        self.shelf.forget_cancel(&id);
+                    if self.archive.is_cancel_asked(&id) {
+                        self.archive.forget_cancel(&id);
                         return vec![Event::Cancel];
                     }
                     if due.is_some_and(|due| due <= Instant::now()) {
@@ -141,7 +141,7 @@ impl Runner {
             summary.duplicates_max = self.engine.unsure();
             summary.errors = self.engine.errors().map(|error| text::line(error).into_owned()).collect();
             if summary.copy.is_none() && summary.counts.discarded > 0 {
-                summary.copy = Some(self.shelf.copies(&summary.id));
+                summary.copy = Some(self.archive.copies(&summary.id));
             }
         });
     }

@@ -25,7 +25,7 @@ subscriptions:
 ";
 
 /// A transfer that waits two ack deadlines at its end is done within this.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn request(kind: Kind, from: &str) -> Request {
     Request {

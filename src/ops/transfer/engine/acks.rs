@@ -62,7 +62,9 @@ impl Engine {
         match result {
             Ok(()) => {
                 self.acks.tries = 0;
-                acked.iter().for_each(|(identity, _)| self.acked_one(identity));
+                for (identity, _) in &acked {
+                    self.acked_one(identity);
+                }
             }
             Err(fault) => self.ack_failed(now, acked, fault),
         }

@@ -8,7 +8,7 @@ use super::{Call, Elapsed, Engine, Fault, Identity, Lease, Phase, Place, Step};
 /// A message that is worked on is leased for so long, whatever the subscription's own deadline: after a crash it is back by then.
 const WORK_LEASE: Duration = Duration::from_secs(15);
 /// A message that is skipped or failed is leased for so long at a time, until the end.
-const HELD_LEASE: Duration = Duration::from_secs(60);
+const HELD_LEASE: Duration = Duration::from_mins(1);
 /// A lease longer than wanted by this is cut.
 const LEASE_SLACK: Duration = Duration::from_secs(5);
 /// An extension is asked for again after this.

@@ -79,12 +79,12 @@ impl Engine {
         let Some(rate) = self.settings.rate_max.map(|rate| f64::from(rate.max(1))) else { return wanted };
         let due = |elapsed: Elapsed| elapsed.as_secs_f64() * rate + 1.0;
         // What was not used in the last second is lost: the rate is a limit, no average.
-        let behind = due(now - self.rate_begun) - rate.max(1.0) - to_f64(self.rate_started);
+        let behind = due(now.saturating_sub(self.rate_begun)) - rate.max(1.0) - to_f64(self.rate_started);
         if behind > 0.0 {
             self.rate_begun = now;
             self.rate_started = 0;
         }
-        let free = due(now - self.rate_begun) - to_f64(self.rate_started);
+        let free = due(now.saturating_sub(self.rate_begun)) - to_f64(self.rate_started);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "is between zero and the window")]
         let allowed = free.floor().clamp(0.0, 1e6) as usize;
         if allowed < wanted {
@@ -112,7 +112,14 @@ impl Engine {
             }
             let sequenced = self.settings.ordered && !key.is_empty();
             match self.next(now, id, &key, step) {
-                Next::Fail(why) => failed.push((id, why)),
+                Next::Fail(why) => {
+                    failed.push((id, why));
+                    if sequenced {
+                        // What follows must not overtake it; it is failed in the next step, which comes at once.
+                        busy_keys.insert(key);
+                        step.wake_at(now);
+                    }
+                }
                 Next::To(topic)
                     if allowed > 0 && (open.contains_key(&(topic.clone(), key.clone())) || full.len() + open.len() < calls_free) =>
                 {
@@ -240,7 +247,9 @@ impl Engine {
             Ok(new) => {
                 self.last_success = Some(now);
                 step.records.push(Record::Published { ids, new });
-                items.iter().for_each(|id| self.make_safe(*id));
+                for id in &items {
+                    self.make_safe(*id);
+                }
             }
             Err(fault) => {
                 let why = fault.words.clone();

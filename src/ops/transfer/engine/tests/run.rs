@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::super::journal::{Journal, Shelf};
-use super::super::super::record::{Began, Record};
+use super::super::super::journal::{Archive, Journal};
+use super::super::super::record::{Began, Record, Story};
 use super::super::super::{Counts, Delivery, Kind, Request, Selection, State, TransferId};
 use super::super::{Call, Elapsed, Engine, Event, Settings, Step};
 use super::service::{Faults, Service};
@@ -46,7 +46,7 @@ pub(super) struct Run {
     pub(super) dice: Dice,
     pub(super) service: Service,
     pub(super) disk: SimDisk,
-    pub(super) shelf: Shelf,
+    pub(super) archive: Archive,
     /// Ids of messages in scope.
     pub(super) scope: Vec<Message>,
     pub(super) crashes: u64,
@@ -73,7 +73,7 @@ enum Ending {
 impl Run {
     pub(super) fn new(scene: Scene) -> Self {
         let mut dice = Dice(scene.seed);
-        let deadline = [Duration::from_secs(10), Duration::from_secs(60)][dice.below(2)];
+        let deadline = [Duration::from_secs(10), Duration::from_mins(1)][dice.below(2)];
         let mut service = Service::new(deadline, scene.faults);
         service.ordered = scene.keys > 0;
         service.now = Elapsed::from_secs(100);
@@ -83,13 +83,13 @@ impl Run {
         }
         let scope = service.source.iter().map(|stored| stored.message.clone()).filter(|_| !scene.marked || dice.chance(40)).collect();
         let disk = SimDisk::ignoring(scene.ignore.clone());
-        let shelf = Shelf::new(Arc::new(disk.clone()), Path::new("/home"));
+        let archive = Archive::new(Arc::new(disk.clone()), Path::new("/home"));
         Self {
             scene,
             dice,
             service,
             disk,
-            shelf,
+            archive,
             scope,
             crashes: 0,
             calls: Vec::new(),
@@ -128,7 +128,7 @@ impl Run {
             routes: Vec::new(),
             at: self.service.clock(),
         };
-        (id, self.shelf.create(began).unwrap())
+        (id, self.archive.create(began).unwrap())
     }
 
     /// Plays until a transfer is done, over crashes, stops and second transfers.
@@ -170,24 +170,23 @@ impl Run {
     }
 
     fn transfer(&mut self, id: &TransferId, journal: Option<Journal>) -> Ending {
-        let past = self.shelf.past(&self.request().subscription, id, self.service.clock()).unwrap();
-        let (mut journal, story, began) = match journal {
-            Some(journal) => (journal, Default::default(), None),
-            None => {
-                let (mut journal, mut story, began) = self.shelf.open(id).unwrap();
-                let resumed = Record::Resumed { at: self.service.clock() };
-                journal.commit(Vec::new(), std::slice::from_ref(&resumed)).unwrap();
-                story.add(resumed);
-                (journal, story, Some(began))
-            }
+        let past = self.archive.past(&self.request().subscription, id, self.service.clock()).unwrap();
+        let (mut journal, story, began) = if let Some(journal) = journal {
+            (journal, Story::default(), None)
+        } else {
+            let (mut journal, mut story, began) = self.archive.open(id).unwrap();
+            let resumed = Record::Resumed { at: self.service.clock() };
+            journal.commit(Vec::new(), std::slice::from_ref(&resumed)).unwrap();
+            story.add(resumed);
+            (journal, story, Some(began))
         };
-        let began = began.unwrap_or_else(|| *self.shelf.read(id).unwrap().began.unwrap());
+        let began = began.unwrap_or_else(|| *self.archive.read(id).unwrap().began.unwrap());
         let mut engine = Engine::new(settings(&began, &self.service), past, &story);
         self.started = self.service.now;
         self.answers.clear();
         let mut events = Vec::new();
         for _ in 0..STEPS_MAX {
-            let now = self.service.now - self.started;
+            let now = self.service.now.saturating_sub(self.started);
             let step = engine.step(now, events);
             if let Some(ending) = self.perform(&mut engine, &mut journal, step) {
                 self.counts = engine.counts();
@@ -217,7 +216,9 @@ impl Run {
             Early::Publish => matches!(call, Call::Publish { .. }),
             Early::Ack => matches!(call, Call::Ack { .. }),
         });
-        early.into_iter().for_each(|call| self.act(call));
+        for call in early {
+            self.act(call);
+        }
         if dies_at == 1 {
             // Between write and sync.
             self.disk.set_syncs_fail(true);
@@ -297,7 +298,9 @@ impl Run {
             let (calls, later) = std::mem::take(&mut self.calls).into_iter().partition(|(at, _)| *at <= now);
             self.calls = later;
             let calls: Vec<(Elapsed, Call)> = calls;
-            calls.into_iter().for_each(|(_, call)| self.act(call));
+            for (_, call) in calls {
+                self.act(call);
+            }
             let (answers, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.answers).into_iter().partition(|(at, _)| *at <= now);
             self.answers = later;
             if !answers.is_empty() || wake.is_some_and(|wake| wake <= now) {
@@ -312,16 +315,16 @@ impl Run {
 
     /// Returns what all journals together say may have been published more than once.
     pub(super) fn unsure(&self) -> u64 {
-        self.shelf.ids().unwrap().iter().map(|id| self.shelf.read(id).unwrap().unsure_max()).sum()
+        self.archive.ids().unwrap().iter().map(|id| self.archive.read(id).unwrap().unsure_max()).sum()
     }
 
     /// Returns the message ids in the files of copies, as the journals vouch for them.
     pub(super) fn kept(&self) -> Vec<String> {
         let mut kept = Vec::new();
-        for id in self.shelf.ids().unwrap() {
-            let bytes = usize::try_from(self.shelf.read(&id).unwrap().kept_bytes).unwrap();
+        for id in self.archive.ids().unwrap() {
+            let bytes = usize::try_from(self.archive.read(&id).unwrap().kept_bytes).unwrap();
             if bytes > 0 {
-                let content = self.disk.content(&self.shelf.copies(&id));
+                let content = self.disk.content(&self.archive.copies(&id));
                 for line in String::from_utf8(content[..bytes].to_vec()).unwrap().lines() {
                     let copy: serde_json::Value = serde_json::from_str(line).unwrap();
                     kept.push(copy["messageId"].as_str().unwrap().to_owned());
