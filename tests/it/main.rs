@@ -2,6 +2,7 @@
 
 mod cli;
 mod clients;
+mod console_pty;
 mod emulator_pubsub;
 mod emulator_tasks;
 mod layout;

@@ -95,6 +95,8 @@ impl App {
         };
         match command {
             Command::Quit => self.quit(),
+            #[cfg(debug_assertions)]
+            Command::Panic => panic!("asked for with `:panic`"),
             Command::Go(kind) => self.go(kind),
             Command::Theme(name) => vec![Effect::Theme(name)],
             Command::Act(id) => match ACTIONS.iter().find(|action| action.id == id) {

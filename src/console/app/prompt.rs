@@ -139,6 +139,9 @@ pub(crate) enum Command {
     Theme(String),
     /// Ends the program.
     Quit,
+    /// Panics, so that a test can see what becomes of the terminal. In debug builds only.
+    #[cfg(debug_assertions)]
+    Panic,
     /// Does the action of this id.
     Act(&'static str),
 }
@@ -167,6 +170,8 @@ impl Command {
         let (name, argument) = (words.next()?, words.next().map(str::to_owned));
         Some(match (name, argument) {
             ("q" | "quit" | "exit", _) => Command::Quit,
+            #[cfg(debug_assertions)]
+            ("panic", _) => Command::Panic,
             ("help", _) => Command::Act("app.help"),
             ("tasks", Some(queue)) => Command::Tasks(queue),
             ("tasks", None) => Command::Go(Kind::Queues),
