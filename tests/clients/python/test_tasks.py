@@ -320,13 +320,18 @@ def test_locations(client, project, location):
     assert client.get_location(request={"name": location}).location_id == "europe-west1"
 
 
-def test_calls_that_are_not_served_say_so(client, location, queue, transport):
+def test_policies_of_a_queue(client, queue):
+    assert list(client.get_iam_policy(resource=queue).bindings) == []
+    wanted = {"bindings": [{"role": "roles/cloudtasks.enqueuer", "members": ["user:ada@example.com"]}]}
+    written = client.set_iam_policy(request={"resource": queue, "policy": wanted})
+    assert [(binding.role, list(binding.members)) for binding in written.bindings] == [("roles/cloudtasks.enqueuer", ["user:ada@example.com"])]
+    assert client.get_iam_policy(resource=queue) == written
+    permissions = ["cloudtasks.tasks.create"]
+    assert list(client.test_iam_permissions(resource=queue, permissions=permissions).permissions) == permissions
+    with refused("NOT_FOUND"):
+        client.get_iam_policy(resource=queue + "-not")
+
+
+def test_calls_that_are_not_served_say_so(client, location, transport):
     with refused("UNIMPLEMENTED" if transport == "grpc" else "NOT_FOUND"):
         client.get_cmek_config(name=f"{location}/cmekConfig")
-    for call in (
-        lambda: client.get_iam_policy(resource=queue),
-        lambda: client.set_iam_policy(request={"resource": queue, "policy": {}}),
-        lambda: client.test_iam_permissions(resource=queue, permissions=["cloudtasks.tasks.create"]),
-    ):
-        with refused("UNIMPLEMENTED"):
-            call()

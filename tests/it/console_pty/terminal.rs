@@ -1,6 +1,7 @@
 //! A terminal for tests: a pseudo-terminal with a program in it, and what a person would see.
 
 use std::io::{Read, Write};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -57,8 +58,10 @@ impl Terminal {
         }
         let child = pair.slave.spawn_command(command).expect("`sh` is there");
         let writer = pair.master.take_writer().expect("taken once");
-        let seen =
-            Arc::new((Mutex::new(Seen { parser: vt100::Parser::new(rows, columns, 0), raw: Vec::new(), closed: false }), Condvar::new()));
+        let seen = Arc::new((
+            Mutex::new(Seen { parser: vt100::Parser::new(cells(rows), cells(columns), 0), raw: Vec::new(), closed: false }),
+            Condvar::new(),
+        ));
         listen(pair.master.try_clone_reader().expect("a reader"), Arc::clone(&seen));
         Self { seen, master: pair.master, writer, child, folder }
     }
@@ -91,7 +94,7 @@ impl Terminal {
     }
 
     pub(super) fn resize(&mut self, columns: u16, rows: u16) {
-        self.seen().parser.screen_mut().set_size(rows, columns);
+        self.seen().parser.screen_mut().set_size(cells(rows), cells(columns));
         self.master.resize(size(columns, rows)).expect("the terminal is open");
     }
 
@@ -164,4 +167,8 @@ fn listen(mut reader: Box<dyn Read + Send>, seen: Arc<(Mutex<Seen>, Condvar)>) {
 
 fn size(columns: u16, rows: u16) -> PtySize {
     PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }
+}
+
+fn cells(count: u16) -> NonZero<u16> {
+    NonZero::new(count).expect("a terminal has rows and columns")
 }
