@@ -15,7 +15,7 @@ use crate::console::config::Config;
 use crate::console::effects::{self, Runner};
 use crate::console::input::{ASK_BACKGROUND, Input, Reader};
 use crate::console::message::{Effect, Message};
-use crate::console::terminal::Screen;
+use crate::console::terminal::{self, Screen};
 use crate::console::theme::{self, Depth, Theme};
 use crate::console::view;
 use crate::error::{Error, Kind, Result};
@@ -142,12 +142,13 @@ impl Console<'_> {
                     Some(Err(_)) | None => return Ok(()),
                 },
                 Some(message) = answers.recv() => Some(message),
-                _ = ticks.tick() => Some(Message::Tick),
+                _ = ticks.tick() => Some(self.tick()?),
                 answer = &mut connection, if !connected => {
                     connected = true;
                     Some(self.connected(answer.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "the start was given up")))))
                 }
                 () = signals.ended() => return Ok(()),
+                () = terminal::panicked() => return Err(Error::new(Kind::Internal, "a part of the console panicked; the reason is told above")),
             };
             if message.is_some_and(|message| self.step(message) == Flow::End) {
                 return Ok(());
@@ -166,6 +167,13 @@ impl Console<'_> {
 
     fn connected(&mut self, answer: Result<Connection>) -> Message {
         Message::Connected(answer.map(|connection| self.runner.connect(connection.ops, connection.sample)))
+    }
+
+    /// What a second brings. A new size between the first frame and the first look at the terminal's signals is told by nobody, so it is looked at here.
+    fn tick(&self) -> Result<Message> {
+        let size = self.screen.terminal.size()?;
+        let same = (size.width, size.height) == self.app.size();
+        Ok(if same { Message::Tick } else { Message::Resize(size.width, size.height) })
     }
 
     fn input(&mut self, input: Input) -> Option<Message> {

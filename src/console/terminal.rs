@@ -7,6 +7,7 @@ use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_ra
 use crossterm::{cursor, execute};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use tokio::sync::Notify;
 
 use crate::error::{Error, Kind, Result};
 
@@ -73,6 +74,14 @@ fn restore() {
     let _ = disable_raw_mode();
 }
 
+/// Told by the panic hook, whichever thread it ran on.
+static PANICKED: Notify = Notify::const_new();
+
+/// Waits for a panic anywhere in the process: the terminal has been given back then, and must not be drawn on any more.
+pub(crate) async fn panicked() {
+    PANICKED.notified().await;
+}
+
 fn restore_on_panic() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
@@ -80,6 +89,7 @@ fn restore_on_panic() {
         std::panic::set_hook(Box::new(move |info| {
             restore();
             before(info);
+            PANICKED.notify_one();
         }));
     });
 }

@@ -78,7 +78,10 @@ impl Terminal {
                 return text;
             }
             let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero() && !seen.closed, "not seen: {what}\n{text}");
+            if left.is_zero() || seen.closed {
+                drop(seen);
+                panic!("not seen: {what}\n{text}");
+            }
             seen = changed.wait_timeout(seen, left).expect("no reader panics").0;
         }
     }
