@@ -127,9 +127,7 @@ fn a_server_that_goes_away_is_an_error_and_not_a_hang() {
     terminal.wait("the empty list of topics", |screen| screen.contains("topics") && !screen.contains("loading"));
     server.stop();
     terminal.press("\x12");
-    terminal.wait("what is wrong", |screen| {
-        screen.contains("cannot be reached") || screen.contains("unreachable") || screen.contains("refused")
-    });
+    terminal.wait("what is wrong, and what helps", |screen| screen.contains("no connection to") && screen.contains("redrive emulator"));
     terminal.press("?");
     terminal.wait_for("Shows the keys of this very screen");
     terminal.press("\x1b");
