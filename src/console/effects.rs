@@ -17,10 +17,10 @@ use crate::ops::transfer::{State, TransferId};
 use crate::ops::{Ops, Report};
 
 /// A reading call is given up after this long; the operations have shorter limits of their own.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A changing call is given up after this long: many tasks take a while, and a purge up to a minute.
-const CHANGE_TIMEOUT: Duration = Duration::from_secs(600);
+const CHANGE_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// A listing of tasks shows at most so many.
 const TASKS_MAX: usize = 5_000;
@@ -63,7 +63,7 @@ impl Runner {
         let back = self.back.clone();
         let slot = discriminant(&fetch);
         let task = tokio::spawn(async move {
-            let answer = tokio::time::timeout(READ_TIMEOUT, read(&ops, fetch.clone())).await;
+            let answer = tokio::time::timeout(READ_TIMEOUT, Box::pin(read(&ops, fetch.clone()))).await;
             let answer = answer.unwrap_or_else(|_| late(fetch));
             // The receiver is gone only when the console ends.
             let _ = back.send(Message::Fetched(id, Box::new(answer))).await;
@@ -78,7 +78,7 @@ impl Runner {
         let Some(ops) = self.ops.clone() else { return };
         let back = self.back.clone();
         tokio::spawn(async move {
-            let answer = tokio::time::timeout(CHANGE_TIMEOUT, change(&ops, operation, id, &back)).await;
+            let answer = tokio::time::timeout(CHANGE_TIMEOUT, Box::pin(change(&ops, operation, id, &back))).await;
             let answer = answer.unwrap_or_else(|_| Err(timed_out()));
             let started = match &answer {
                 Ok(Outcome::Transfer(transfer)) => Some(transfer.clone()),
@@ -118,7 +118,7 @@ async fn read(ops: &Ops, fetch: Fetch) -> Fetched {
         }
         Fetch::Transfers => Fetched::Transfers(blocking(ops, Ops::transfers).await),
         Fetch::Activity => Fetched::Activity(blocking(ops, |ops| ops.activity(ACTIVITY_MAX)).await),
-        Fetch::Plan(request) => Fetched::Plan(ops.plan_transfer(*request).await),
+        Fetch::Plan(request) => Fetched::Plan(Box::pin(ops.plan_transfer(*request)).await),
     }
 }
 

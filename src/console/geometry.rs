@@ -51,7 +51,7 @@ pub(crate) fn areas(size: (u16, u16)) -> Areas {
 pub(crate) fn table_area(app: &App) -> Rect {
     let body = areas(app.size()).body;
     if app.screen().kind() == Kind::Overview {
-        let rows = app.screen().table().map_or(0, |table| table.len());
+        let rows = app.screen().table().map_or(0, crate::console::app::Table::len);
         let wanted = u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(3).max(5);
         let height = wanted.min(body.height.saturating_sub(TOTALS_HEIGHT));
         // Within the border.

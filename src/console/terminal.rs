@@ -38,25 +38,26 @@ impl Screen {
 
     /// Switches the reporting of the mouse.
     pub(crate) fn mouse(&mut self, on: bool) -> Result<()> {
+        let out = self.terminal.backend_mut();
         if on {
-            execute!(stdout(), EnableMouseCapture)?
+            execute!(out, EnableMouseCapture)?;
         } else {
-            execute!(stdout(), DisableMouseCapture)?
+            execute!(out, DisableMouseCapture)?;
         }
         Ok(())
     }
 
     /// Writes a control sequence as it is.
     pub(crate) fn write(&mut self, sequence: &str) -> Result<()> {
-        let mut out = stdout();
+        let out = self.terminal.backend_mut();
         out.write_all(sequence.as_bytes())?;
-        out.flush()?;
+        Write::flush(out)?;
         Ok(())
     }
 
     /// Puts text into the clipboard of the terminal (OSC 52), which works over ssh.
     pub(crate) fn copy(&mut self, text: &str) -> Result<()> {
-        execute!(stdout(), crossterm::clipboard::CopyToClipboard::to_clipboard_from(text))?;
+        execute!(self.terminal.backend_mut(), crossterm::clipboard::CopyToClipboard::to_clipboard_from(text))?;
         Ok(())
     }
 }

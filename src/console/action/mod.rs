@@ -3,6 +3,8 @@
 mod keymap;
 mod table;
 
+use std::fmt::Write as _;
+
 pub(crate) use keymap::Keymap;
 pub(crate) use table::ACTIONS;
 
@@ -198,7 +200,8 @@ pub fn markdown_table() -> String {
     for action in ACTIONS {
         let keys: Vec<_> = action.keys.iter().map(|key| cell(key)).collect();
         let asks = if action.danger == Danger::Asks { " Asks first." } else { "" };
-        out.push_str(&format!("| {} | `{}` | {}.{asks} |\n", keys.join(" "), action.id, action.doc));
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "| {} | `{}` | {}.{asks} |", keys.join(" "), action.id, action.doc);
     }
     out
 }

@@ -14,6 +14,7 @@ const PUBLISHES: On = On::only(&[Kind::Topics, Kind::Subscriptions, Kind::Messag
 const SCROLLS: On = On::DETAILS;
 
 #[rustfmt::skip]
+#[expect(clippy::too_many_arguments, reason = "one row of a table, written as one line")]
 const fn row(act: Act, id: &'static str, keys: &'static [&'static str], on: On, hint: &'static str, doc: &'static str, danger: Danger, group: Group) -> Action {
     Action { act, id, keys, on, hint, doc, danger, group }
 }

@@ -22,8 +22,14 @@ pub(crate) struct Filter {
 enum Test {
     Has(String),
     HasNot(String),
-    Fuzzy(Box<(Pattern, RefCell<(Matcher, Vec<char>)>)>),
+    Fuzzy(Box<Fuzzy>),
     Compare { column: usize, op: Op, value: String, number: Option<f64> },
+}
+
+/// A fuzzy pattern with the scratch space its matcher needs.
+struct Fuzzy {
+    pattern: Pattern,
+    scratch: RefCell<(Matcher, Vec<char>)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +49,7 @@ impl Filter {
             if rest.is_empty() { vec![] } else { vec![Test::HasNot(rest.to_lowercase())] }
         } else if let Some(rest) = trimmed.strip_prefix('~') {
             let pattern = Pattern::parse(rest, CaseMatching::Ignore, Normalization::Smart);
-            vec![Test::Fuzzy(Box::new((pattern, RefCell::new((Matcher::new(Config::DEFAULT), Vec::new())))))]
+            vec![Test::Fuzzy(Box::new(Fuzzy { pattern, scratch: RefCell::new((Matcher::new(Config::DEFAULT), Vec::new())) }))]
         } else {
             trimmed.split_whitespace().map(|word| term(word, columns).unwrap_or_else(|| Test::Has(word.to_lowercase()))).collect()
         };
@@ -76,10 +82,9 @@ impl Test {
         match self {
             Test::Has(text) => any_cell(row, |cell| contains(cell, text)),
             Test::HasNot(text) => !any_cell(row, |cell| contains(cell, text)),
-            Test::Fuzzy(both) => {
-                let (pattern, scratch) = &**both;
-                let (matcher, buffer) = &mut *scratch.borrow_mut();
-                any_cell(row, |cell| pattern.score(Utf32Str::new(cell, buffer), matcher).is_some())
+            Test::Fuzzy(fuzzy) => {
+                let (matcher, buffer) = &mut *fuzzy.scratch.borrow_mut();
+                any_cell(row, |cell| fuzzy.pattern.score(Utf32Str::new(cell, buffer), matcher).is_some())
             }
             Test::Compare { column, op, value, number } => compare(&row.value(*column), *op, value, *number, now),
         }
@@ -122,9 +127,8 @@ fn number(text: &str) -> Option<f64> {
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let value: f64 = text[..split].parse().ok()?;
     let unit = match &text[split..] {
-        "" => 1.0,
         "ms" => 0.001,
-        "s" => 1.0,
+        "" | "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
         "d" => 86400.0,

@@ -35,8 +35,7 @@ impl App {
         let names = self.names();
         let typed = prompt.key(key, &names);
         match (typed, prompt.mode.clone()) {
-            (Typed::Stay, _) => self.overlay = Overlay::Prompt(prompt),
-            (Typed::Changed, Mode::Command) => self.overlay = Overlay::Prompt(prompt),
+            (Typed::Stay, _) | (Typed::Changed, Mode::Command) => self.overlay = Overlay::Prompt(prompt),
             (Typed::Changed, Mode::Filter(_)) => {
                 self.set_filter(prompt.input.value());
                 self.overlay = Overlay::Prompt(prompt);

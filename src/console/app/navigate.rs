@@ -151,7 +151,10 @@ impl App {
                 list.selected().map(|row| Screen::Subscriptions { topic: Some(row.topic.name.clone()), list: super::list::List::new() })
             }
             Screen::Subscriptions { list, .. } => list.selected().map(|row| self.messages_of(row.subscription.name.clone())),
-            Screen::DeadLetters(list) => return self.open_held(list.selected().map(|row| row.relation.holders.clone())),
+            Screen::DeadLetters(list) => {
+                let holders = list.selected().map(|row| row.relation.holders.clone());
+                return self.open_held(holders.as_deref());
+            }
             Screen::Messages(messages) => {
                 messages.list.selected().map(|row| Screen::message(messages.subscription.clone(), row.message.clone()))
             }
@@ -172,8 +175,8 @@ impl App {
         Screen::messages(name, mode_for(found))
     }
 
-    fn open_held(&mut self, holders: Option<Vec<SubscriptionName>>) -> Vec<Effect> {
-        match holders.as_deref() {
+    fn open_held(&mut self, holders: Option<&[SubscriptionName]>) -> Vec<Effect> {
+        match holders {
             None => vec![],
             Some([]) => {
                 self.flash(Level::Warn, "no subscription holds these: what lands on the dead-letter topic is lost");

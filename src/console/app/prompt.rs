@@ -106,7 +106,8 @@ impl Prompt {
         self.suggestions.clear();
         if self.mode == Mode::Command {
             let text = self.input.value().trim_start();
-            self.suggestions = names.complete(text).take(SUGGESTIONS_MAX).collect();
+            self.suggestions = names.complete(text);
+            self.suggestions.truncate(SUGGESTIONS_MAX);
         }
     }
 }
@@ -189,28 +190,25 @@ impl Command {
 
 impl Names {
     /// Lists what `text` can become: screens first, then actions; with a space, the names that fit the command.
-    fn complete<'a>(&'a self, text: &'a str) -> impl Iterator<Item = String> + 'a {
-        let (words, arguments): (bool, Option<(&str, &[String], &str)>) = match text.split_once(' ') {
-            None => (true, None),
-            Some((name, rest)) => {
-                let names = match name {
-                    "tasks" => &self.queues,
-                    "messages" => &self.subscriptions,
-                    "subscriptions" | "subs" => &self.topics,
-                    "theme" => &self.themes,
-                    _ => return Box::new(std::iter::empty()) as Box<dyn Iterator<Item = String>>,
-                };
-                (false, Some((name, names.as_slice(), rest.trim())))
-            }
-        };
-        if let Some((name, names, rest)) = arguments.filter(|_| !words) {
-            let mut fitting: Vec<&String> = names.iter().filter(|one| one.contains(rest)).collect();
-            fitting.sort_by_key(|one| !one.starts_with(rest));
-            return Box::new(fitting.into_iter().map(move |one| format!("{name} {one}")));
-        }
+    fn complete(&self, text: &str) -> Vec<String> {
+        /// Commands that take a name.
         const MORE: [&str; 3] = ["tasks", "messages", "theme"];
-        let commands = SCREENS.iter().map(|(name, _)| *name).chain(MORE).chain(ACTIONS.iter().map(|action| action.id));
-        Box::new(commands.filter(move |name| name.starts_with(text) || (text.len() > 1 && name.contains(text))).map(str::to_owned))
+        let Some((command, rest)) = text.split_once(' ') else {
+            let commands = SCREENS.iter().map(|(name, _)| *name).chain(MORE).chain(ACTIONS.iter().map(|action| action.id));
+            let fits = |name: &&str| name.starts_with(text) || (text.len() > 1 && name.contains(text));
+            return commands.filter(fits).map(str::to_owned).collect();
+        };
+        let names = match command {
+            "tasks" => &self.queues,
+            "messages" => &self.subscriptions,
+            "subscriptions" | "subs" => &self.topics,
+            "theme" => &self.themes,
+            _ => return vec![],
+        };
+        let rest = rest.trim();
+        let mut fitting: Vec<&String> = names.iter().filter(|one| one.contains(rest)).collect();
+        fitting.sort_by_key(|one| !one.starts_with(rest));
+        fitting.into_iter().map(|one| format!("{command} {one}")).collect()
     }
 }
 
@@ -230,7 +228,7 @@ mod tests {
     #[test]
     fn commands_are_completed() {
         let names = Names { queues: vec!["slow-mail".into(), "mail".into()], ..Names::default() };
-        let complete = |text: &str| names.complete(text).collect::<Vec<_>>();
+        let complete = |text: &str| names.complete(text);
         assert_eq!(complete("tasks ma"), ["tasks mail", "tasks slow-mail"]);
         assert_eq!(complete("dl").first().map(String::as_str), Some("dlq"));
         assert!(complete("nope x").is_empty());

@@ -46,6 +46,7 @@ pub(crate) struct Messages {
 }
 
 /// A screen.
+#[expect(clippy::large_enum_variant, reason = "there are few, and they stay where they are")]
 pub(crate) enum Screen {
     Overview(List<AttentionRow>),
     Queues(List<QueueRow>),

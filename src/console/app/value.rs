@@ -176,7 +176,18 @@ pub(crate) fn distance(time: Timestamp, now: Timestamp) -> String {
 
 /// Writes a moment with its date, in the operator's time zone.
 pub(crate) fn moment(time: Timestamp) -> String {
-    time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+    time.to_zoned(zone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+}
+
+#[cfg(not(test))]
+fn zone() -> jiff::tz::TimeZone {
+    jiff::tz::TimeZone::system()
+}
+
+/// Snapshots are the same on every machine.
+#[cfg(test)]
+fn zone() -> jiff::tz::TimeZone {
+    jiff::tz::TimeZone::UTC
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::console::key::Key;
 use crate::console::message::{CallId, Effect, Fetch, Fetched, Message, Session};
 use crate::console::theme::{Depth, Theme};
 use crate::console::view;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind};
 use crate::model::dead_letter::relations;
 use crate::model::job::{Job, JobState, JobTarget};
 use crate::model::listing::Listing;
@@ -26,6 +26,7 @@ use crate::model::queue::{Queue, QueueState, TaskRetry};
 use crate::model::subscription::{DeadLetterPolicy, Delivery, Subscription};
 use crate::model::task::{Attempt, Task, TaskRequest};
 use crate::model::topic::Topic;
+use crate::ops::transfer::Kind::{Discard, Redrive};
 use crate::ops::transfer::{Counts, Plan, Receiver, Request, Route, State, Summary, TransferId};
 use crate::ops::{Activity, Peek, PeekMode};
 
@@ -173,13 +174,13 @@ pub(super) fn text(buffer: &Buffer) -> String {
 /// Answers for the shop.
 pub(super) fn answer(fetch: &Fetch) -> Fetched {
     match fetch {
-        Fetch::Queues => Fetched::Queues(listing(queues())),
-        Fetch::Topics => Fetched::Topics(listing(topics())),
-        Fetch::Subscriptions => Fetched::Subscriptions(listing(subscriptions())),
-        Fetch::DeadLetters => Fetched::DeadLetters(listing(relations(&subscriptions(), None))),
-        Fetch::Jobs => Fetched::Jobs(listing(jobs())),
+        Fetch::Queues => Fetched::Queues(Ok(listing(queues()))),
+        Fetch::Topics => Fetched::Topics(Ok(listing(topics()))),
+        Fetch::Subscriptions => Fetched::Subscriptions(Ok(listing(subscriptions()))),
+        Fetch::DeadLetters => Fetched::DeadLetters(Ok(listing(relations(&subscriptions(), None)))),
+        Fetch::Jobs => Fetched::Jobs(Ok(listing(jobs()))),
         Fetch::Numbers => Fetched::Numbers(Ok(numbers())),
-        Fetch::Tasks(queue) => Fetched::Tasks(queue.clone(), listing(tasks())),
+        Fetch::Tasks(queue) => Fetched::Tasks(queue.clone(), Ok(listing(tasks()))),
         Fetch::Task(name) => Fetched::Task(name.clone(), Ok(task(name.id(), 14))),
         Fetch::Messages(name, mode) => Fetched::Messages(
             name.clone(),
@@ -191,14 +192,14 @@ pub(super) fn answer(fetch: &Fetch) -> Fetched {
                 as_of: ago(2),
             }),
         ),
-        Fetch::Transfers => Fetched::Transfers(listing(transfers())),
-        Fetch::Activity => Fetched::Activity(listing(activity())),
+        Fetch::Transfers => Fetched::Transfers(Ok(listing(transfers()))),
+        Fetch::Activity => Fetched::Activity(Ok(listing(activity()))),
         Fetch::Plan(request) => Fetched::Plan(Ok(plan(request))),
     }
 }
 
-fn listing<T>(items: Vec<T>) -> Result<Listing<T>> {
-    Ok(Listing { items, ..Listing::empty(ago(2)) })
+fn listing<T>(items: Vec<T>) -> Listing<T> {
+    Listing { items, ..Listing::empty(ago(2)) }
 }
 
 pub(super) fn failure() -> Error {
@@ -219,7 +220,7 @@ fn queue(location: &str, id: &str, state: QueueState) -> Queue {
             attempts_max: Some(100),
             duration_max: None,
             backoff_min: Duration::from_millis(100),
-            backoff_max: Duration::from_secs(3600),
+            backoff_max: Duration::from_hours(1),
             doublings_max: 16,
         },
         purge_time: None,
@@ -237,7 +238,7 @@ pub(super) fn queues() -> Vec<Queue> {
 fn topics() -> Vec<Topic> {
     let topic = |id: &str| Topic {
         name: format!("projects/shop-prod/topics/{id}").parse().unwrap(),
-        retention: (id == "orders").then_some(Duration::from_secs(86400 * 7)),
+        retention: (id == "orders").then_some(Duration::from_hours(168)),
         schema: (id == "orders").then(|| "projects/shop-prod/schemas/order-v2".into()),
         raw: json!({"name": format!("projects/shop-prod/topics/{id}")}),
     };
@@ -255,7 +256,7 @@ fn subscription(id: &str, topic: Option<&str>, push: bool, dead: Option<&str>) -
             Delivery::Pull
         },
         ack_deadline: Duration::from_secs(30),
-        retention: Duration::from_secs(86400 * 7),
+        retention: Duration::from_hours(168),
         retain_acked: false,
         filter: if id == "audit" { "attributes.kind = \"order\"".into() } else { String::new() },
         ordered: false,
@@ -282,8 +283,8 @@ fn series(values: &[f64]) -> Series {
     Series { points: values.iter().zip(0..).map(|(value, index)| (ago((count - index) * 60), *value)).collect() }
 }
 
-fn measured<T>(value: T, source: Source) -> Option<Measured<T>> {
-    Some(Measured { value, source, as_of: ago(40) })
+fn measured<T>(value: T, source: Source) -> Measured<T> {
+    Measured { value, source, as_of: ago(40) }
 }
 
 fn numbers() -> Numbers {
@@ -294,12 +295,12 @@ fn numbers() -> Numbers {
         numbers.queues.insert(
             queue.name,
             QueueNumbers {
-                depth: measured(depth, Source::Stats),
+                depth: Some(measured(depth, Source::Stats)),
                 depth_series: series(&[120.0, 150.0, 170.0, 210.0, 250.0, 280.0, 300.0, 312.0]),
                 oldest: (depth > 0).then(|| Measured { value: ago(oldest), source: Source::Stats, as_of: ago(3) }),
-                executed_last_minute: measured(depth / 3, Source::Stats),
-                concurrent: measured(depth / 100, Source::Stats),
-                effective_rate: measured(5.0, Source::Stats),
+                executed_last_minute: Some(measured(depth / 3, Source::Stats)),
+                concurrent: Some(measured(depth / 100, Source::Stats)),
+                effective_rate: Some(measured(5.0, Source::Stats)),
             },
         );
     }
@@ -309,9 +310,9 @@ fn numbers() -> Numbers {
         numbers.subscriptions.insert(
             format!("projects/shop-prod/subscriptions/{name}").parse().unwrap(),
             SubscriptionNumbers {
-                backlog: measured(backlog, Source::Monitoring),
+                backlog: Some(measured(backlog, Source::Monitoring)),
                 backlog_series: series(&[10.0, 12.0, 20.0, 40.0, 45.0, 60.0, 80.0]),
-                oldest_age: measured(Duration::from_secs(age), Source::Monitoring),
+                oldest_age: Some(measured(Duration::from_secs(age), Source::Monitoring)),
                 backlog_bytes: None,
                 dead_lettered: if name == "billing" { series(&[30.0, 40.0, 44.0]) } else { Series::default() },
                 acked: series(&[60.0, 70.0]),
@@ -374,7 +375,7 @@ pub(super) fn task(id: &str, attempts: u32) -> Task {
         },
         schedule_time: Some(now() + jiff::SignedDuration::from_secs(400)),
         create_time: Some(ago(15000)),
-        dispatch_deadline: Some(Duration::from_secs(600)),
+        dispatch_deadline: Some(Duration::from_mins(10)),
         dispatch_count: attempts,
         response_count: attempts,
         first_attempt: (attempts > 0).then(|| attempt(14990)),
@@ -444,7 +445,6 @@ fn transfers() -> Vec<Summary> {
         copy: None,
         duplicates_max: 0,
     };
-    use crate::ops::transfer::Kind::{Discard, Redrive};
     vec![
         summary("7f3a", Redrive, State::Running, 702, 988, None),
         summary("51c0", Discard, State::Done, 41, 41, None),
@@ -476,7 +476,7 @@ fn plan(request: &Request) -> Plan {
     Plan {
         request: request.clone(),
         cutoff: now(),
-        expected: measured(1375, Source::Monitoring),
+        expected: Some(measured(1375, Source::Monitoring)),
         routes: vec![Route {
             source: Some(name("billing")),
             topic: "projects/shop-prod/topics/orders".parse().unwrap(),

@@ -124,7 +124,7 @@ mod tests {
     fn colours_are_reduced_to_the_nearest() {
         assert_eq!(Depth::Ansi256.color(Color::Rgb(255, 0, 0)), Some(Color::Indexed(196)));
         assert_eq!(Depth::Ansi16.color(Color::Rgb(250, 80, 80)), Some(Color::LightRed));
-        assert_eq!(Depth::Ansi16.color(Color::Indexed(196)).is_some(), true);
+        assert_eq!(Depth::Ansi16.color(Color::Indexed(196)), Some(Color::Red));
         assert_eq!(Depth::Mono.color(Color::Red), None);
         assert_eq!(Depth::True.color(Color::Rgb(1, 2, 3)), Some(Color::Rgb(1, 2, 3)));
     }

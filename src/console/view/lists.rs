@@ -60,10 +60,14 @@ pub(super) fn failure(theme: &Theme, buffer: &mut Buffer, area: Rect, title: &st
         }
         y += 1;
     };
-    message.iter().for_each(|line| say(line, Role::Fg));
+    for line in &message {
+        say(line, Role::Fg);
+    }
     if !hint.is_empty() {
         say("", Role::Fg);
-        hint.iter().for_each(|line| say(line, Role::AccentAlt));
+        for line in &hint {
+            say(line, Role::AccentAlt);
+        }
     }
     say("", Role::Fg);
     say(footer, Role::FgMuted);

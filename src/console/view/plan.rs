@@ -51,7 +51,7 @@ fn lines(app: &App, dialog: &PlanDialog, theme: &Theme, wide: u16) -> Vec<Line> 
     let mut out: Vec<Line> = vec![(format!("from      {}", request.subscription.id()), Role::Fg), (format!("which     {which}"), Role::Fg)];
     match &dialog.plan {
         Load::Idle | Load::Loading => {
-            out.push((format!("{} looking who would receive them…", theme.glyphs.state(State::Pending)), Role::Spinner))
+            out.push((format!("{} looking who would receive them…", theme.glyphs.state(State::Pending)), Role::Spinner));
         }
         Load::Failed(error) | Load::Stale(_, error) => {
             out.extend(wrap(&error.to_string(), wide).into_iter().map(|line| (line, Role::StateError)));

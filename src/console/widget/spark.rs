@@ -21,7 +21,7 @@ pub(crate) fn spark(points: &[f64], width: usize, glyphs: Glyphs) -> String {
 /// Draws a bar of `width` cells of which a share of `done / all` is full.
 pub(crate) fn bar(done: u64, all: u64, width: u16, glyphs: Glyphs) -> String {
     let (full, empty) = (glyphs.pick("█", "#"), glyphs.pick("░", "."));
-    let cells = if all == 0 { 0 } else { u64::from(width) * done.min(all) / all };
+    let cells = (u64::from(width) * done.min(all)).checked_div(all).unwrap_or(0);
     (0..u64::from(width)).map(|cell| if cell < cells { full } else { empty }).collect()
 }
 

@@ -71,13 +71,10 @@ impl Publish {
     /// Hands a key to the editor.
     pub(crate) fn key(&mut self, key: Key) -> Reply {
         match (key.code, self.focus) {
-            (KeyCode::Esc, _) => return Reply::Close,
-            (KeyCode::Tab, _) => self.move_focus(1),
+            (KeyCode::Esc, _) | (KeyCode::Enter, Field::Cancel) if key.modifiers.is_empty() => return Reply::Close,
+            (KeyCode::Tab, _) | (KeyCode::Enter, Field::Key) => self.move_focus(1),
             (KeyCode::BackTab, _) => self.move_focus(FIELDS.len() - 1),
-            (KeyCode::Enter, _) if key.modifiers.contains(KeyModifiers::ALT) => return self.send(),
-            (KeyCode::Enter, Field::Send) => return self.send(),
-            (KeyCode::Enter, Field::Cancel) => return Reply::Close,
-            (KeyCode::Enter, Field::Key) => self.move_focus(1),
+            (KeyCode::Enter, focus) if focus == Field::Send || key.modifiers.contains(KeyModifiers::ALT) => return self.send(),
             (KeyCode::Left, Field::Send) => self.focus = Field::Cancel,
             (KeyCode::Right, Field::Cancel) => self.focus = Field::Send,
             (_, Field::Payload) => {

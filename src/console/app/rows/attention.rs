@@ -58,14 +58,13 @@ fn of_dead_letters(row: &DeadLetterRow) -> Option<AttentionRow> {
     if !matches!(state, State::Error | State::Warn) {
         return None;
     }
-    let what = match relation.broken {
-        Some(broken) => super::pubsub::broken_text(broken).to_owned(),
-        None => {
-            let oldest = if let Value::Span(span) = row.value(5) { format!("oldest {}", short(span)) } else { "waiting".to_owned() };
-            match row.value(6) {
-                Value::Number(rate) if rate > 0.0 => format!("{oldest}, +{}/min", decimal(rate)),
-                _ => oldest,
-            }
+    let what = if let Some(broken) = relation.broken {
+        super::pubsub::broken_text(broken).to_owned()
+    } else {
+        let oldest = if let Value::Span(span) = row.value(5) { format!("oldest {}", short(span)) } else { "waiting".to_owned() };
+        match row.value(6) {
+            Value::Number(rate) if rate > 0.0 => format!("{oldest}, +{}/min", decimal(rate)),
+            _ => oldest,
         }
     };
     Some(AttentionRow {

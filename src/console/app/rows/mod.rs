@@ -17,10 +17,10 @@ pub(crate) use transfers::{ActivityRow, TransferRow, state_word, what};
 use std::time::Duration;
 
 /// Over how long a rate a minute is taken: long enough to be calm, short enough to show what happens now.
-pub(crate) const RATE_SPAN: Duration = Duration::from_secs(300);
+pub(crate) const RATE_SPAN: Duration = Duration::from_mins(5);
 
 /// An oldest item beyond this is worth a look.
-pub(crate) const OLD: Duration = Duration::from_secs(600);
+pub(crate) const OLD: Duration = Duration::from_mins(10);
 
 /// Names Google's canonical status codes.
 pub(crate) fn code_name(code: i32) -> &'static str {

@@ -311,10 +311,9 @@ impl Row for DeadLetterRow {
     fn state(&self) -> State {
         match (self.relation.broken, self.held) {
             (Some(_), _) => State::Error,
-            (None, Some(0)) => State::Ok,
+            (None, Some(0) | None) => State::Ok,
             (None, Some(_)) if self.per_minute.is_some_and(|rate| rate > 0.0) => State::Error,
             (None, Some(_)) => State::Warn,
-            (None, None) => State::Ok,
         }
     }
 
