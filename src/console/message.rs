@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::cloud::Place;
 use crate::console::key::Key;
 use crate::error::{Error, Result};
 use crate::model::dead_letter::DeadLetterRelation;
@@ -15,6 +14,7 @@ use crate::model::subscription::Subscription;
 use crate::model::task::Task;
 use crate::model::topic::Topic;
 use crate::names::{JobName, QueueName, SubscriptionName, TaskName, TopicName};
+use crate::ops::Place;
 use crate::ops::transfer::{Plan, Request, Summary, TransferId};
 use crate::ops::{Activity, HandlerAnswer, Peek, PeekMode, Report};
 

@@ -79,8 +79,8 @@ fn restore() {
 static PANICKED: Notify = Notify::const_new();
 
 /// Waits for a panic anywhere in the process: the terminal has been given back then, and must not be drawn on any more.
-pub(crate) async fn panicked() {
-    PANICKED.notified().await;
+pub(crate) fn panicked() -> impl Future<Output = ()> {
+    PANICKED.notified()
 }
 
 fn restore_on_panic() {

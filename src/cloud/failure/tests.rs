@@ -50,12 +50,16 @@ fn check(cases: Vec<Case>) {
     }
 }
 
+const DENIED: &str = "PERMISSION_DENIED";
+
+fn info(reason: &str, metadata: Value) -> Value {
+    json!({"reason": reason, "domain": "googleapis.com", "metadata": metadata})
+}
+
 #[test]
 fn access_is_told_with_the_command_that_helps() {
-    let info = |reason: &str, metadata: Value| json!({"reason": reason, "domain": "googleapis.com", "metadata": metadata});
     let consumer = json!({"service": "cloudtasks.googleapis.com", "consumer": "projects/123"});
-    let gcloud = json!({"service": "pubsub.googleapis.com", "consumer": "projects/764086051850"});
-    let denied = "PERMISSION_DENIED";
+    let denied = DENIED;
     check(vec![
         case(
             queues(),
@@ -92,6 +96,14 @@ fn access_is_told_with_the_command_that_helps() {
             "cannot publish: permission `pubsub.topics.publish` is missing on `projects/shop/topics/orders`",
             "--role=roles/pubsub.publisher",
         ),
+    ]);
+}
+
+#[test]
+fn projects_and_credentials_that_will_not_do_are_told_with_the_command_that_helps() {
+    let gcloud = json!({"service": "pubsub.googleapis.com", "consumer": "projects/764086051850"});
+    let denied = DENIED;
+    check(vec![
         case(
             publish(),
             body(

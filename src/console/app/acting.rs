@@ -7,7 +7,6 @@ use super::doc::{self, Doc};
 use super::screen::{Messages, Tasks};
 use super::value::grouped;
 use super::{App, Confirm, Debug, Dialog, Effect, Level, Overlay, Pick, PlanDialog, Prompt, Publish, Screen};
-use crate::cloud::Place;
 use crate::console::action::Act;
 use crate::console::app::Link;
 use crate::console::message::{Fetch, Operation, Session};
@@ -15,6 +14,7 @@ use crate::model::job::JobState;
 use crate::model::queue::QueueState;
 use crate::names::{SubscriptionName, TaskName, TopicName};
 use crate::ops::PeekMode;
+use crate::ops::Place;
 use crate::ops::transfer::{Delivery, Kind, Request, Selection};
 
 /// Messages under way at once in a transfer: the bound of duplicates per crash.

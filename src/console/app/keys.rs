@@ -181,7 +181,7 @@ impl App {
         vec![]
     }
 
-    pub(super) fn on_connected(&mut self, answer: crate::Result<crate::console::message::Session>) -> Vec<Effect> {
+    pub(super) fn on_connected(&mut self, answer: crate::error::Result<crate::console::message::Session>) -> Vec<Effect> {
         match answer {
             Ok(session) => {
                 self.rule = self.config.rule(&session.project);

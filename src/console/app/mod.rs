@@ -37,11 +37,11 @@ use std::mem::{Discriminant, discriminant};
 
 use jiff::Timestamp;
 
-use crate::cloud::Place;
 use crate::console::action::Keymap;
 use crate::console::config::{Config, ContextRule};
 use crate::console::message::{CallId, Effect, Fetch, Message, Operation, Session};
 use crate::error::Error;
+use crate::ops::Place;
 
 /// How loud a flash is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

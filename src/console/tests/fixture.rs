@@ -8,7 +8,6 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use serde_json::json;
 
-use crate::cloud::Place;
 use crate::console::action::Keymap;
 use crate::console::app::App;
 use crate::console::config::Config;
@@ -26,6 +25,7 @@ use crate::model::queue::{Queue, QueueState, TaskRetry};
 use crate::model::subscription::{DeadLetterPolicy, Delivery, Subscription};
 use crate::model::task::{Attempt, Task, TaskRequest};
 use crate::model::topic::Topic;
+use crate::ops::Place;
 use crate::ops::transfer::Kind::{Discard, Redrive};
 use crate::ops::transfer::{Counts, Plan, Receiver, Request, Route, State, Summary, TransferId};
 use crate::ops::{Activity, Peek, PeekMode};

@@ -74,7 +74,7 @@ fn loading_failed_and_stale() {
     let mut bench = Bench::cold(80, 24);
     bench.say(Message::Connected(Ok(crate::console::message::Session {
         project: "shop-prod".into(),
-        place: crate::cloud::Place::Emulator("127.0.0.1:8085".into()),
+        place: crate::ops::Place::Emulator("127.0.0.1:8085".into()),
         locations: vec![],
         sample: true,
     })));

@@ -3,12 +3,12 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::cloud::Place;
 use crate::console::action::{ACTIONS, Act, Action, Danger};
 use crate::console::app::{App, Level, Link, Overlay, Phase, distance, grouped, source_name};
 use crate::console::config::Env;
 use crate::console::theme::{Role, State, Theme};
 use crate::console::widget::text::{put, put_right, width};
+use crate::ops::Place;
 
 /// Draws the context: project, locations, where the calls go, and whether what is shown is fresh.
 pub(super) fn header(app: &App, theme: &Theme, buffer: &mut Buffer, area: Rect) {
