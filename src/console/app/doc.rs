@@ -102,15 +102,15 @@ fn said(label: &str, text: impl Into<String>) -> Fact {
 pub(crate) fn of_row(table: &dyn Table, index: usize, raw: Option<&Json>, now: jiff::Timestamp) -> Doc {
     let columns = table.columns().iter().enumerate().filter(|(_, column)| !column.title.is_empty() && column.id != "trend");
     let mut facts: Vec<Fact> = vec![said("name", table.key(index))];
+    if let Some((source, as_of)) = table.measured(index) {
+        let age = crate::console::app::value::distance(as_of, now);
+        facts.push(said("numbers", format!("from {}, as of {age} ago", source_name(source))));
+    }
     facts.extend(columns.map(|(at, column)| Fact {
         label: column.title.to_owned(),
         value: table.value(index, at).into_owned(),
         tone: table.tone(index, at),
     }));
-    if let Some((source, as_of)) = table.measured(index) {
-        let age = crate::console::app::value::distance(as_of, now);
-        facts.push(said("numbers", format!("from {}, as of {age} ago", source_name(source))));
-    }
     Doc { facts, panels: raw.map(|raw| yaml_panel("resource", raw)).into_iter().collect(), ..Doc::default() }
 }
 

@@ -14,6 +14,9 @@ use crate::console::widget::text::{put, width};
 /// From this width on facts stand in two columns and panels side by side.
 const WIDE: u16 = 100;
 
+/// Facts leave at least this many lines to what is below them.
+const PANEL_HEIGHT_MIN: u16 = 6;
+
 /// Draws the screen.
 pub(super) fn draw(app: &App, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     let Some(doc) = app.screen().doc() else { return };
@@ -50,7 +53,7 @@ fn fact_columns(area: Rect) -> usize {
 
 fn facts_height(doc: &Doc, area: Rect) -> u16 {
     let rows = doc.facts.len().div_ceil(fact_columns(area));
-    let most = if doc.panels.is_empty() { area.height } else { area.height * 3 / 5 };
+    let most = if doc.panels.is_empty() { area.height } else { area.height.saturating_sub(PANEL_HEIGHT_MIN) };
     u16::try_from(rows).unwrap_or(u16::MAX).min(most)
 }
 

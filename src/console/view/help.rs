@@ -7,17 +7,20 @@ use crate::console::action::{ACTIONS, Danger, Group};
 use crate::console::app::App;
 use crate::console::theme::{Role, Theme};
 use crate::console::widget::boxes;
-use crate::console::widget::text::{put, width};
+use crate::console::widget::text::{put, wrap};
+
+/// Keys take so many cells.
+const KEYS_WIDTH: u16 = 15;
 
 /// Draws help, `top` lines scrolled.
 pub(super) fn draw(app: &App, top: usize, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     let size = (area.width.saturating_sub(4).min(112), area.height);
     let title = format!("keys of {}", app.screen().kind().title());
     let inner = boxes::dialog(buffer, theme, area, size, &title, false);
-    let lines = lines(app);
+    let lines = lines(app, inner.width);
     let height = usize::from(inner.height.saturating_sub(1));
     let top = top.min(lines.len().saturating_sub(height));
-    let keys = lines.iter().map(|line| width(&line.0)).max().unwrap_or(0);
+    let keys = KEYS_WIDTH;
     for (row, (key, text, heading)) in (0..inner.height.saturating_sub(1)).zip(lines.iter().skip(top)) {
         let y = inner.y + row;
         if *heading {
@@ -35,7 +38,7 @@ pub(super) fn draw(app: &App, top: usize, theme: &Theme, buffer: &mut Buffer, ar
     put(buffer, inner.x, inner.bottom() - 1, inner.width, &format!("{more}esc closes"), theme.get(Role::FgMuted));
 }
 
-fn lines(app: &App) -> Vec<(String, String, bool)> {
+fn lines(app: &App, room: u16) -> Vec<(String, String, bool)> {
     let kind = app.screen().kind();
     let mut out = Vec::new();
     for (group, title) in [(Group::Actions, "on this screen"), (Group::View, "what is shown"), (Group::Moving, "moving")] {
@@ -57,7 +60,12 @@ fn lines(app: &App) -> Vec<(String, String, bool)> {
             out.push((String::new(), String::new(), false));
         }
         out.push((String::new(), title.to_owned(), true));
-        out.extend(rows);
+        let room = room.saturating_sub(KEYS_WIDTH + 3);
+        for (keys, text, _) in rows {
+            for (index, line) in wrap(&text, room).into_iter().enumerate() {
+                out.push((if index == 0 { keys.clone() } else { String::new() }, line, false));
+            }
+        }
     }
     out
 }

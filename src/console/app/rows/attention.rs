@@ -147,7 +147,7 @@ impl Row for AttentionRow {
         Column::text("name", "name", 44, 0),
         Column::number("number", "waiting", 10, 0),
         Column::text("why", "why", Column::FILL, 0),
-        Column::text("trend", "trend", 12, 2),
+        Column::text("trend", "trend", 12, 4),
     ];
 
     fn key(&self) -> &str {

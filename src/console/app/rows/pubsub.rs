@@ -254,7 +254,7 @@ impl DeadLetterRow {
 fn broken_short(broken: Broken) -> &'static str {
     match broken {
         Broken::TopicMissing => "dead-letter topic is gone",
-        Broken::NoHolder => "no subscription: all is lost",
+        Broken::NoHolder => "no subscription: all lost",
         Broken::SourceTopicMissing => "topic is gone: no way back",
     }
 }
