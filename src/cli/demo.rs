@@ -15,7 +15,7 @@ pub(super) struct Demo {
     #[arg(long)]
     pub(super) headless: bool,
     /// Run the shop on services that are there already, in place of an emulator of its own
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     pub(super) address: Option<String>,
 }
 
@@ -49,5 +49,12 @@ impl Demo {
         }
         session.output.note("stopped");
         Ok(Exit::Done)
+    }
+}
+
+fn address(text: &str) -> Result<String, String> {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
+        _ => Err("an address is written `HOST:PORT`, such as `127.0.0.1:8085`".to_owned()),
     }
 }

@@ -1,5 +1,7 @@
 //! `redrive dlq`.
 
+use std::collections::BTreeSet;
+
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -144,9 +146,12 @@ fn question(plan: &Plan) -> String {
         transfer::Kind::Discard => format!("Discard {count} of `{from}`? A copy of each is kept on this machine."),
         transfer::Kind::Redrive => {
             let mut topics: Vec<_> = plan.routes.iter().map(|route| route.topic.id()).collect();
+            topics.sort_unstable();
             topics.dedup();
             let receivers = plan.routes.iter().flat_map(|route| &route.receivers);
-            let also: Vec<_> = receivers.filter(|receiver| !receiver.failed).map(|receiver| receiver.subscription.id()).collect();
+            // A set: sources of one topic share its subscriptions.
+            let also: BTreeSet<_> = receivers.filter(|receiver| !receiver.failed).map(|receiver| receiver.subscription.id()).collect();
+            let also: Vec<_> = also.into_iter().collect();
             let to = if topics.is_empty() { String::new() } else { format!(" to `{}`", topics.join("`, `")) };
             let also = if also.is_empty() { String::new() } else { format!(" Also received by `{}`.", also.join("`, `")) };
             format!("Redrive {count} of `{from}`{to}?{also}")

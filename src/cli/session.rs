@@ -107,6 +107,11 @@ impl<'s, 'o> Session<'s, 'o> {
     }
 }
 
+/// Adds to an error about something that is not there the command that lists what is.
+pub(super) fn list_hint(error: Error, command: &str) -> Error {
+    if error.is_not_found() && error.hint().is_none() { error.with_hint(format!("list what there is with `{command}`")) } else { error }
+}
+
 /// Picks the one resource that a bare name can mean.
 pub(super) fn one_of<N: ToString>(kind: &str, text: &str, mut named: Vec<N>, failed: Vec<(String, Error)>) -> Result<N> {
     match named.len() {

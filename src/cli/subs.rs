@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::Exit;
 use super::output::{Column, Row, age, ago, dash, extended, left, measured, moment, right};
-use super::session::Session;
+use super::session::{Session, list_hint};
 use crate::error::Result;
 use crate::model::message::Message;
 use crate::model::numbers::{Measured, SubscriptionNumbers};
@@ -70,7 +70,7 @@ impl Peek {
     async fn run(self, session: &mut Session<'_, '_>, ops: &Ops) -> Result<Exit> {
         let subscription = Session::subscription(ops, &self.subscription)?;
         let mode = if self.snapshot { PeekMode::Snapshot } else { PeekMode::Leased };
-        let peek = ops.peek(&subscription, mode, self.max as usize).await?;
+        let peek = ops.peek(&subscription, mode, self.max as usize).await.map_err(|error| list_hint(error, "redrive subs list"))?;
         let rows: Vec<_> = peek.messages.iter().map(MessageRow).collect();
         let now = session.now();
         session.output.rows(&rows, now)?;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Exit;
 use super::output::{Column, Format, Row, age, dash, left, right};
-use super::session::Session;
+use super::session::{Session, list_hint};
 use crate::error::{Error, Result};
 use crate::model::message::Draft;
 use crate::model::topic::Topic;
@@ -93,7 +93,8 @@ impl Publish {
             (_, Some(path)) => read(&path)?,
             (data, None) => data.unwrap_or_default().into(),
         };
-        let id = ops.publish(&topic, Draft { data, attributes, ordering_key: self.ordering_key }).await?;
+        let id = ops.publish(&topic, Draft { data, attributes, ordering_key: self.ordering_key }).await;
+        let id = id.map_err(|error| list_hint(error, "redrive topics list"))?;
         match session.output.format() {
             Format::Table => session.output.data(&format!("{}\n", crate::model::text::line(&id)))?,
             _ => session.output.value(&json!({ "messageIds": [id] }))?,

@@ -72,8 +72,9 @@ impl Ops {
         if !self.0.read_only {
             return Ok(());
         }
-        Err(Error::new(Kind::Refused, "this context is read-only: nothing is changed")
-            .with_hint("take `read_only` out of the context, or choose another"))
+        Err(Error::new(Kind::Refused, "this context is read-only: nothing is changed").with_hint(
+            "`--read-only`, `REDRIVE_READ_ONLY` or `read_only` of the context in `config.toml` says so: leave it out to change things",
+        ))
     }
 
     /// Appends to the log. An action that was done is not undone because the log is full: then it is only warned.

@@ -42,6 +42,7 @@ async fn malformed_names_are_usage_errors() {
     for (args, error, hint) in cases {
         check_failed(&bench.run(args).await, 2, error, hint);
     }
+    check_failed(&bench.run(&["demo", "--headless", "--address", "nowhere"]).await, 2, "an address is written `HOST:PORT`", "");
     // What clap itself refuses is escaped, too.
     let run = bench.run(&["topics", "publish", "orders", "--attribute", "\u{202e}x"]).await;
     check_failed(&run, 2, "KEY=VALUE", "");
@@ -53,8 +54,8 @@ async fn what_does_not_exist_is_named() {
     let bench = Bench::new().await;
     check_failed(&bench.run(&["queues", "pause", "mails"]).await, 1, "queue `mails` does not exist", "redrive queues list");
     check_failed(&bench.run(&["jobs", "run", "hourly"]).await, 1, "job `hourly` does not exist", "redrive jobs list");
-    check_failed(&bench.run(&["topics", "publish", "mail", "--data", "x"]).await, 1, "mail", "");
-    check_failed(&bench.run(&["subs", "peek", "nobody"]).await, 1, "nobody", "");
+    check_failed(&bench.run(&["topics", "publish", "mail", "--data", "x"]).await, 1, "mail", "redrive topics list");
+    check_failed(&bench.run(&["subs", "peek", "nobody"]).await, 1, "nobody", "redrive subs list");
     check_failed(&bench.run(&["tasks", "show", "emails/nothing"]).await, 1, "nothing", "");
     check_failed(&bench.run(&["dlq", "redrive", "nobody", "--yes"]).await, 1, "nobody", "redrive dlq list");
 }
