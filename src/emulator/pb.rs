@@ -1,5 +1,5 @@
 //! The generated messages and service traits of `proto/`, one module per package.
-#![expect(unreachable_pub, clippy::pedantic, clippy::allow_attributes, reason = "generated code")]
+#![expect(unreachable_pub, clippy::all, clippy::pedantic, clippy::allow_attributes, reason = "generated code")]
 
 pub(crate) mod google {
     pub(crate) mod api {
@@ -51,3 +51,7 @@ pub(crate) mod google {
 
 /// Every served file with its options, as a serialized `FileDescriptorSet`.
 pub(crate) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// Generated along: bindings are read from the descriptors, and of this message only the enumerations in it are used.
+const _: Option<(google::api::http_rule::Pattern, google::api::HttpRule, google::api::CustomHttpPattern, google::api::MetricDescriptor)> =
+    None;

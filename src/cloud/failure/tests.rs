@@ -52,7 +52,8 @@ fn check(cases: Vec<Case>) {
 
 const DENIED: &str = "PERMISSION_DENIED";
 
-fn info(reason: &str, metadata: Value) -> Value {
+fn info(reason: &str, metadata: impl Into<Value>) -> Value {
+    let metadata = metadata.into();
     json!({"reason": reason, "domain": "googleapis.com", "metadata": metadata})
 }
 

@@ -129,7 +129,8 @@ impl Reader<'_> {
 
     /// What follows `crate` or as many `super` as lead to the root.
     fn path_from_root(&mut self, rest: &[TokenTree], line: usize) {
-        if !(is_punct(rest.first(), ':') && is_punct(rest.get(1), ':')) || !self.path.starts_with("src/") {
+        let is_path = is_punct(rest.first(), ':') && is_punct(rest.get(1), ':');
+        if !is_path || !self.path.starts_with("src/") {
             return;
         }
         match rest.get(2) {
