@@ -4,6 +4,7 @@
 
 mod dispatch;
 mod engine;
+mod faults;
 mod grpc;
 mod metrics;
 mod pb;
@@ -12,4 +13,5 @@ mod seed;
 mod server;
 mod state;
 
+pub use faults::Fault;
 pub use server::{Builder, Emulator};

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::emulator::engine::Epoch;
 use crate::emulator::state::{Caller, HttpCall};
 
 /// At most this many calls are under way at once. Each takes a socket here and, with a handler in the same process, one there; 1024 is a
@@ -21,13 +22,13 @@ pub(super) struct Lanes {
 
 #[derive(Debug, Default)]
 struct Lane {
-    waiting: VecDeque<HttpCall>,
+    waiting: VecDeque<(Epoch, HttpCall)>,
     under_way: usize,
 }
 
 impl Lanes {
     /// Puts a call at the end of its lane.
-    pub(super) fn push(&mut self, call: HttpCall) {
+    pub(super) fn push(&mut self, epoch: Epoch, call: HttpCall) {
         let name = lane_of(&call.caller);
         if !self.by_name.contains_key(name) {
             self.by_name.insert(name.to_owned(), Lane::default());
@@ -36,23 +37,23 @@ impl Lanes {
         if lane.waiting.is_empty() && lane.under_way < LANE_CALLS_MAX {
             self.turns.push_back(name.to_owned());
         }
-        lane.waiting.push_back(call);
+        lane.waiting.push_back((epoch, call));
     }
 
     /// Takes the next call that may start, and the name of its lane for [`Lanes::ended`].
-    pub(super) fn next(&mut self) -> Option<(String, HttpCall)> {
+    pub(super) fn next(&mut self) -> Option<(String, Epoch, HttpCall)> {
         if self.under_way >= CALLS_MAX {
             return None;
         }
         let name = self.turns.pop_front()?;
         let lane = self.by_name.get_mut(&name)?;
-        let call = lane.waiting.pop_front()?;
+        let (epoch, call) = lane.waiting.pop_front()?;
         lane.under_way += 1;
         self.under_way += 1;
         if !lane.waiting.is_empty() && lane.under_way < LANE_CALLS_MAX {
             self.turns.push_back(name.clone());
         }
-        Some((name, call))
+        Some((name, epoch, call))
     }
 
     /// Notes that a call of the lane is over.
@@ -97,15 +98,15 @@ mod tests {
     }
 
     fn start(lanes: &mut Lanes) -> Vec<String> {
-        std::iter::from_fn(|| lanes.next().map(|(name, _)| name)).collect()
+        std::iter::from_fn(|| lanes.next().map(|(name, ..)| name)).collect()
     }
 
     #[test]
     fn a_lane_that_hangs_leaves_room_for_the_others() {
         let mut lanes = Lanes::default();
-        (0..1000).for_each(|nth| lanes.push(call("stuck", nth)));
+        (0..1000).for_each(|nth| lanes.push(0, call("stuck", nth)));
         assert_eq!(start(&mut lanes).len(), LANE_CALLS_MAX);
-        lanes.push(call("well", 1));
+        lanes.push(0, call("well", 1));
         assert_eq!(start(&mut lanes), ["queues/well"]);
         lanes.ended("queues/well".into());
         lanes.ended("queues/stuck".into());
@@ -116,7 +117,7 @@ mod tests {
     fn lanes_take_turns_under_the_common_bound_and_nothing_is_dropped() {
         let mut lanes = Lanes::default();
         let names = ["a", "b", "c", "d", "e", "f"];
-        (0..600).for_each(|nth| lanes.push(call(names[nth % 6], nth as u64)));
+        (0..600).for_each(|nth| lanes.push(0, call(names[nth % 6], nth as u64)));
         let first = start(&mut lanes);
         assert_eq!(first.len(), CALLS_MAX);
         for name in names {
@@ -137,8 +138,8 @@ mod tests {
     #[test]
     fn a_lane_keeps_its_order() {
         let mut lanes = Lanes::default();
-        (0..10).for_each(|nth| lanes.push(call("q", nth)));
-        let order: Vec<Caller> = std::iter::from_fn(|| lanes.next().map(|(_, call)| call.caller)).collect();
+        (0..10).for_each(|nth| lanes.push(0, call("q", nth)));
+        let order: Vec<Caller> = std::iter::from_fn(|| lanes.next().map(|(.., call)| call.caller)).collect();
         let expected: Vec<Caller> = (0..10).map(|nth| call("q", nth).caller).collect();
         assert_eq!(order, expected);
     }

@@ -12,20 +12,20 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 
-use super::engine::Engine;
+use super::engine::{Engine, Epoch};
 use super::state::{Answered, HttpCall};
 use lanes::Lanes;
 use send::Sender;
 
 /// Runs until the engine shuts down; calls under way are then cut off.
-pub(super) async fn run(engine: Engine, queue: mpsc::UnboundedReceiver<HttpCall>) {
+pub(super) async fn run(engine: Engine, queue: mpsc::UnboundedReceiver<(Epoch, HttpCall)>) {
     tokio::select! {
         () = work(&engine, queue) => {}
         () = engine.shutting_down() => {}
     }
 }
 
-async fn work(engine: &Engine, mut queue: mpsc::UnboundedReceiver<HttpCall>) {
+async fn work(engine: &Engine, mut queue: mpsc::UnboundedReceiver<(Epoch, HttpCall)>) {
     let sender = Arc::new(Sender::new());
     let mut lanes = Lanes::default();
     let mut under_way = JoinSet::new();
@@ -33,7 +33,7 @@ async fn work(engine: &Engine, mut queue: mpsc::UnboundedReceiver<HttpCall>) {
     loop {
         tokio::select! {
             call = queue.recv() => match call {
-                Some(call) => lanes.push(call),
+                Some((epoch, call)) => lanes.push(epoch, call),
                 None => return,
             },
             Some(ended) = under_way.join_next_with_id() => {
@@ -42,15 +42,21 @@ async fn work(engine: &Engine, mut queue: mpsc::UnboundedReceiver<HttpCall>) {
                 lane_of.remove(&id).into_iter().for_each(|lane| lanes.ended(lane));
             }
         }
-        while let Some((lane, call)) = lanes.next() {
-            let task = under_way.spawn(make(call, engine.clone(), Arc::clone(&sender)));
+        while let Some((lane, epoch, call)) = lanes.next() {
+            let task = under_way.spawn(make(epoch, call, engine.clone(), Arc::clone(&sender)));
             lane_of.insert(task.id(), lane);
         }
     }
 }
 
-async fn make(mut call: HttpCall, engine: Engine, sender: Arc<Sender>) {
-    let answer = sender.send(&mut call).await;
+async fn make(epoch: Epoch, mut call: HttpCall, engine: Engine, sender: Arc<Sender>) {
+    let _open = engine.begin(&call.caller);
+    let answer = tokio::select! {
+        biased;
+        // Nobody is left who asked for it.
+        () = engine.reset_since(epoch) => return,
+        answer = sender.send(&mut call) => answer,
+    };
     tracing::debug!(target: "redrive::emulator::dispatch", method = call.method, url = ?call.url, ?answer);
     if let Err(refusal) = engine.run(Answered { caller: call.caller, answer }) {
         tracing::warn!(target: "redrive::emulator::dispatch", message = ?refusal.message, "the answer was not taken");

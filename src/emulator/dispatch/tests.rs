@@ -99,7 +99,7 @@ async fn calls_beyond_the_bound_wait_and_all_arrive() {
     let (engine, _) = Engine::start(1);
     let (queue, calls) = mpsc::unbounded_channel();
     for _ in 0..CALLS {
-        queue.send(call(format!("http://{addr}/"))).unwrap();
+        queue.send((0, call(format!("http://{addr}/")))).unwrap();
     }
     let dispatcher = tokio::spawn(run(engine.clone(), calls));
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::Engine;
+use super::{Engine, Epoch};
 
 /// The bells that somebody listens to, by full subscription name.
 #[derive(Debug, Default)]
@@ -68,6 +68,8 @@ pub(crate) enum Wake {
     Ready,
     /// The subscription is gone or detached.
     Closed,
+    /// The state was emptied; the subscription is gone with it, even if there is one of its name again.
+    Reset,
     /// The emulator ends.
     Shutdown,
 }
@@ -78,14 +80,15 @@ pub(crate) struct Waiter {
     engine: Engine,
     subscription: String,
     bell: watch::Receiver<()>,
+    epoch: watch::Receiver<Epoch>,
     shutdown: watch::Receiver<bool>,
 }
 
 impl Waiter {
     pub(super) fn new(engine: Engine, subscription: &str) -> Self {
         let bell = engine.0.bells.listen(subscription);
-        let shutdown = engine.0.shutdown.subscribe();
-        Self { engine, subscription: subscription.to_owned(), bell, shutdown }
+        let (epoch, shutdown) = (engine.0.epoch.subscribe(), engine.0.shutdown.subscribe());
+        Self { engine, subscription: subscription.to_owned(), bell, epoch, shutdown }
     }
 
     /// Waits for what happens next on the subscription; what happened since the registration or the last wait counts. Cancel-safe.
@@ -93,8 +96,14 @@ impl Waiter {
         tokio::select! {
             biased;
             _ = self.shutdown.wait_for(|&down| down) => Wake::Shutdown,
+            _ = self.epoch.changed() => Wake::Reset,
             rung = self.bell.changed() => if rung.is_ok() { Wake::Ready } else { Wake::Closed },
         }
+    }
+
+    /// Tells whether the state was emptied since the registration.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.epoch.has_changed().unwrap_or(true)
     }
 }
 

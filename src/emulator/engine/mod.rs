@@ -3,6 +3,8 @@
 //! Must not know gRPC, JSON or the services: it applies [`Command`]s, wakes [`Waiter`]s, queues calls for `dispatch` and lets time pass.
 
 mod bells;
+mod clock;
+mod open;
 mod timer;
 
 use std::cell::RefCell;
@@ -13,8 +15,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, mpsc, watch};
 
 pub(crate) use bells::{Waiter, Wake};
+pub(crate) use clock::Stuck;
 
 use bells::Bells;
+use open::OpenCalls;
 
 use super::state::{Command, Effect, Effects, HttpCall, Moment, Refusal, State};
 
@@ -26,7 +30,11 @@ pub(crate) struct Engine(Arc<Inner>);
 struct Inner {
     core: Mutex<Core>,
     bells: Bells,
-    calls: mpsc::UnboundedSender<HttpCall>,
+    calls: mpsc::UnboundedSender<(Epoch, HttpCall)>,
+    open: OpenCalls,
+    /// Held by the one who moves the clock.
+    advancing: tokio::sync::Mutex<()>,
+    epoch: watch::Sender<Epoch>,
     /// Rung when something falls due earlier than the timer expects.
     rearm: Notify,
     /// Nanoseconds by which the emulator's clock is ahead of the wall clock.
@@ -36,9 +44,13 @@ struct Inner {
     shutdown: watch::Sender<bool>,
 }
 
+/// How often the state has been emptied.
+pub(crate) type Epoch = u64;
+
 #[derive(Debug)]
 struct Core {
     state: State,
+    epoch: Epoch,
     /// The latest moment seen: time never goes back for the state, whatever the machine's clock does.
     latest: Timestamp,
     /// When the timer will wake by itself.
@@ -53,13 +65,16 @@ thread_local! {
 impl Engine {
     /// Makes an engine with an empty state, and the queue of the calls it wants sent (see `dispatch`). The timer runs as a task of the
     /// current tokio runtime until [`Engine::shut_down`].
-    pub(crate) fn start(start_seed: u64) -> (Self, mpsc::UnboundedReceiver<HttpCall>) {
+    pub(crate) fn start(start_seed: u64) -> (Self, mpsc::UnboundedReceiver<(Epoch, HttpCall)>) {
         // Unbounded, for an effect must never be lost; what may be under way at once is bounded by the state's leases and attempts.
         let (calls, queue) = mpsc::unbounded_channel();
         let engine = Self(Arc::new(Inner {
-            core: Mutex::new(Core { state: State::default(), latest: Timestamp::UNIX_EPOCH, armed: None }),
+            core: Mutex::new(Core { state: State::default(), epoch: 0, latest: Timestamp::UNIX_EPOCH, armed: None }),
             bells: Bells::default(),
             calls,
+            open: OpenCalls::default(),
+            advancing: tokio::sync::Mutex::default(),
+            epoch: watch::Sender::new(0),
             rearm: Notify::new(),
             clock_ahead_ns: AtomicI64::new(0),
             start_seed,
@@ -74,15 +89,15 @@ impl Engine {
     pub(crate) fn run<C: Command>(&self, command: C) -> Result<C::Reply, Refusal> {
         // Taken out of its place, so that a panic in a command leaves a clean buffer behind.
         let mut effects = EFFECTS.take();
-        let result = self.apply(command, &mut effects);
+        let (result, epoch) = self.apply(command, &mut effects);
         for effect in effects.list.drain(..) {
-            self.carry_out(effect);
+            self.carry_out(effect, epoch);
         }
         EFFECTS.set(effects);
         result
     }
 
-    fn apply<C: Command>(&self, command: C, effects: &mut Effects) -> Result<C::Reply, Refusal> {
+    fn apply<C: Command>(&self, command: C, effects: &mut Effects) -> (Result<C::Reply, Refusal>, Epoch) {
         let seed = self.next_seed();
         let mut core = self.lock();
         let core = &mut *core;
@@ -93,15 +108,17 @@ impl Engine {
             core.armed = due;
             self.0.rearm.notify_one();
         }
-        result
+        // Under the lock: who finds nothing due and nothing open can rely on it.
+        effects.list.iter().for_each(|effect| self.0.open.note(effect));
+        (result, core.epoch)
     }
 
-    fn carry_out(&self, effect: Effect) {
+    fn carry_out(&self, effect: Effect, epoch: Epoch) {
         match effect {
             Effect::Ready(subscription) => self.0.bells.ring(&subscription),
             Effect::Closed(subscription) => self.0.bells.close(&subscription),
             // The queue is closed only when the emulator is shut down: then nothing is sent any more.
-            Effect::Send(call) => drop(self.0.calls.send(call)),
+            Effect::Send(call) => drop(self.0.calls.send((epoch, call))),
         }
     }
 

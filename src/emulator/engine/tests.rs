@@ -81,7 +81,7 @@ async fn calls_are_queued_and_refusals_come_back() {
         token: None,
     };
     effect(&engine, Effect::Send(call));
-    assert_eq!(calls.recv().await.unwrap().url, "http://localhost/");
+    assert_eq!(calls.recv().await.unwrap().1.url, "http://localhost/");
     let refused = engine.run(Do(|_: &mut State, _, _: &mut Effects| Err::<(), _>(Refusal::not_found("no"))));
     assert_eq!(refused.unwrap_err().code, Code::NotFound);
 }
@@ -146,4 +146,49 @@ async fn the_timer_wakes_when_something_falls_due_and_not_before() {
     assert!(ticks < 10, "one command and a tick or two, not {ticks}");
     engine.advance(SignedDuration::from_hours(2));
     tokio::time::timeout(Duration::from_secs(5), calls.recv()).await.expect("the clock was moved").unwrap();
+}
+
+#[tokio::test]
+async fn moving_the_clock_waits_for_calls_and_says_which() {
+    let (engine, mut calls) = Engine::start(1);
+    engine.run(tasks::CreateQueue { name: QUEUE.parse().unwrap(), draft: tasks::QueueDraft::default() }).unwrap();
+    task_in(&engine, SignedDuration::from_hours(1));
+    let before = engine.now();
+    let stuck = engine.fast_forward(SignedDuration::from_hours(2), Duration::from_millis(50)).await.unwrap_err();
+    let Stuck::UnderWay { calls: open, count: 1, now } = stuck else { panic!("{stuck:?}") };
+    assert_eq!(open, ["POST http://localhost/"]);
+    assert!(now < before + SignedDuration::from_hours(2), "it stays where it has got");
+    let (_, call) = calls.recv().await.unwrap();
+    let moving = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.fast_forward(SignedDuration::from_hours(1), Duration::from_secs(10)).await }
+    });
+    let open = engine.begin(&call.caller);
+    engine.run(crate::emulator::state::Answered { caller: call.caller, answer: crate::emulator::state::Answer::Status(200) }).unwrap();
+    drop(open);
+    assert!(moving.await.unwrap().unwrap() >= before + SignedDuration::from_hours(2));
+}
+
+#[tokio::test]
+async fn a_reset_ends_waits_outdates_calls_and_puts_the_clock_back() {
+    let (engine, mut calls) = Engine::start(1);
+    let before = engine.now();
+    engine.run(tasks::CreateQueue { name: QUEUE.parse().unwrap(), draft: tasks::QueueDraft::default() }).unwrap();
+    task_in(&engine, SignedDuration::from_hours(1));
+    let moving = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.fast_forward(SignedDuration::from_hours(2), Duration::from_secs(10)).await }
+    });
+    let (epoch, _) = tokio::time::timeout(Duration::from_secs(5), calls.recv()).await.unwrap().unwrap();
+    let mut waiter = engine.waiter("a");
+    assert!(!waiter.is_outdated());
+    engine.reset();
+    assert!(waiter.is_outdated());
+    assert_eq!(waiter.wait().await, Wake::Reset);
+    engine.reset_since(epoch).await;
+    assert_eq!(moving.await.unwrap(), Err(Stuck::Reset));
+    assert!(engine.now() < before + SignedDuration::from_hours(1) && engine.ahead().is_zero());
+    assert_eq!(engine.read(|state, _| state.next_due()), None);
+    let far = engine.fast_forward(SignedDuration::MAX, Duration::from_secs(1)).await;
+    assert_eq!(far, Err(Stuck::TooFar));
 }

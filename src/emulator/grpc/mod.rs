@@ -24,6 +24,7 @@ use tonic::service::Routes;
 use tower::ServiceExt;
 
 use super::engine::Engine;
+use super::faults::Faults;
 use super::state::Refusal;
 
 /// The largest gRPC message taken and given: Google's 10 MB of payload, twice over, so that what is too large for Pub/Sub is
@@ -45,16 +46,28 @@ fn routes(engine: &Engine) -> Routes {
 
 /// The services, ready to be called. Clones are cheap.
 #[derive(Debug, Clone)]
-pub(crate) struct Services(Router);
+pub(crate) struct Services {
+    router: Router,
+    faults: Faults,
+}
 
 impl Services {
     pub(crate) fn new(engine: &Engine) -> Self {
-        Self(routes(engine).prepare().into_axum_router())
+        Self { router: routes(engine).prepare().into_axum_router(), faults: Faults::default() }
     }
 
-    /// Calls the service that the path names (`/package.Service/Method`).
+    /// The failures that calls meet.
+    pub(crate) fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Calls the service that the path names (`/package.Service/Method`), or meets a fault.
     pub(crate) async fn call(&self, request: Request<Body>) -> Response<Body> {
-        let result: Result<Response<Body>, Infallible> = self.0.clone().oneshot(request).await;
+        self.faults.around(request, |request| self.serve(request)).await
+    }
+
+    async fn serve(&self, request: Request<Body>) -> Response<Body> {
+        let result: Result<Response<Body>, Infallible> = self.router.clone().oneshot(request).await;
         let Ok(response) = result;
         if is_too_large(response.headers()) {
             // Google's words for what its front end does not let through.

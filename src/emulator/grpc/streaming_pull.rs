@@ -21,6 +21,9 @@ const CONFIRMATIONS_MAX: usize = 16;
 /// The pause between signs of life on a silent stream, in milliseconds, for clients that understand them.
 const HEARTBEAT_MS: u64 = 30_000;
 
+/// Not a code that clients take as a reason to connect again: a receiver left over from one test must not take the messages of the next.
+const EMPTIED: &str = "Resource not found: the emulator was reset.";
+
 /// Opens the stream that the first request asks for.
 pub(super) async fn open(
     engine: Engine,
@@ -162,6 +165,9 @@ impl Outbound {
             return None;
         }
         loop {
+            if self.waiter.is_outdated() {
+                return Some(self.refuse(Status::not_found(EMPTIED)));
+            }
             // What the client says comes first: it may have freed room, or be the end.
             match self.inbox.try_recv() {
                 Ok(report) => return self.say(report),
@@ -185,7 +191,7 @@ impl Outbound {
                 biased;
                 report = self.inbox.recv() => return self.say(report?),
                 wake = self.waiter.wait() => match wake {
-                    Wake::Ready => {}
+                    Wake::Ready | Wake::Reset => {}
                     // Gone, or no longer to be pulled: the next try says which.
                     Wake::Closed => self.waiter = self.engine.waiter(&self.subscription),
                     Wake::Shutdown => return Some(self.refuse(Status::unavailable("The emulator is shutting down."))),

@@ -50,7 +50,7 @@ impl Subscriber for Service {
             match timeout_at(until, waiter.wait()).await {
                 Ok(Wake::Ready) => {}
                 // A subscription that is gone is the next try's refusal.
-                Ok(Wake::Closed) => waiter = self.engine.waiter(&request.subscription),
+                Ok(Wake::Closed | Wake::Reset) => waiter = self.engine.waiter(&request.subscription),
                 Ok(Wake::Shutdown) | Err(_) => return Ok(Response::new(reply)),
             }
         }

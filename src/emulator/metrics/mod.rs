@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::engine::Engine;
+use super::engine::{Engine, Epoch};
 use super::state::Refusal;
 
 pub(crate) use catalog::{Kind, Metric};
@@ -26,7 +26,7 @@ const SAMPLE_SECONDS: u64 = 10;
 
 /// The history of one engine. Clones are handles to the same one.
 #[derive(Debug, Clone)]
-pub(crate) struct Metrics(Arc<Mutex<History>>);
+pub(crate) struct Metrics(Arc<Mutex<(Epoch, History)>>);
 
 impl Metrics {
     /// Samples the engine from now on, by a task of the current tokio runtime, until it shuts down.
@@ -49,11 +49,15 @@ impl Metrics {
     }
 
     /// Takes a sample; returns the history with it, and when that was. The lock is held throughout, so that samples go in in their order.
-    fn sample(&self, engine: &Engine) -> (MutexGuard<'_, History>, Timestamp) {
-        let mut history = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn sample(&self, engine: &Engine) -> (MutexGuard<'_, (Epoch, History)>, Timestamp) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (readings, now) = engine.read(|state, now| (catalog::read(state), now));
+        let (epoch, history) = &mut *kept;
+        if std::mem::replace(epoch, engine.epoch()) != *epoch {
+            *history = History::default();
+        }
         history.record(readings, now);
-        (history, now)
+        (kept, now)
     }
 
     /// Returns the one metric that `filter` names, and its series in `project` that match the rest of it, in a steady order; the newest
@@ -67,9 +71,9 @@ impl Metrics {
     ) -> Result<(&'static Metric, Vec<Series>), Refusal> {
         let filter = Filter::parse(filter)?;
         let (index, metric) = filter.metric()?;
-        let (history, now) = self.sample(engine);
-        let mut series = history.series(index, metric, &format!("projects/{project}/"), window, now);
-        drop(history);
+        let (kept, now) = self.sample(engine);
+        let mut series = kept.1.series(index, metric, &format!("projects/{project}/"), window, now);
+        drop(kept);
         series.retain(|series| filter.matches(metric, series));
         Ok((metric, series))
     }

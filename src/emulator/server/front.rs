@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use serde_json::json;
 use tonic::{Code, Status};
 
-use super::Services;
+use super::{Engine, Services, admin};
 use crate::emulator::rest;
 use crate::model::text;
 use crate::names::ProjectId;
@@ -22,20 +22,28 @@ const RESOURCE_HEADER: &str = "x-goog-request-params";
 /// The services behind one port. Clones are cheap.
 #[derive(Debug, Clone)]
 pub(super) struct Front {
+    engine: Engine,
     services: Services,
     project: Arc<str>,
 }
 
 impl Front {
-    pub(super) fn new(services: Services, project: &ProjectId) -> Self {
-        Self { services, project: project.as_str().into() }
+    pub(super) fn new(engine: Engine, services: Services, project: &ProjectId) -> Self {
+        Self { engine, services, project: project.as_str().into() }
     }
 
     /// Answers a request; whatever is wrong with it is said in the answer.
     pub(super) async fn answer(self, request: Request<Incoming>) -> Response<Body> {
         let entry = Entry::of(&request);
         let request = request.map(Body::new);
-        let response = if is_grpc(request.headers()) { self.services.call(request).await } else { self.http(request).await };
+        let mut response = if is_grpc(request.headers()) { self.services.call(request).await } else { self.http(request).await };
+        if !self.engine.ahead().is_zero() {
+            // Clients that compare messages' times with the server's clock mean this one; without it, hyper adds the machine's.
+            let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&self.engine.now());
+            if let Some(date) = date.ok().and_then(|date| HeaderValue::try_from(date).ok()) {
+                response.headers_mut().insert(DATE, date);
+            }
+        }
         if let Some(entry) = entry {
             entry.log(&response);
         }
@@ -47,7 +55,10 @@ impl Front {
         match request.uri().path() {
             "/" if readable => page("text/plain; charset=utf-8", self.greeting()),
             "/healthz" if readable => page("application/json", self.health()),
-            path if path.starts_with('/') => rest::answer(&self.services, request).await,
+            path if path.starts_with('/') => match admin::answer(&self.engine, self.services.faults(), request).await {
+                Ok(response) => response,
+                Err(request) => rest::answer(&self.services, request).await,
+            },
             // `OPTIONS *` and the like.
             path => rest::refuse(Code::NotFound, &format!("There is nothing at {}.", path.escape_debug())),
         }
@@ -68,7 +79,7 @@ impl Front {
     }
 }
 
-fn page(kind: &'static str, text: String) -> Response<Body> {
+pub(super) fn page(kind: &'static str, text: String) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response

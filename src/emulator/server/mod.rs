@@ -1,5 +1,6 @@
 //! Starts and stops the emulator: its port, its engine, its dispatcher.
 
+mod admin;
 mod front;
 mod listen;
 
@@ -7,14 +8,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinHandle;
 
 use super::dispatch;
-use super::engine::Engine;
+use super::engine::{Engine, Stuck};
+use super::faults::{Fault, Faults};
 use super::grpc::Services;
 use super::seed::{self, Seed};
 use super::state::target::SetAppEngine;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::names::ProjectId;
 
 use front::Front;
@@ -46,6 +49,7 @@ pub struct Emulator {
     address: SocketAddr,
     project: ProjectId,
     engine: Engine,
+    faults: Faults,
     server: JoinHandle<()>,
     dispatcher: JoinHandle<()>,
 }
@@ -73,6 +77,51 @@ impl Emulator {
     /// Returns the project that the seed and the examples are in; others are served too.
     pub fn project(&self) -> &ProjectId {
         &self.project
+    }
+
+    /// Empties the emulator, as between two tests: nothing is left of topics, subscriptions, queues, jobs, tasks, histories and faults; the
+    /// clock shows the machine's time again, open streams end with NOT_FOUND, and calls under way are cut off.
+    pub fn reset(&self) {
+        admin::reset(&self.engine, &self.faults);
+    }
+
+    /// Returns the emulator's time.
+    pub fn now(&self) -> Timestamp {
+        self.engine.now()
+    }
+
+    /// Moves the emulator's clock forward, through every moment at which something falls due: leases expire, tasks are dispatched, jobs run,
+    /// failed calls are tried again. Returns when all that, and what it caused, has been answered.
+    ///
+    /// # Errors
+    ///
+    /// Fails after 30 s of real time, with the calls that are still under way; the clock stays where it has got. Fails also when the
+    /// emulator is reset meanwhile, or for a time of thousands of years.
+    pub async fn advance(&self, by: Duration) -> Result<()> {
+        let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
+        let moved = self.engine.fast_forward(by, Duration::from_secs(admin::ADVANCE_SECONDS)).await;
+        moved.map(drop).map_err(|stuck| {
+            let kind = match stuck {
+                Stuck::TooFar => Kind::InvalidInput,
+                Stuck::UnderWay { .. } => Kind::Timeout,
+                Stuck::Reset => Kind::Cancelled,
+            };
+            Error::new(kind, admin::explain(&stuck))
+        })
+    }
+
+    /// Has requests fail as told, over gRPC and REST alike; see [`Fault`].
+    ///
+    /// # Errors
+    ///
+    /// Fails when the fault names a method or a code that does not exist, or has a value out of range.
+    pub fn inject(&self, fault: Fault) -> Result<()> {
+        self.faults.inject(vec![fault]).map_err(Error::invalid)
+    }
+
+    /// Takes all injected faults away.
+    pub fn clear_faults(&self) {
+        self.faults.clear();
     }
 
     /// Stops listening, ends open streams, lets open requests end for up to 2 s, and cuts off what is left.
@@ -159,11 +208,12 @@ impl Builder {
             engine.shut_down();
             return Err(error);
         }
-        let front = Front::new(services, &project);
+        let faults = services.faults().clone();
+        let front = Front::new(engine.clone(), services, &project);
         let server = tokio::spawn(listen::serve(listener, front, engine.clone(), Duration::from_millis(SHUTDOWN_MS_MAX)));
         let dispatcher = tokio::spawn(dispatch::run(engine.clone(), calls));
         tracing::info!(target: "redrive::emulator", %address, %project, "the emulator listens");
-        Ok(Emulator { address, project, engine, server, dispatcher })
+        Ok(Emulator { address, project, engine, faults, server, dispatcher })
     }
 }
 

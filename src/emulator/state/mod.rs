@@ -129,6 +129,13 @@ impl Command for Tick {
 }
 
 impl State {
+    /// Forgets everything but the set-up, and which numbers were given: what refers to something forgotten never means something new.
+    pub(crate) fn reset(&mut self) {
+        self.pubsub.reset();
+        self.tasks.reset();
+        self.scheduler.reset();
+    }
+
     /// When something next falls due by itself; `None` while nothing is planned. O(log n) at most.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         [self.pubsub.next_due(), self.tasks.next_due(), self.scheduler.next_due()].into_iter().flatten().min()

@@ -62,6 +62,11 @@ enum Due {
 }
 
 impl PubSub {
+    /// Forgets everything but the last number given.
+    pub(crate) fn reset(&mut self) {
+        *self = Self { serial: std::mem::take(&mut self.serial), ..Self::default() };
+    }
+
     /// The dispatcher's report on a push.
     pub(crate) fn push_answered(&mut self, subscription: &str, lease: u64, answer: &Answer, at: Moment, out: &mut Effects) {
         // A subscription that is gone by now needs no answer.

@@ -57,6 +57,11 @@ pub(crate) struct Publication {
 }
 
 impl Scheduler {
+    /// Forgets everything but the numbers given and where App Engine is.
+    pub(crate) fn reset(&mut self) {
+        *self = Self { attempts: self.attempts, created: self.created, app_engine: self.app_engine.take(), ..Self::default() };
+    }
+
     /// The dispatcher's report on an attempt.
     pub(crate) fn answered(&mut self, job: &str, attempt: u64, answer: &Answer, at: Moment) {
         let Some(flight) = self.flights.remove(&attempt) else { return };

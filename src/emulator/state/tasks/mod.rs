@@ -46,6 +46,11 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
+    /// Forgets everything but the last attempt's number and where App Engine is.
+    pub(crate) fn reset(&mut self) {
+        *self = Self { attempts: self.attempts, app_engine: self.app_engine.take(), ..Self::default() };
+    }
+
     /// The dispatcher's report on an attempt.
     pub(crate) fn answered(&mut self, task: &str, attempt: u64, answer: &Answer, at: Moment, _out: &mut Effects) {
         let Some((name, _)) = task.rsplit_once("/tasks/") else { return };
