@@ -153,8 +153,8 @@ impl Fault {
 impl Armed {
     /// Tells whether it strikes a request, and counts.
     pub(super) fn strikes(&mut self, path: &str, names: &[String]) -> bool {
-        let named = self.method == "*" || self.method == path || path.rsplit('/').next() == Some(&self.method);
-        let meant = named && (self.resource.is_empty() || names.iter().any(|name| name.starts_with(&self.resource)));
+        let called = self.method == "*" || self.method == path || path.rsplit('/').next() == Some(&self.method);
+        let meant = called && (self.resource.is_empty() || names.iter().any(|name| name.starts_with(&self.resource)));
         if !meant || self.hits >= self.times {
             return false;
         }

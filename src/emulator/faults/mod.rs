@@ -39,9 +39,12 @@ struct Inner {
 }
 
 impl Faults {
-    /// Adds all of them, or none and says in terms of their fields what is wrong.
-    pub(crate) fn inject(&self, faults: Vec<Fault>) -> Result<(), String> {
-        let armed = faults.into_iter().map(Fault::arm).collect::<Result<Vec<_>, _>>()?;
+    /// Adds a fault, or says which of its fields is wrong.
+    pub(crate) fn inject(&self, fault: Fault) -> Result<(), String> {
+        self.add(vec![fault.arm()?])
+    }
+
+    fn add(&self, armed: Vec<Armed>) -> Result<(), String> {
         let mut list = self.lock();
         if list.len() + armed.len() > FAULTS_MAX {
             return Err(format!("there are {} faults already, and {FAULTS_MAX} at most: `DELETE /faults` takes all away", list.len()));
@@ -53,16 +56,16 @@ impl Faults {
         Ok(())
     }
 
-    /// Adds the faults of a JSON list, or a single one.
+    /// Adds the faults of a JSON list, or a single one; all, or none if one of them is wrong.
     pub(crate) fn inject_json(&self, json: Json) -> Result<(), String> {
-        let faults = match json {
+        let armed = match json {
             Json::Array(list) => {
-                let at = |(index, json)| Fault::from_json(json).map_err(|why| format!("fault {index}: {why}"));
+                let at = |(index, json)| Fault::from_json(json).and_then(Fault::arm).map_err(|why| format!("fault {index}: {why}"));
                 list.into_iter().enumerate().map(at).collect::<Result<Vec<_>, _>>()?
             }
-            json => vec![Fault::from_json(json)?],
+            json => vec![Fault::from_json(json)?.arm()?],
         };
-        self.inject(faults)
+        self.add(armed)
     }
 
     /// Takes all away.

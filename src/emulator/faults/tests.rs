@@ -48,7 +48,7 @@ fn methods_are_named_shortly_or_in_full() {
     let publish = "/google.pubsub.v1.Publisher/Publish";
     let strikes = |method: &str, path: &str| {
         let faults = Faults::default();
-        faults.inject(vec![Fault::drop_after_commit(method)]).unwrap();
+        faults.inject(Fault::drop_after_commit(method)).unwrap();
         faults.strike(path, &[]).1.is_some()
     };
     for method in ["Publish", "google.pubsub.v1.Publisher/Publish", publish, "*"] {
@@ -62,7 +62,8 @@ fn methods_are_named_shortly_or_in_full() {
 fn times_resources_and_order_are_kept() {
     let faults = Faults::default();
     let second = Duration::from_secs(1);
-    faults.inject(vec![Fault::delay("Pull", second), Fault::status("Pull", "ABORTED").on("projects/p/subscriptions/a").times(1)]).unwrap();
+    faults.inject(Fault::delay("Pull", second)).unwrap();
+    faults.inject(Fault::status("Pull", "ABORTED").on("projects/p/subscriptions/a").times(1)).unwrap();
     let path = "/google.pubsub.v1.Subscriber/Pull";
     let (a, b) = (["projects/p/subscriptions/a".to_owned()], ["projects/p/subscriptions/b".to_owned()]);
     assert!(matches!(faults.strike(path, &b), (delay, None) if delay == second));

@@ -116,7 +116,7 @@ impl Emulator {
     ///
     /// Fails when the fault names a method or a code that does not exist, or has a value out of range.
     pub fn inject(&self, fault: Fault) -> Result<()> {
-        self.faults.inject(vec![fault]).map_err(Error::invalid)
+        self.faults.inject(fault).map_err(Error::invalid)
     }
 
     /// Takes all injected faults away.
