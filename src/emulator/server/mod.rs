@@ -80,7 +80,7 @@ impl Emulator {
     }
 
     /// Empties the emulator, as between two tests: nothing is left of topics, subscriptions, queues, jobs, tasks, histories and faults; the
-    /// clock shows the machine's time again, open streams end with NOT_FOUND, and calls under way are cut off.
+    /// clock shows the machine's time again, open streams end with `NOT_FOUND`, and calls under way are cut off.
     pub fn reset(&self) {
         admin::reset(&self.engine, &self.faults);
     }
