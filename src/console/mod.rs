@@ -1,6 +1,6 @@
 //! The console: a terminal interface over [`crate::ops`].
 //!
-//! A key becomes an action by [`action`]'s table, the action a pure change of state with effects, the effects run on the runtime, and their answers come back as
+//! A key becomes an action by `action`'s table, the action a pure change of state with effects, the effects run on the runtime, and their answers come back as
 //! messages. Views draw from the state only. Nothing here knows how an operation is done.
 
 mod action;
