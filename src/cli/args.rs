@@ -6,6 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use super::output::Format;
 use super::{completions, demo, dlq, emulator, jobs, queues, subs, tasks, topics, transfers};
+use crate::model::query::Query;
 use crate::names::{LocationId, ProjectId};
 use crate::ops::{EMULATOR_PROJECT, Settings};
 
@@ -144,6 +145,11 @@ impl Cli {
 }
 
 /// Parses a name for clap, with the rule of such names in its message.
-fn parse<T: FromStr<Err = crate::error::Error>>(text: &str) -> Result<T, String> {
+pub(super) fn parse<T: FromStr<Err = crate::error::Error>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: crate::error::Error| error.hint().map_or_else(|| error.to_string(), ToOwned::to_owned))
+}
+
+/// Parses an expression for clap; its message points at the character.
+pub(super) fn query(text: &str) -> Result<Query, String> {
+    text.parse().map_err(|error: crate::error::Error| error.to_string())
 }

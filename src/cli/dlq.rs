@@ -7,13 +7,17 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Exit;
+use super::args::{parse, query};
+use super::causes::Causes;
 use super::output::{Column, Row, age, dash, left, right};
 use super::session::Session;
 use super::subs::subscription_numbers;
 use super::transfers::{follow, show_plan};
 use crate::error::{Error, Kind, Result};
+use crate::model::cause::CauseId;
 use crate::model::dead_letter::{Broken, DeadLetterRelation};
 use crate::model::numbers::Numbers;
+use crate::model::query::Query;
 use crate::names::{SubscriptionName, TopicName};
 use crate::ops::Ops;
 use crate::ops::transfer::{self, Delivery, Plan, Request, Selection};
@@ -23,14 +27,19 @@ pub(super) enum Dlq {
     /// List the dead-letter relations: which subscription gives up to which topic, and who holds how many
     #[command(after_help = "Examples:\n  redrive dlq list\n  redrive dlq list -o json | jq '.[] | select(.broken)'")]
     List,
+    /// Group the messages of a subscription by why they failed
+    #[command(
+        after_help = "Examples:\n  redrive dlq causes orders-hold --snapshot\n  redrive dlq causes orders-hold -o json | jq -r '.[0].id'\n  redrive dlq discard orders-hold --cause 0f3a6c19b2d4\n\nMessages are of one cause that share the subscription that gave them up, the error that an attribute tells of, the paths of their JSON and\nthe number of deliveries. Without `--snapshot` they are leased and released: a sample."
+    )]
+    Causes(Causes),
     /// Publish dead letters again to the topic whose subscription gave them up
     #[command(
-        after_help = "Examples:\n  redrive dlq redrive orders-hold --dry-run\n  redrive dlq redrive orders-hold --rate 50 --yes\n  redrive dlq redrive orders-hold --message-id 8812 --message-id 8813\n\nOnly what lay there when it began is moved: a message that comes straight back is not moved twice.\nctrl-c stops it within one batch; `redrive transfers resume ID` goes on."
+        after_help = "Examples:\n  redrive dlq redrive orders-hold --dry-run\n  redrive dlq redrive orders-hold --rate 50 --yes\n  redrive dlq redrive orders-hold --message-id 8812 --message-id 8813\n  redrive dlq redrive orders-hold --filter 'age > 2h and attribute.kind = order'\n\nOnly what lay there when it began is moved: a message that comes straight back is not moved twice.\nctrl-c stops it within one batch; `redrive transfers resume ID` goes on."
     )]
     Redrive(Redrive),
     /// Take dead letters away, keeping a copy of each on disk first
     #[command(
-        after_help = "Examples:\n  redrive dlq discard orders-hold --dry-run\n  redrive dlq discard orders-hold --message-id 8812 --yes"
+        after_help = "Examples:\n  redrive dlq discard orders-hold --dry-run\n  redrive dlq discard orders-hold --message-id 8812 --yes\n  redrive dlq discard orders-hold --cause 0f3a6c19b2d4"
     )]
     Discard(Discard),
 }
@@ -60,6 +69,12 @@ struct Which {
     /// Only the message of this id; can be given several times [default: all]
     #[arg(long, value_name = "ID")]
     message_id: Vec<String>,
+    /// Only messages that this expression selects, such as `age > 2h and payload.customer.id = 7`
+    #[arg(long, value_name = "EXPR", value_parser = query, conflicts_with = "message_id")]
+    filter: Option<Query>,
+    /// Only messages of the cause of this id (see `redrive dlq causes`)
+    #[arg(long, value_name = "ID", value_parser = parse::<CauseId>, conflicts_with_all = ["message_id", "filter"])]
+    cause: Option<CauseId>,
     /// Messages a second at most [default: as fast as it goes]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
@@ -79,6 +94,7 @@ impl Dlq {
         let ops = session.ops().await?;
         match self {
             Self::List => list(session, &ops).await,
+            Self::Causes(causes) => causes.run(session, &ops).await,
             Self::Redrive(Redrive { which, to }) => {
                 let delivery = match to {
                     Some(topic) => Delivery::Topic(Session::topic(&ops, &topic)?),
@@ -110,10 +126,16 @@ impl Which {
     }
 
     fn request(self, ops: &Ops, kind: transfer::Kind, delivery: Delivery) -> Result<Request> {
+        let selection = match (self.filter, self.cause) {
+            (Some(query), _) => Selection::Matching(query),
+            (None, Some(cause)) => Selection::Cause(cause),
+            (None, None) if self.message_id.is_empty() => Selection::All,
+            (None, None) => Selection::Messages(self.message_id.into_iter().collect()),
+        };
         Ok(Request {
             kind,
             subscription: Session::subscription(ops, &self.subscription)?,
-            selection: if self.message_id.is_empty() { Selection::All } else { Selection::Messages(self.message_id.into_iter().collect()) },
+            selection,
             delivery,
             rate_max: self.rate,
             window: self.window,
@@ -138,6 +160,8 @@ fn question(plan: &Plan) -> String {
         (Selection::Messages(ids), ..) => format!("{} chosen messages", ids.len()),
         (_, Some(max), Some(expected)) if expected.value > max => format!("{max} of about {} messages", expected.value),
         (_, _, Some(expected)) => format!("about {} messages", expected.value),
+        (selection @ (Selection::Matching(_) | Selection::Cause(_)), Some(max), _) => format!("up to {max} of {selection}"),
+        (selection @ (Selection::Matching(_) | Selection::Cause(_)), None, _) => selection.to_string(),
         (_, Some(max), None) => format!("up to {max} messages"),
         (_, None, None) => "all messages".to_owned(),
     };

@@ -3,6 +3,7 @@
 //! It must not know the console: `main` opens that one, with what [`open`] prepares for it.
 
 mod args;
+mod causes;
 mod completions;
 mod confirm;
 mod demo;

@@ -7,11 +7,13 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::Exit;
+use super::args::query;
 use super::output::{Column, Row, age, ago, dash, extended, left, measured, moment, right};
 use super::session::{Session, list_hint};
 use crate::error::Result;
 use crate::model::message::Message;
 use crate::model::numbers::{Measured, SubscriptionNumbers};
+use crate::model::query::{MessageSubject, Query};
 use crate::model::subscription::{Delivery, Subscription};
 use crate::model::text;
 use crate::ops::{Ops, PeekMode};
@@ -28,7 +30,7 @@ pub(super) enum Subs {
     List,
     /// Look at messages without taking them
     #[command(
-        after_help = "Examples:\n  redrive subs peek orders-hold\n  redrive subs peek orders-hold --snapshot --max 1000 -o jsonl\n\nWithout `--snapshot` messages are leased and released: a sample, and under a dead-letter policy it counts as a delivery attempt.\nWith it a snapshot and a short-lived subscription are made and removed: everything is seen, the original is untouched.\n\nIn JSON a message is Google's `ReceivedMessage`; the decoded payload is beside it under `redrivePayload`."
+        after_help = "Examples:\n  redrive subs peek orders-hold\n  redrive subs peek orders-hold --snapshot --max 1000 -o jsonl\n  redrive subs peek orders-hold --snapshot --max 1000 --filter 'payload.total > 100'\n\nWithout `--snapshot` messages are leased and released: a sample, and under a dead-letter policy it counts as a delivery attempt.\nWith it a snapshot and a short-lived subscription are made and removed: everything is seen, the original is untouched.\n\nIn JSON a message is Google's `ReceivedMessage`; the decoded payload is beside it under `redrivePayload`."
     )]
     Peek(Peek),
 }
@@ -40,7 +42,10 @@ pub(super) struct Peek {
     /// Look through a snapshot: everything, and nothing is leased
     #[arg(long)]
     snapshot: bool,
-    /// Messages at most
+    /// Show only messages that this expression selects, of those looked at
+    #[arg(long, value_name = "EXPR", value_parser = query)]
+    filter: Option<Query>,
+    /// Messages looked at, at most
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     max: u32,
 }
@@ -71,9 +76,14 @@ impl Peek {
         let subscription = Session::subscription(ops, &self.subscription)?;
         let mode = if self.snapshot { PeekMode::Snapshot } else { PeekMode::Leased };
         let peek = ops.peek(&subscription, mode, self.max as usize).await.map_err(|error| list_hint(error, "redrive subs list"))?;
-        let rows: Vec<_> = peek.messages.iter().map(MessageRow).collect();
+        let selects =
+            |message: &&Message| self.filter.as_ref().is_none_or(|query| query.matches(&MessageSubject::new(message), peek.as_of));
+        let rows: Vec<_> = peek.messages.iter().filter(selects).map(MessageRow).collect();
         let now = session.now();
         session.output.rows(&rows, now)?;
+        if self.filter.is_some() {
+            session.output.note(&format!("{} of the {} messages looked at match", rows.len(), peek.messages.len()));
+        }
         if peek.truncated {
             session.output.note("there may be more messages than these; see `--max` and `--snapshot`");
         }
@@ -170,7 +180,7 @@ impl Row for MessageRow<'_> {
 }
 
 /// Google's `ReceivedMessage` without `ackId`, with the decoded payload beside it where it is text.
-fn received_message(message: &Message) -> Value {
+pub(super) fn received_message(message: &Message) -> Value {
     let mut inner = Map::new();
     inner.insert("data".into(), STANDARD.encode(&message.data).into());
     if !message.attributes.is_empty() {

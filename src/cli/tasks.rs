@@ -5,19 +5,27 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Exit;
+use super::args::query;
 use super::output::{Column, Format, Output, Row, ago, dash, extended, left, right};
 use super::session::Session;
 use super::subs::payload;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+use crate::model::listing::Listing;
+use crate::model::query::{Query, TaskSubject};
 use crate::model::task::Task;
 use crate::model::text;
-use crate::names::TaskName;
+use crate::names::{QueueName, TaskName};
 use crate::ops::{self, HandlerAnswer, Ops, Report};
+
+/// Tasks that are looked through for those that match, at most: they are all in memory, with their bodies where the filter asks for them.
+const LOOKED_THROUGH_MAX: usize = 100_000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Tasks {
     /// List the tasks of a queue
-    #[command(after_help = "Examples:\n  redrive tasks list emails\n  redrive tasks list emails --max 1000 -o jsonl | jq -r .name")]
+    #[command(
+        after_help = "Examples:\n  redrive tasks list emails\n  redrive tasks list emails --max 1000 -o jsonl | jq -r .name\n  redrive tasks list emails --filter 'attempts >= 5 and body.user_id = 7'"
+    )]
     List {
         /// Queue: its id, or `projects/P/locations/L/queues/Q`
         queue: String,
@@ -27,6 +35,9 @@ pub(super) enum Tasks {
         /// With headers and bodies; needs the permission `cloudtasks.tasks.fullView`
         #[arg(long)]
         full: bool,
+        /// Only tasks that this expression selects
+        #[arg(long, value_name = "EXPR", value_parser = query)]
+        filter: Option<Query>,
     },
     /// Show a task with headers and body
     #[command(after_help = "Example:\n  redrive tasks show emails/55210917")]
@@ -35,11 +46,16 @@ pub(super) enum Tasks {
     #[command(after_help = "Example:\n  redrive tasks run emails/55210917")]
     Run(Name),
     /// Delete tasks, keeping a copy of each on disk first
-    #[command(after_help = "Example:\n  redrive tasks discard emails/55210917 emails/55210918 --yes")]
+    #[command(
+        after_help = "Examples:\n  redrive tasks discard emails/55210917 emails/55210918 --yes\n  redrive tasks discard emails --filter 'attempts >= 5 and age > 2d'"
+    )]
     Discard {
-        /// Tasks: `QUEUE/TASK`, or full names
+        /// Tasks: `QUEUE/TASK`, or full names; with `--filter` the queue
         #[arg(required = true)]
         task: Vec<String>,
+        /// All tasks of the queue that this expression selects
+        #[arg(long, value_name = "EXPR", value_parser = query)]
+        filter: Option<Query>,
         /// Do not ask
         #[arg(short, long)]
         yes: bool,
@@ -70,7 +86,7 @@ impl Tasks {
     pub(super) async fn run(self, session: &mut Session<'_, '_>) -> Result<Exit> {
         let ops = session.ops().await?;
         match self {
-            Self::List { queue, max, full } => list(session, &ops, &queue, full, max as usize).await,
+            Self::List { queue, max, full, filter } => list(session, &ops, &queue, full, max as usize, filter).await,
             Self::Show(name) => {
                 let task = session.task(&ops, &name.task).await?;
                 let task = ops.task(&task).await?;
@@ -84,7 +100,8 @@ impl Tasks {
                 session.output.answer(&task.raw)?;
                 Ok(Exit::Done)
             }
-            Self::Discard { task, yes } => discard(session, &ops, &task, yes).await,
+            Self::Discard { task, filter: None, yes } => discard(session, &ops, &task, yes).await,
+            Self::Discard { task, filter: Some(query), yes } => discard_matching(session, &ops, &task, &query, yes).await,
             Self::Debug { name, to } => {
                 let task = session.task(&ops, &name.task).await?;
                 let answer = ops.debug_task(&task, &to).await?;
@@ -99,13 +116,62 @@ impl Tasks {
     }
 }
 
-async fn list(session: &mut Session<'_, '_>, ops: &Ops, queue: &str, full: bool, max: usize) -> Result<Exit> {
+async fn list(session: &mut Session<'_, '_>, ops: &Ops, queue: &str, full: bool, max: usize, filter: Option<Query>) -> Result<Exit> {
     let queue = session.queue(ops, queue).await?;
-    let tasks = ops.tasks(&queue, full, max).await?;
-    let rows: Vec<_> = tasks.items.iter().map(TaskRow).collect();
     let now = session.now();
+    let tasks = match filter {
+        None => ops.tasks(&queue, full, max).await?,
+        Some(query) => {
+            let mut tasks = matching(session, ops, &queue, &query, full, now).await?;
+            tasks.truncated = tasks.items.len() > max;
+            tasks.items.truncate(max);
+            tasks
+        }
+    };
+    let rows: Vec<_> = tasks.items.iter().map(TaskRow).collect();
     session.output.list(&tasks, &rows, now)?;
     Ok(Exit::of(tasks.items.len(), tasks.failed.len()))
+}
+
+/// Finds the tasks of a queue that match. Where it takes what may not be read to tell, that is an error: `not body.id = 7` would match all.
+async fn matching(
+    session: &mut Session<'_, '_>,
+    ops: &Ops,
+    queue: &QueueName,
+    query: &Query,
+    full: bool,
+    now: Timestamp,
+) -> Result<Listing<Task>> {
+    let mut tasks = ops.tasks(queue, full || query.reads_content(), LOOKED_THROUGH_MAX).await?;
+    if query.reads_content() && tasks.items.iter().any(|task| !task.full) {
+        let why = tasks.failed.pop().map(|(_, error)| error);
+        return Err(why
+            .unwrap_or_else(|| Error::new(Kind::PermissionDenied, "headers and bodies of tasks cannot be read"))
+            .context(format!("`{query}` cannot be told")));
+    }
+    if tasks.truncated {
+        session.output.warn(&format!("only the first {} tasks were looked through", tasks.items.len()));
+    }
+    tasks.items.retain(|task| query.matches(&TaskSubject::new(task), now));
+    Ok(tasks)
+}
+
+async fn discard_matching(session: &mut Session<'_, '_>, ops: &Ops, queue: &[String], query: &Query, yes: bool) -> Result<Exit> {
+    let [queue] = queue else {
+        return Err(Error::invalid("`--filter` takes one queue").with_hint("redrive tasks discard QUEUE --filter EXPR"));
+    };
+    let queue = session.queue(ops, queue).await?;
+    let now = session.now();
+    let tasks = matching(session, ops, &queue, query, false, now).await?;
+    if tasks.items.is_empty() {
+        session.output.note(&format!("no task of `{}` matches", queue.id()));
+        return show_report(session.output, &Report::default());
+    }
+    let names: Vec<TaskName> = tasks.items.into_iter().map(|task| task.name).collect();
+    let what = if names.len() == 1 { "1 task".to_owned() } else { format!("{} tasks", names.len()) };
+    session.confirm(&format!("Discard {what} of `{queue}` that match `{query}`? A copy of each is kept on this machine."), yes)?;
+    let report = ops.discard_tasks(names, |_| ()).await?;
+    show_report(session.output, &report)
 }
 
 async fn discard(session: &mut Session<'_, '_>, ops: &Ops, names: &[String], yes: bool) -> Result<Exit> {
@@ -152,10 +218,7 @@ fn show_answer(output: &mut Output<'_>, answer: &HandlerAnswer) -> Result<Exit> 
     if (200..300).contains(&answer.status) {
         Ok(Exit::Done)
     } else {
-        output.error(&Error::new(
-            crate::error::Kind::FailedPrecondition,
-            format!("the handler answered {}: Cloud Tasks would try again", answer.status),
-        ));
+        output.error(&Error::new(Kind::FailedPrecondition, format!("the handler answered {}: Cloud Tasks would try again", answer.status)));
         Ok(Exit::Failed)
     }
 }

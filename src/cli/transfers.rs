@@ -207,6 +207,7 @@ pub(super) fn show_plan(output: &mut Output<'_>, plan: &Plan) -> Result<()> {
         (Selection::Messages(ids), _) => format!("  messages  {} chosen", ids.len()),
         (Selection::All, Some(expected)) => format!("  messages  about {}, entered before {}", expected.value, plan.cutoff),
         (Selection::All, None) => format!("  messages  all that entered before {}", plan.cutoff),
+        (selection, _) => format!("  messages  {selection}, entered before {}: how many is known only after looking", plan.cutoff),
     });
     for route in &plan.routes {
         lines.push(format!("  from {} to {}", dash(route.source.as_ref().map(SubscriptionName::id)), route.topic));

@@ -1,5 +1,6 @@
 //! Plain values and pure rules of the three services. No IO, no clock, no protobuf.
 
+pub mod cause;
 pub mod cron;
 pub mod dead_letter;
 pub mod filter;

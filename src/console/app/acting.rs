@@ -415,7 +415,7 @@ impl App {
             Screen::Causes { subscription, rows, list, .. } => {
                 let marked: Vec<_> = list.marked().map(|row| row.cause.clone()).collect();
                 let causes = if marked.is_empty() { list.selected().map(|row| row.cause.clone()).into_iter().collect() } else { marked };
-                let some = rows.iter().filter(|row| causes.contains(&super::causes::cause_of(&row.message)));
+                let some = rows.iter().filter(|row| causes.contains(&super::causes::Cause::of(&row.message)));
                 (subscription.clone(), Some(some.map(|row| row.message.id.clone()).collect()), 0)
             }
             _ => return vec![],

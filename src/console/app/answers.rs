@@ -105,7 +105,7 @@ impl App {
                 messages.load.finish(Ok(Meta { as_of: Some(peek.as_of), failed: vec![], truncated: peek.truncated, note: peek.note }));
                 let mut rows: Vec<MessageRow> = peek.messages.into_iter().map(MessageRow::new).collect();
                 if let Some(cause) = &messages.cause {
-                    rows.retain(|row| super::causes::cause_of(&row.message) == *cause);
+                    rows.retain(|row| cause.matches(&row.message));
                 }
                 messages.list.set_rows(rows, now);
             }

@@ -196,7 +196,7 @@ impl App {
     fn cause_messages(&self) -> Option<Screen> {
         let Screen::Causes { subscription, mode, rows, as_of, list } = self.screen() else { return None };
         let cause = list.selected()?.cause.clone();
-        let rows: Vec<_> = rows.iter().filter(|row| super::causes::cause_of(&row.message) == cause).cloned().collect();
+        let rows: Vec<_> = rows.iter().filter(|row| cause.matches(&row.message)).cloned().collect();
         let mut messages = super::screen::Messages {
             subscription: subscription.clone(),
             mode: *mode,

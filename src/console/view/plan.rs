@@ -43,6 +43,7 @@ fn lines(app: &App, dialog: &PlanDialog, theme: &Theme, wide: u16) -> Vec<Line> 
     let request = &dialog.request;
     let which = match &request.selection {
         Selection::All => "all that entered it before now".to_owned(),
+        selection @ (Selection::Matching(_) | Selection::Cause(_)) => selection.to_string(),
         Selection::Messages(ids) => {
             let hidden = if dialog.hidden > 0 { format!(" ({} of them hidden by the filter)", dialog.hidden) } else { String::new() };
             format!("{} chosen {}{hidden}", grouped(ids.len() as u64), if ids.len() == 1 { "message" } else { "messages" })

@@ -158,6 +158,11 @@ impl Query {
     pub fn matches(&self, subject: &impl Subject, now: Timestamp) -> bool {
         self.condition.holds(subject, now)
     }
+
+    /// Tells whether it asks for payload, its size or headers: what a task only has in view FULL.
+    pub fn reads_content(&self) -> bool {
+        self.condition.reads_content()
+    }
 }
 
 impl Condition {
@@ -174,6 +179,18 @@ impl Condition {
             Self::Not(inner) => !inner.holds(subject, now),
             Self::All(parts) => parts.iter().all(|part| part.holds(subject, now)),
             Self::Any(parts) => parts.iter().any(|part| part.holds(subject, now)),
+        }
+    }
+}
+
+impl Condition {
+    fn reads_content(&self) -> bool {
+        match self {
+            Self::Has(field) | Self::Compares(field, ..) | Self::Matches(field, _) => {
+                matches!(field, Field::Payload(_) | Field::Header(_) | Field::Size)
+            }
+            Self::Not(inner) => inner.reads_content(),
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(Self::reads_content),
         }
     }
 }

@@ -110,6 +110,15 @@ fn selects_tasks() {
 }
 
 #[test]
+fn knows_whether_it_reads_content() {
+    for (text, reads) in
+        [("attempts > 1 and id = 7", false), ("age > 1h or not (url ~ 'x' or body.id = 1)", true), ("header.x", true), ("size > 1", true)]
+    {
+        assert_eq!(text.parse::<Query>().unwrap().reads_content(), reads, "{text}");
+    }
+}
+
+#[test]
 fn errors_point_at_the_character() {
     let wrong = |text: &str| {
         let error = text.parse::<Query>().unwrap_err();

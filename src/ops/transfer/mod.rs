@@ -16,7 +16,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::model::cause::CauseId;
+use crate::model::message::Message;
 use crate::model::numbers::Measured;
+use crate::model::query::{MessageSubject, Query};
 use crate::names::{SubscriptionName, TopicName};
 
 pub(super) use live::Live;
@@ -62,6 +65,46 @@ pub enum Selection {
     All,
     /// Those with these message ids.
     Messages(BTreeSet<String>),
+    /// Those that an expression selects; ages are measured at the plan's cutoff, so that a resumed run selects the same.
+    Matching(Query),
+    /// Those that failed for this reason.
+    Cause(CauseId),
+}
+
+impl Selection {
+    /// Tells whether messages may have to be passed over to reach others.
+    fn passes_over(&self) -> bool {
+        *self != Self::All
+    }
+
+    /// Tells whether a message is selected; `cutoff` is the transfer's.
+    fn selects(&self, message: &Message, cutoff: Timestamp) -> bool {
+        match self {
+            Self::All => true,
+            Self::Messages(ids) => ids.contains(&message.id),
+            Self::Matching(query) => query.matches(&MessageSubject::new(message), cutoff),
+            Self::Cause(id) => id.matches(message),
+        }
+    }
+
+    /// Returns how many messages are selected, where the selection itself says so.
+    pub fn count(&self) -> Option<u64> {
+        match self {
+            Self::Messages(ids) => Some(ids.len() as u64),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Selection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Messages(ids) => write!(f, "{} chosen", ids.len()),
+            Self::Matching(query) => write!(f, "the messages that match `{query}`"),
+            Self::Cause(id) => write!(f, "the messages of cause `{id}`"),
+        }
+    }
 }
 
 /// Where redriven messages go.

@@ -52,6 +52,7 @@ impl Ops {
         let (clock, held_by) = (clock?, held_by?);
         let expected = match &request.selection {
             Selection::Messages(ids) => Some(Measured { value: ids.len() as u64, source: Source::Counted, as_of: clock }),
+            Selection::Matching(_) | Selection::Cause(_) => None,
             Selection::All => numbers.ok().and_then(Result::ok).and_then(|numbers| numbers.subscriptions.get(name)?.backlog),
         };
         // The header has whole seconds: the second that has begun counts, and what comes straight back is known by its own mark.
@@ -85,15 +86,19 @@ impl Ops {
         if let Some(other) = self.archive().running_on(name, None)? {
             plan.refusals.push(format!("transfer `{other}` runs on subscription `{id}`: wait for its end, or cancel it"));
         }
-        if let Selection::Messages(ids) = &plan.request.selection {
+        if plan.request.selection.passes_over() {
+            let (which, reached) = match plan.request.selection.count() {
+                Some(count) => ("not marked", format!("to reach {count} marked")),
+                None => ("not selected", "how many are selected is known only after looking at all: to reach them".to_owned()),
+            };
             if held_by.ordered {
                 plan.refusals
-                    .push(format!("subscription `{id}` is ordered: a message that is not marked would block its key; take all instead"));
+                    .push(format!("subscription `{id}` is ordered: a message that is {which} would block its key; take all instead"));
             }
             let attempt = if held_by.dead_letters.is_some() { "; that counts as a delivery attempt of theirs" } else { "" };
-            plan.warnings.push(format!("to reach {} marked, up to {HELD_MAX} others are leased meanwhile{attempt}", ids.len()));
+            plan.warnings.push(format!("{reached}, up to {HELD_MAX} others are leased meanwhile{attempt}"));
         }
-        if held_by.ack_deadline > DEADLINE_LONG && plan.request.selection == Selection::All {
+        if held_by.ack_deadline > DEADLINE_LONG && plan.request.selection.count().is_none() {
             let seconds = 2 * held_by.ack_deadline.as_secs();
             plan.warnings.push(format!("`done` comes {seconds} s after the last message: two ack deadlines of `{id}`"));
         }

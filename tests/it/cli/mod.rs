@@ -3,6 +3,7 @@
 mod bad_input;
 mod commands;
 mod long_running;
+mod selecting;
 mod shop;
 mod snippets;
 

@@ -41,6 +41,7 @@ impl PlanDialog {
     pub(crate) fn count(&self) -> Option<u64> {
         match &self.request.selection {
             Selection::Messages(ids) => Some(ids.len() as u64),
+            Selection::Matching(_) | Selection::Cause(_) => None,
             Selection::All => self.plan.value().and_then(|plan| plan.expected).map(|expected| expected.value),
         }
     }
@@ -50,6 +51,7 @@ impl PlanDialog {
         let count = match (&self.request.selection, self.count()) {
             (Selection::Messages(_), Some(count)) => grouped(count),
             (_, Some(count)) => format!("all, about {}", grouped(count)),
+            (Selection::Matching(_) | Selection::Cause(_), None) => "what is selected".to_owned(),
             (_, None) => "all".to_owned(),
         };
         match self.request.kind {

@@ -8,6 +8,7 @@ use crate::console::app::causes::Cause;
 use crate::console::app::row::{Column, Row};
 use crate::console::app::value::Value;
 use crate::console::theme::{Role, State};
+use crate::model::cause::Group;
 use crate::model::message::{DEAD_LETTER_PREFIX, Message, Provenance};
 use crate::model::text;
 
@@ -86,6 +87,7 @@ impl Row for MessageRow {
 /// Messages that failed for one reason.
 pub(crate) struct CauseRow {
     key: String,
+    shape: String,
     /// What they share.
     pub(crate) cause: Cause,
     /// How many they are.
@@ -96,9 +98,10 @@ pub(crate) struct CauseRow {
 }
 
 impl CauseRow {
-    /// Makes the row of a cause that `count` of `of` messages share.
-    pub(crate) fn new(cause: Cause, count: u64, of: u64, first: Option<Timestamp>, last: Option<Timestamp>) -> Self {
-        Self { key: cause.to_string(), cause, count, of, first, last }
+    /// Makes the row of a group of `of` messages.
+    pub(crate) fn new(group: Group<'_>, of: u64) -> Self {
+        let Group { cause, count, first, last, .. } = group;
+        Self { key: cause.id().to_string(), shape: cause.shape_short(), cause, count, of, first, last }
     }
 }
 
@@ -122,7 +125,7 @@ impl Row for CauseRow {
         match column {
             0 => self.cause.source.as_ref().map_or(Value::None, |s| Value::text(s.id())),
             1 => Value::text(self.cause.error.as_deref().unwrap_or("(no error attribute)")),
-            2 => Value::text(self.cause.shape.as_str()),
+            2 => Value::text(self.shape.as_str()),
             3 => self.cause.attempts.map_or(Value::None, |n| Value::Count(n.into())),
             4 => Value::Count(self.count),
             5 => Value::text(format!("{} %", (self.count * 100 + self.of / 2) / self.of.max(1))),

@@ -45,6 +45,7 @@ pub(crate) fn what(request: &Request) -> String {
     let from = request.subscription.id();
     let which = match &request.selection {
         Selection::All => String::new(),
+        selection @ (Selection::Matching(_) | Selection::Cause(_)) => format!("{selection} in "),
         Selection::Messages(ids) => format!("{} of ", grouped(ids.len() as u64)),
     };
     match (request.kind, &request.delivery) {

@@ -108,14 +108,11 @@ impl Engine {
     }
 
     /// Tells whether all that was to be found is found and through.
-    fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         if self.settings.max.is_some_and(|max| self.taken() >= max) {
             return true;
         }
-        match &self.settings.selection {
-            Selection::All => false,
-            Selection::Messages(ids) => self.taken() >= ids.len() as u64,
-        }
+        self.settings.selection.count().is_some_and(|count| self.taken() >= count)
     }
 
     /// Returns when a pull that brings nothing is the end.

@@ -3,8 +3,8 @@
 use super::super::draft::{GENERATION_MAX, TRANSFER, generation};
 use super::acks::chunks;
 use super::{
-    Call, Delivery, Elapsed, Engine, Fault, FaultKind, Identity, Item, Kind, Lease, Message, Phase, Place, Received, Route, Selection,
-    State, Step, SubscriptionName, TopicName,
+    Call, Delivery, Elapsed, Engine, Fault, FaultKind, Identity, Item, Kind, Lease, Message, Phase, Place, Received, Route, State, Step,
+    SubscriptionName, TopicName,
 };
 
 /// Skipped and failed messages that are leased at once, at most; beyond, the transfer stops and says so.
@@ -52,7 +52,7 @@ impl Engine {
         }
     }
 
-    /// Takes a delivery in; `true` when it is work to do.
+    /// Takes a delivery in; `true` when it is work to do, or a sign that there is more.
     fn receive(&mut self, now: Elapsed, message: Message, lease: Lease, step: &mut Step) -> bool {
         let identity = Identity::of(&message);
         match self.places.get(&identity).copied() {
@@ -76,7 +76,8 @@ impl Engine {
                 false
             }
             None => {
-                let in_scope = self.is_in_scope(&message);
+                let awaited = self.is_awaited(&message);
+                let in_scope = awaited && self.settings.selection.selects(&message, self.settings.cutoff);
                 self.counts.seen += 1;
                 if in_scope {
                     self.take(now, identity, message, lease, step);
@@ -85,22 +86,19 @@ impl Engine {
                     self.counts.skipped += 1;
                     self.places.insert(identity.clone(), Place::Skipped);
                     self.hold(identity, lease);
-                    false
+                    // One passed over says that there is more of the backlog behind it.
+                    awaited
                 }
             }
         }
     }
 
-    fn is_in_scope(&self, message: &Message) -> bool {
+    /// Tells whether a message was there when the transfer began, and there is still one to be found.
+    fn is_awaited(&self, message: &Message) -> bool {
         let settings = &self.settings;
-        let selected = match &settings.selection {
-            Selection::All => true,
-            Selection::Messages(ids) => ids.contains(&message.id),
-        };
         let late = message.publish_time.is_some_and(|time| time > settings.cutoff);
         let came_back = message.attributes.get(TRANSFER).is_some_and(|id| *id == settings.id.0);
-        let room = settings.max.is_none_or(|max| self.taken() < max);
-        selected && !late && !came_back && room
+        !late && !came_back && !self.is_complete()
     }
 
     /// Returns how many messages were in scope.

@@ -56,6 +56,28 @@ fn marked_messages_that_are_not_there_are_named() {
 }
 
 #[test]
+fn messages_that_match_are_all_found() {
+    let mut run = Run::new(Scene { matching: true, ..calm(40) });
+    assert_eq!(run.play_once(), State::Done);
+    let selected = run.scope.len() as u64;
+    assert_eq!(run.counts, Counts { seen: 40, moved: selected, skipped: 40 - selected, ..Counts::default() });
+    nothing_is_leased(&run);
+}
+
+/// A backlog that takes longer to look through than two ack deadlines is looked through all the same.
+#[test]
+fn a_match_behind_a_long_backlog_is_found() {
+    let mut run = Run::new(Scene { window: 1, ..calm(400) });
+    run.service.deadline = Duration::from_secs(10);
+    let last = run.service.source.last().unwrap().message.clone();
+    run.scope = vec![last];
+    run.scene.marked = true;
+    assert_eq!(run.play_once(), State::Done, "{:?}", run.errors);
+    assert_eq!(run.counts, Counts { seen: 400, moved: 1, skipped: 399, ..Counts::default() });
+    nothing_is_leased(&run);
+}
+
+#[test]
 fn what_comes_straight_back_is_not_moved_twice() {
     let mut run = Run::new(calm(20));
     run.service.poison = vec![3, 4];

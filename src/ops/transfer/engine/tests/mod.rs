@@ -25,6 +25,7 @@ fn scene(seed: u64) -> Scene {
         messages: 25,
         keys: 0,
         marked: false,
+        matching: false,
         window: 8,
         faults: ROUGH,
         crash: 6,
@@ -137,6 +138,16 @@ fn discard_holds_under_crashes_and_faults() {
 fn marked_messages_are_found_and_the_others_stay() {
     for seed in 0..100 {
         play(Scene { marked: true, ..scene(seed) });
+    }
+}
+
+#[test]
+fn messages_that_match_are_found_and_the_others_stay() {
+    for seed in 0..200 {
+        let kind = if seed % 4 == 0 { Kind::Discard } else { Kind::Redrive };
+        let (run, state) = play(Scene { kind, matching: true, messages: 40, ..scene(seed) });
+        assert!(run.scope.len() > 10 && run.scope.len() < 40, "{}", run.scope.len());
+        assert!(matches!(state, State::Done | State::DoneInPart));
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Scene {
     pub(super) messages: usize,
     pub(super) keys: usize,
     pub(super) marked: bool,
+    /// Selected by an expression: by attribute and by age, of which every message has its own.
+    pub(super) matching: bool,
     pub(super) window: usize,
     pub(super) faults: Faults,
     pub(super) crash: u64,
@@ -65,6 +67,9 @@ pub(super) struct Run {
 
 const STEPS_MAX: usize = 40_000;
 
+/// Messages that are younger at the cutoff are not selected by the expression; there is one a second.
+const MATCHING_AGE_S: usize = 5;
+
 enum Ending {
     Ended(State),
     Crashed,
@@ -80,8 +85,14 @@ impl Run {
         for n in 0..scene.messages {
             let key = if scene.keys == 0 { String::new() } else { format!("k{}", dice.below(scene.keys)) };
             service.add(vec![u8::try_from(n % 250).unwrap(), 0, 255], &key, BTreeMap::from([("n".to_owned(), n.to_string())]));
+            if scene.matching {
+                service.now += Elapsed::from_secs(1);
+            }
         }
-        let scope = service.source.iter().map(|stored| stored.message.clone()).filter(|_| !scene.marked || dice.chance(40)).collect();
+        let selected = |n: usize| !n.is_multiple_of(3) && scene.messages - n > MATCHING_AGE_S;
+        let scope = service.source.iter().enumerate();
+        let scope = scope.filter(|(n, _)| if scene.matching { selected(*n) } else { !scene.marked || dice.chance(40) });
+        let scope = scope.map(|(_, stored)| stored.message.clone()).collect();
         let disk = SimDisk::ignoring(scene.ignore.clone());
         let archive = Archive::new(Arc::new(disk.clone()), Path::new("/home"));
         Self {
@@ -105,10 +116,17 @@ impl Run {
 
     fn request(&self) -> Request {
         let ids: BTreeSet<String> = self.scope.iter().map(|message| message.id.clone()).collect();
+        // By the cutoff: were it by the clock, a resumed run would select more.
+        let query = || format!("attribute.n !~ '^(0|3|6|9|12|15|18|21|24|27|30|33|36|39)$' and age > {MATCHING_AGE_S}s").parse().unwrap();
+        let selection = match &self.scene {
+            Scene { matching: true, .. } => Selection::Matching(query()),
+            Scene { marked: true, .. } => Selection::Messages(ids),
+            _ => Selection::All,
+        };
         Request {
             kind: self.scene.kind,
             subscription: "projects/shop/subscriptions/held".parse().unwrap(),
-            selection: if self.scene.marked { Selection::Messages(ids) } else { Selection::All },
+            selection,
             delivery: Delivery::SourceTopic,
             rate_max: self.scene.rate_max,
             window: u32::try_from(self.scene.window).unwrap(),
