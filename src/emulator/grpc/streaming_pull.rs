@@ -52,6 +52,7 @@ pub(super) async fn open(
         inbox,
         heartbeat: heartbeats.then(heartbeat),
         over: false,
+        sent_away: false,
     };
     Ok(stream::unfold(responses, async |mut responses| Some((responses.next().await?, responses))))
 }
@@ -154,8 +155,10 @@ struct Outbound {
     inbox: mpsc::Receiver<Report>,
     reader: AbortHandle,
     heartbeat: Option<Interval>,
-    /// Whether the stream was ended, by the client or by us, rather than broken off.
+    /// Whether the stream has ended.
     over: bool,
+    /// Whether it was ended from this side: a client that was sent away keeps what it holds, and goes on by a new stream.
+    sent_away: bool,
 }
 
 impl Outbound {
@@ -214,6 +217,7 @@ impl Outbound {
 
     fn refuse(&mut self, status: Status) -> Result<pb::StreamingPullResponse, Status> {
         self.over = true;
+        self.sent_away = true;
         Err(status)
     }
 }
@@ -231,9 +235,10 @@ async fn beat(heartbeat: &mut Option<Interval>) {
 impl Drop for Outbound {
     fn drop(&mut self) {
         self.reader.abort();
-        let broken = !self.over;
+        // An open call that is dropped half-closes as well as a client that is done: either way nobody may be there to acknowledge.
+        let left = !self.sent_away;
         // A subscription that is gone has forgotten its streams already.
-        let _ = self.engine.run(CloseStream { subscription: self.subscription.clone(), stream: self.stream, broken });
+        let _ = self.engine.run(CloseStream { subscription: self.subscription.clone(), stream: self.stream, left });
     }
 }
 

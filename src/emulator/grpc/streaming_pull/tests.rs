@@ -23,7 +23,7 @@ fn halves(exactly_once: bool) -> Halves {
     let (reports, inbox) = mpsc::channel(CONFIRMATIONS_MAX);
     let inbound = Inbound { engine: engine.clone(), subscription: subscription.clone(), stream, reports };
     let reader = tokio::spawn(std::future::pending::<()>()).abort_handle();
-    let outbound = Outbound { engine: engine.clone(), subscription, stream, waiter, inbox, reader, heartbeat: None, over: false };
+    let outbound = Outbound { engine: engine.clone(), subscription, stream, waiter, inbox, reader, heartbeat: None, over: false, sent_away: false };
     Halves { engine, inbound, outbound }
 }
 
@@ -114,6 +114,22 @@ async fn a_half_close_ends_the_stream_well_after_what_was_confirmed() {
     drop(halves.outbound);
     let pull = pb::PullRequest { subscription: SUBSCRIPTION.into(), max_messages: 1, ..Default::default() };
     assert_eq!(halves.engine.run(pull).unwrap().received_messages.len(), 1, "nothing is leased to a stream that was ended");
+}
+
+#[tokio::test]
+async fn what_a_half_closed_stream_holds_comes_back_soon_and_what_one_sent_away_holds_does_not() {
+    for (sent_away, held) in [(false, false), (true, true)] {
+        let mut halves = halves(false);
+        halves.publish("a");
+        assert_eq!(halves.receive().await.received_messages.len(), 1);
+        let end = if sent_away { Report::Refuse(Status::unavailable("later")) } else { Report::HalfClosed };
+        halves.inbound.reports.send(end).await.unwrap();
+        assert_eq!(halves.outbound.next().await.is_some(), sent_away);
+        drop(halves.outbound);
+        halves.engine.advance(jiff::SignedDuration::from_secs(10));
+        let pull = pb::PullRequest { subscription: SUBSCRIPTION.into(), max_messages: 1, ..Default::default() };
+        assert_eq!(halves.engine.run(pull).unwrap().received_messages.is_empty(), held);
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::emulator::state::{Command, Effects, Moment, Refusal, State};
 const STREAM_MESSAGES_MAX: usize = 100;
 /// Payload in one response of a stream, in bytes: a few chunks of a connection's window.
 const STREAM_BYTES_MAX: u64 = 1_000_000;
-/// How long what a broken stream may have delivered stays leased: the shortest deadline Pub/Sub knows. A client that merely reconnects
+/// How long what a stream that its client left may have delivered stays leased: the shortest deadline Pub/Sub knows. A client that merely reconnects
 /// still acknowledges in time; what a dead one held comes back soon.
 const ORPHAN_LEASE: SignedDuration = SignedDuration::from_secs(10);
 
@@ -62,8 +62,8 @@ pub(crate) struct Batch {
 pub(crate) struct CloseStream {
     pub(crate) subscription: String,
     pub(crate) stream: u64,
-    /// Whether the client went away rather than ending the stream.
-    pub(crate) broken: bool,
+    /// Whether the client left, by ending the stream or by going away; it was sent away otherwise.
+    pub(crate) left: bool,
 }
 
 fn stream_deadline(seconds: i32) -> Result<SignedDuration, Refusal> {
@@ -157,7 +157,7 @@ impl Command for CloseStream {
             }
             let soon = later(cx.now, ORPHAN_LEASE);
             for id in subscription.backlog.orphan(self.stream) {
-                if self.broken && subscription.backlog.leased_until(id).is_some_and(|until| until > soon) {
+                if self.left && subscription.backlog.leased_until(id).is_some_and(|until| until > soon) {
                     subscription.backlog.extend(id, soon);
                 }
             }

@@ -208,21 +208,21 @@ fn streams_are_held_to_their_flow_control() {
 #[test]
 fn a_streams_leases_last_as_it_says_and_outlive_it_for_a_while() {
     let mut world = World::with_billing(|_| {});
-    let (broken, ended) = (world.open("billing", 1, 0), world.open("billing", 1, 0));
+    let (left, sent_away) = (world.open("billing", 1, 0), world.open("billing", 1, 0));
     world.publish("orders", "a");
     world.publish("orders", "b");
-    let (held, kept) = (world.stream("billing", broken), world.stream("billing", ended));
+    let (held, kept) = (world.stream("billing", left), world.stream("billing", sent_away));
     assert_eq!((held.len(), kept.len()), (1, 1));
-    world.close("billing", broken, true);
-    world.close("billing", ended, false);
+    world.close("billing", left, true);
+    world.close("billing", sent_away, false);
     world.pass(9_999);
     assert_eq!(world.pull("billing", 5), [], "a client that reconnects can still acknowledge");
     world.pass(1);
     let again = world.pull("billing", 5);
-    assert_eq!(texts(&again), ["a"], "what a dead stream held comes back soon");
-    assert_eq!(world.ack("billing", &kept).done, ack_ids(&kept), "what a stream held that ended well stays leased for its deadline");
+    assert_eq!(texts(&again), ["a"], "what an abandoned stream held comes back soon");
+    assert_eq!(world.ack("billing", &kept).done, ack_ids(&kept), "what a stream held that was sent away stays leased for its deadline");
     world.ack("billing", &again);
-    let gone = StreamLease { subscription: subscription("billing"), stream: broken };
+    let gone = StreamLease { subscription: subscription("billing"), stream: left };
     world.refused(gone, Code::NotFound, "Resource not found (resource=billing).");
 }
 

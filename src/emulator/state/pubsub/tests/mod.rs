@@ -151,8 +151,8 @@ impl World {
         self.run(StreamLease { subscription: subscription(id), stream }).unwrap().messages
     }
 
-    fn close(&mut self, id: &str, stream: u64, broken: bool) {
-        self.run(CloseStream { subscription: subscription(id), stream, broken }).unwrap();
+    fn close(&mut self, id: &str, stream: u64, left: bool) {
+        self.run(CloseStream { subscription: subscription(id), stream, left }).unwrap();
     }
 }
 

@@ -17,7 +17,7 @@ enum Step {
     Publish { key: u8 },
     Pull { max: i32 },
     Stream { which: usize },
-    CloseStream { which: usize, broken: bool },
+    CloseStream { which: usize, left: bool },
     Ack { nth: usize },
     Nack { nth: usize },
     Extend { nth: usize, seconds: i32 },
@@ -29,7 +29,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (0..4u8).prop_map(|key| Step::Publish { key }),
         3 => (1..5).prop_map(|max| Step::Pull { max }),
         2 => (0..2usize).prop_map(|which| Step::Stream { which }),
-        1 => (0..2usize, any::<bool>()).prop_map(|(which, broken)| Step::CloseStream { which, broken }),
+        1 => (0..2usize, any::<bool>()).prop_map(|(which, left)| Step::CloseStream { which, left }),
         3 => any::<usize>().prop_map(|nth| Step::Ack { nth }),
         4 => any::<usize>().prop_map(|nth| Step::Nack { nth }),
         1 => (any::<usize>(), 1..60).prop_map(|(nth, seconds)| Step::Extend { nth, seconds }),
@@ -97,7 +97,7 @@ impl Run {
                 self.receive(received, ACK_DEADLINE_MS, None);
             }
             Step::Stream { which } => self.stream(which),
-            Step::CloseStream { which, broken } => self.close_stream(which, broken),
+            Step::CloseStream { which, left } => self.close_stream(which, left),
             Step::Ack { nth } => self.ack(nth),
             Step::Nack { nth } => self.modify(nth, 0),
             Step::Extend { nth, seconds } => self.modify(nth, seconds),
@@ -156,14 +156,14 @@ impl Run {
         self.receive(received, STREAM_DEADLINE_MS, Some(stream));
     }
 
-    fn close_stream(&mut self, which: usize, broken: bool) {
+    fn close_stream(&mut self, which: usize, left: bool) {
         let Some(stream) = self.streams[which].take() else { return };
-        self.world.close("billing", stream, broken);
+        self.world.close("billing", stream, left);
         let soon = self.world.now + SignedDuration::from_secs(10);
         let leases = self.live.values_mut().filter_map(|known| known.lease.as_mut());
         for lease in leases.filter(|lease| lease.stream == Some(stream)) {
             lease.stream = None;
-            lease.until = if broken { lease.until.min(soon) } else { lease.until };
+            lease.until = if left { lease.until.min(soon) } else { lease.until };
         }
     }
 
