@@ -20,7 +20,7 @@ use crate::model::numbers::Numbers;
 use crate::model::query::Query;
 use crate::names::{SubscriptionName, TopicName};
 use crate::ops::Ops;
-use crate::ops::transfer::{self, Delivery, Plan, Request, Selection};
+use crate::ops::transfer::{self, Delivery, Options, Plan, Request, Selection};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Dlq {
@@ -140,6 +140,7 @@ impl Which {
             rate_max: self.rate,
             window: self.window,
             max: self.max,
+            options: Options::default(),
         })
     }
 }
@@ -268,6 +269,7 @@ mod tests {
             rate_max: None,
             window: 100,
             max: Some(7),
+            options: Options::default(),
         };
         let route = Route {
             source: Some(subscription("billing")),

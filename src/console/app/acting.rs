@@ -15,7 +15,7 @@ use crate::model::queue::QueueState;
 use crate::names::{SubscriptionName, TaskName, TopicName};
 use crate::ops::PeekMode;
 use crate::ops::Place;
-use crate::ops::transfer::{Delivery, Kind, Request, Selection};
+use crate::ops::transfer::{Delivery, Kind, Options, Request, Selection};
 
 /// Messages under way at once in a transfer: the bound of duplicates per crash.
 const TRANSFER_WINDOW: u32 = 100;
@@ -456,8 +456,16 @@ impl App {
         hidden: usize,
     ) -> Vec<Effect> {
         let selection = some.map_or(Selection::All, Selection::Messages);
-        let request =
-            Request { kind, subscription, selection, delivery: Delivery::SourceTopic, rate_max: None, window: TRANSFER_WINDOW, max: None };
+        let request = Request {
+            kind,
+            subscription,
+            selection,
+            delivery: Delivery::SourceTopic,
+            rate_max: None,
+            window: TRANSFER_WINDOW,
+            max: None,
+            options: Options::default(),
+        };
         self.overlay = Overlay::Dialog(Dialog::Plan(Box::new(PlanDialog::new(request.clone(), hidden))));
         self.fetch(vec![Fetch::Plan(Box::new(request))])
     }

@@ -428,6 +428,7 @@ fn request(kind: crate::ops::transfer::Kind) -> Request {
         rate_max: None,
         window: 100,
         max: None,
+        options: crate::ops::transfer::Options::default(),
     }
 }
 

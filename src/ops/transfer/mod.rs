@@ -7,6 +7,7 @@ mod draft;
 mod engine;
 mod journal;
 mod live;
+mod options;
 mod plan;
 mod record;
 mod runner;
@@ -23,6 +24,7 @@ use crate::model::query::{MessageSubject, Query};
 use crate::names::{SubscriptionName, TopicName};
 
 pub(super) use live::Live;
+pub use options::{Canary, Options};
 
 /// The largest window: what one pull returns at most.
 pub const WINDOW_MAX: u32 = 1000;
@@ -134,6 +136,9 @@ pub struct Request {
     pub window: u32,
     /// Messages at most.
     pub max: Option<u64>,
+    /// What else is asked for.
+    #[serde(default)]
+    pub options: Options,
 }
 
 /// The look before the leap.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use redrive::error::Kind as ErrorKind;
 use redrive::model::message::{Draft, Message};
 use redrive::ops::Ops;
-use redrive::ops::transfer::{Counts, Delivery, Kind, Request, Selection, State, Summary, TransferId};
+use redrive::ops::transfer::{Counts, Delivery, Kind, Options, Request, Selection, State, Summary, TransferId};
 
 use crate::ops::{World, eventually, subscription, topic};
 
@@ -36,6 +36,7 @@ fn request(kind: Kind, from: &str) -> Request {
         rate_max: None,
         window: 100,
         max: None,
+        options: Options::default(),
     }
 }
 

@@ -23,7 +23,8 @@ fn halves(exactly_once: bool) -> Halves {
     let (reports, inbox) = mpsc::channel(CONFIRMATIONS_MAX);
     let inbound = Inbound { engine: engine.clone(), subscription: subscription.clone(), stream, reports };
     let reader = tokio::spawn(std::future::pending::<()>()).abort_handle();
-    let outbound = Outbound { engine: engine.clone(), subscription, stream, waiter, inbox, reader, heartbeat: None, over: false, sent_away: false };
+    let outbound =
+        Outbound { engine: engine.clone(), subscription, stream, waiter, inbox, reader, heartbeat: None, over: false, sent_away: false };
     Halves { engine, inbound, outbound }
 }
 

@@ -131,6 +131,7 @@ impl Run {
             rate_max: self.scene.rate_max,
             window: u32::try_from(self.scene.window).unwrap(),
             max: self.scene.max,
+            options: crate::ops::transfer::Options::default(),
         }
     }
 
