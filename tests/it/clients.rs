@@ -52,9 +52,56 @@ fn node() {
     drive(command, "node", 16);
 }
 
+/// Go and Google's clients for it come as Debian's packages, unpacked without being installed; the suite is compiled around the printed lines.
+#[test]
+fn go() {
+    let packages = ["apt-get", "dpkg-deb"].map(|program| find(program, &["--version"]));
+    let [Some(apt), Some(dpkg)] = packages else {
+        return skipped("Go's clients come from Debian's packages, and apt-get and dpkg-deb are not on this machine");
+    };
+    let suite = suite("go");
+    let list = suite.join("packages.txt");
+    let names = std::fs::read_to_string(&list).expect("the list is in the repository");
+    let environment = environment("go", &[&list], |folder| {
+        let download =
+            |command: &mut Command| run_to_end(command.arg("download").args(names.lines()).current_dir(folder), SETUP_SECONDS_MAX);
+        if !download(&mut Command::new(&apt)).status.success() {
+            // A fresh machine has no lists yet.
+            run(Command::new(&apt).args(["--quiet", "update"]), SETUP_SECONDS_MAX);
+            let output = download(&mut Command::new(&apt));
+            assert!(output.status.success(), "{}", text(&output));
+        }
+        for entry in std::fs::read_dir(folder).expect("it was just made") {
+            let file = entry.expect("it can be read").path();
+            run(Command::new(&dpkg).arg("-x").arg(&file).arg(folder), SETUP_SECONDS_MAX);
+            std::fs::remove_file(&file).expect("it was just made");
+        }
+    });
+    let emulator = Emulator::start("go");
+    let printed = std::fs::read_to_string(&emulator.printed).expect("the emulator wrote it");
+    let lines = printed.split("── Go\n").nth(1).and_then(|rest| rest.split("\n── ").next()).expect("lines for Go are printed");
+    let program = environment.join("gopath/src/suite");
+    std::fs::create_dir_all(&program).expect("`target` can be written");
+    let source = std::fs::read_to_string(suite.join("suite.go")).expect("the suite is in the repository");
+    assert!(source.contains("// PRINTED"), "the suite has no place for the lines");
+    std::fs::write(program.join("suite.go"), source.replace("// PRINTED", lines)).expect("`target` can be written");
+    let root = environment.join("usr/lib/go-1.19");
+    let mut command = Command::new(root.join("bin/go"));
+    command.args(["run", "suite"]).env("GOROOT", &root).env("GOCACHE", environment.join("cache")).env("CGO_ENABLED", "0");
+    command.env(
+        "GOPATH",
+        std::env::join_paths([environment.join("gopath"), environment.join("usr/share/gocode")]).expect("no separator in it"),
+    );
+    command.env("GO111MODULE", "off").env("HOME", &environment);
+    drive_on(&emulator, command, 4);
+}
+
 /// Starts `redrive emulator`, runs the suite against it, and asserts that it passed and that it was no smaller than `tests_min`.
-fn drive(mut command: Command, language: &str, tests_min: u32) {
-    let emulator = Emulator::start(language);
+fn drive(command: Command, language: &str, tests_min: u32) {
+    drive_on(&Emulator::start(language), command, tests_min);
+}
+
+fn drive_on(emulator: &Emulator, mut command: Command, tests_min: u32) {
     // Nothing of the machine's own set-up may lead a client elsewhere.
     for variable in
         ["GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"]

@@ -1,7 +1,8 @@
 //! Lines that point a client at the emulator, ready to paste.
 //!
-//! Those for Python, Node and gcloud are run by `tests/it/cli/snippets.rs` with the clients they are for; those for Rust compile as below.
-//! Those for Go and Java are written after the clients' documentation and run by nothing here: no registry of theirs can be reached. The heading says so.
+//! Those for Python, Node, Go and gcloud are run by `tests/it/clients.rs` and `tests/it/cli/snippets.rs` with the clients they are for; those for
+//! Rust compile as below. Those for Java are written after the clients' documentation and run by nothing here: no registry with Google's
+//! clients for Java can be reached. The heading says so.
 //!
 //! ```no_run
 //! # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
@@ -16,7 +17,7 @@ use std::net::SocketAddr;
 const TEMPLATES: &[(&str, &str)] = &[
     ("Python", include_str!("python.txt")),
     ("Node", include_str!("node.txt")),
-    ("Go (not run by our tests)", include_str!("go.txt")),
+    ("Go", include_str!("go.txt")),
     ("Java (not run by our tests)", include_str!("java.txt")),
     ("Rust", include_str!("rust.txt")),
     ("gcloud", include_str!("gcloud.txt")),
