@@ -185,6 +185,11 @@ segment! {
     "a subscription name has 3 to 255 characters of `A-Za-z0-9-_.~+%`, begins with a letter and not with `goog`"
 }
 segment! {
+    /// The last segment of a schema's name.
+    SchemaId, "schema name", pubsub_id,
+    "a schema name has 3 to 255 characters of `A-Za-z0-9-_.~+%`, begins with a letter and not with `goog`"
+}
+segment! {
     /// The last segment of a job's name.
     JobId, "job name", |text| made_of(text, 1, 500, |b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'),
     "a job name has 1 to 500 letters, digits, `-` and `_`"

@@ -10,6 +10,9 @@ use crate::names::SubscriptionName;
 /// The attributes that Pub/Sub adds to a dead letter all begin so.
 pub const DEAD_LETTER_PREFIX: &str = "CloudPubSubDeadLetterSource";
 
+/// Attributes whose keys begin so are Pub/Sub's own (such as those that name a schema): a message that is published must not bear them.
+pub const RESERVED_PREFIX: &str = "goog";
+
 /// A message as it lies in a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {

@@ -19,17 +19,22 @@ use std::convert::Infallible;
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Request, Response};
+use prost::Message as _;
 use tonic::Status;
 use tonic::service::Routes;
 use tower::ServiceExt;
 
 use super::engine::Engine;
 use super::faults::Faults;
-use super::state::Refusal;
+use super::pb::google::rpc;
+use super::state::{Info, Refusal};
 
 /// The largest gRPC message taken and given: Google's 10 MB of payload, twice over, so that what is too large for Pub/Sub is
 /// refused by Pub/Sub's own rule and in its words.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 20 * 1024 * 1024;
+
+/// The type of the one detail that errors have.
+pub(crate) const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
 
 /// All services on one engine. A service's file gives a `pub(crate) fn service(engine: Engine) -> XServer<X>`; one line each here.
 fn routes(engine: &Engine) -> Routes {
@@ -39,7 +44,7 @@ fn routes(engine: &Engine) -> Routes {
         .add_service(scheduler::service(engine.clone()))
         .add_service(publisher::service(engine.clone()))
         .add_service(subscriber::service(engine.clone()))
-        .add_service(schemas::service())
+        .add_service(schemas::service(engine.clone()))
         .add_service(iam::service(engine.clone()))
         .add_service(monitoring::service(engine.clone()))
 }
@@ -87,6 +92,19 @@ fn is_too_large(headers: &HeaderMap) -> bool {
 
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
-        Self::new((refusal.code as i32).into(), refusal.message)
+        let code = refusal.code as i32;
+        match refusal.info {
+            None => Self::new(code.into(), refusal.message),
+            Some(info) => with_info(code, refusal.message, *info),
+        }
     }
+}
+
+/// A status with details, as clients of every language find them.
+fn with_info(code: i32, message: String, info: Info) -> Status {
+    let info =
+        rpc::ErrorInfo { reason: info.reason.to_owned(), domain: info.domain.to_owned(), metadata: info.metadata.into_iter().collect() };
+    let detail = prost_types::Any { type_url: ERROR_INFO.to_owned(), value: info.encode_to_vec() };
+    let status = rpc::Status { code, message: message.clone(), details: vec![detail] };
+    Status::with_details(code.into(), message, status.encode_to_vec().into())
 }

@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use prost::Message as _;
 use tokio::time::{Instant, timeout_at};
 use tonic::codegen::BoxStream;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::streaming_pull;
 use super::{Engine, MESSAGE_BYTES_MAX};
 use crate::emulator::engine::Wake;
 use crate::emulator::pb::google::pubsub::v1 as pb;
 use crate::emulator::pb::google::pubsub::v1::subscriber_server::{Subscriber, SubscriberServer};
-use crate::emulator::pb::google::rpc;
 use crate::emulator::state::pubsub::Settled;
+use crate::emulator::state::{Info, Refusal};
 
 /// How long a pull waits for a message before it returns none, in milliseconds: below the time limits that clients usually set.
 const PULL_WAIT_MS_MAX: u64 = 8000;
@@ -121,12 +120,9 @@ fn settled(settled: &Settled) -> Result<Response<()>, Status> {
     if !settled.exactly_once || settled.stale.is_empty() {
         return Ok(Response::new(()));
     }
-    let code = Code::InvalidArgument;
     let message = "Some acknowledgement ids in the request were invalid. This could be because the acknowledgement ids have expired or the \
                    acknowledgement ids were malformed.";
     let metadata = settled.stale.iter().map(|id| (id.clone(), "PERMANENT_FAILURE_INVALID_ACK_ID".to_owned())).collect();
-    let info = rpc::ErrorInfo { reason: "INVALID_ACK_ID".to_owned(), domain: "pubsub.googleapis.com".to_owned(), metadata };
-    let detail = prost_types::Any { type_url: "type.googleapis.com/google.rpc.ErrorInfo".to_owned(), value: info.encode_to_vec() };
-    let status = rpc::Status { code: code.into(), message: message.to_owned(), details: vec![detail] };
-    Err(Status::with_details(code, message, status.encode_to_vec().into()))
+    let info = Info { reason: "EXACTLY_ONCE_ACKID_FAILURE", domain: "pubsub.googleapis.com", metadata };
+    Err(Refusal::invalid(message).with_info(info).into())
 }

@@ -3,20 +3,39 @@
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
-use serde_json::json;
+use prost::Message as _;
+use serde_json::{Value as Json, json};
 use tonic::Code;
+
+use crate::emulator::grpc::ERROR_INFO;
+use crate::emulator::pb::google::rpc;
 
 /// The type of every JSON answer.
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
 
-/// Makes the answer for a canonical code.
-pub(super) fn response(code: Code, message: &str) -> Response<Body> {
+/// Makes the answer for a canonical code, with details as an array unless there are none.
+pub(super) fn response(code: Code, message: &str, details: Json) -> Response<Body> {
     let (status, name) = http_of(code);
-    let body = json!({"error": {"code": status.as_u16(), "message": message, "status": name}});
+    let mut body = json!({"error": {"code": status.as_u16(), "message": message, "status": name}});
+    if !details.is_null() {
+        body["error"]["details"] = details;
+    }
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response
+}
+
+/// The details of a status, as JSON.
+pub(super) fn details(status: &tonic::Status) -> Json {
+    let found = rpc::Status::decode(status.details()).map(|status| status.details).unwrap_or_default();
+    let infos = found.into_iter().filter(|detail| detail.type_url == ERROR_INFO);
+    let infos = infos.filter_map(|detail| {
+        let rpc::ErrorInfo { reason, domain, metadata } = rpc::ErrorInfo::decode(detail.value.as_slice()).ok()?;
+        Some(json!({"@type": ERROR_INFO, "reason": reason, "domain": domain, "metadata": metadata}))
+    });
+    let infos: Vec<Json> = infos.collect();
+    if infos.is_empty() { Json::Null } else { Json::Array(infos) }
 }
 
 /// The HTTP status and the name of a code (`google/rpc/code.proto`).

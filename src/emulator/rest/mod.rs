@@ -47,11 +47,16 @@ static ROUTES: LazyLock<Routes> = LazyLock::new(|| {
 struct Failure {
     code: Code,
     message: String,
+    details: Json,
 }
 
 impl Failure {
+    fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), details: Json::Null }
+    }
+
     fn invalid(message: impl Into<String>) -> Self {
-        Self { code: Code::InvalidArgument, message: message.into() }
+        Self::new(Code::InvalidArgument, message)
     }
 }
 
@@ -64,17 +69,17 @@ pub(super) async fn answer(services: &Services, request: Request<Body>) -> Respo
         }
         None => Err(unknown(request.method(), request.uri().path())),
     };
-    result.unwrap_or_else(|failure| error::response(failure.code, &failure.message))
+    result.unwrap_or_else(|failure| error::response(failure.code, &failure.message, failure.details))
 }
 
 /// An answer of the HTTP layer in Google's form.
 pub(super) fn refuse(code: Code, message: &str) -> Response<Body> {
-    error::response(code, message)
+    error::response(code, message, Json::Null)
 }
 
 fn unknown(method: &Method, path: &str) -> Failure {
     let message = format!("The requested URL {} {} was not found on this server.", method.as_str().escape_debug(), path.escape_debug());
-    Failure { code: Code::NotFound, message }
+    Failure::new(Code::NotFound, message)
 }
 
 /// The texts of the path's variables, in the route's order.
@@ -108,7 +113,7 @@ async fn read(body: Body) -> Result<Option<Json>, Failure> {
         Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
         Ok(Err(_)) => return Err(Failure::invalid("The body of the request broke off.")),
         Err(_) => {
-            return Err(Failure { code: Code::DeadlineExceeded, message: "The body of the request did not arrive in time.".to_owned() });
+            return Err(Failure::new(Code::DeadlineExceeded, "The body of the request did not arrive in time."));
         }
     };
     if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -152,7 +157,7 @@ async fn invoke(services: &Services, route: &Route, message: &DynamicMessage) ->
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
     let (parts, body) = services.call(request).await.into_parts();
-    let internal = || Failure { code: Code::Internal, message: "The service gave no answer.".to_owned() };
+    let internal = || Failure::new(Code::Internal, "The service gave no answer.");
     let status = |headers| tonic::Status::from_header_map(headers);
     if let Some(status) = status(&parts.headers) {
         refused(&status)?;
@@ -172,15 +177,15 @@ fn refused(status: &tonic::Status) -> Result<(), Failure> {
     match status.code() {
         Code::Ok => Ok(()),
         Code::Unimplemented if status.message().is_empty() => {
-            Err(Failure { code: Code::Unimplemented, message: "The emulator does not serve this method.".to_owned() })
+            Err(Failure::new(Code::Unimplemented, "The emulator does not serve this method."))
         }
-        code => Err(Failure { code, message: status.message().to_owned() }),
+        code => Err(Failure { details: error::details(status), code, message: status.message().to_owned() }),
     }
 }
 
 /// Turns an answer into JSON: 64-bit integers as strings, default values left out.
 fn render(route: &Route, bytes: Bytes, wanted: Wanted) -> Result<Response<Body>, Failure> {
-    let internal = |error: String| Failure { code: Code::Internal, message: format!("The answer cannot be shown as JSON: {error}") };
+    let internal = |error: String| Failure::new(Code::Internal, format!("The answer cannot be shown as JSON: {error}"));
     let size = bytes.len();
     let message = DynamicMessage::decode(route.output.clone(), bytes).map_err(|error| internal(error.to_string()))?;
     let options = SerializeOptions::new().use_enum_numbers(wanted.enum_numbers);

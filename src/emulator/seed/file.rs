@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
 use crate::error::{Error, Result};
-use crate::names::{JobId, LocationId, ProjectId, QueueId, SubscriptionId, TaskId, TopicId};
+use crate::names::{JobId, LocationId, ProjectId, QueueId, SchemaId, SubscriptionId, TaskId, TopicId};
 
 /// The wrong line is shown up to this length.
 const LINE_BYTES_MAX: usize = 80;
@@ -21,6 +21,8 @@ pub(crate) struct Seed {
     project: Option<ProjectId>,
     /// Where queues and jobs are that do not say it themselves.
     pub(super) location: Option<LocationId>,
+    #[serde(default)]
+    pub(super) schemas: Vec<Schema>,
     #[serde(default)]
     pub(super) topics: Vec<Topic>,
     #[serde(default)]
@@ -44,10 +46,35 @@ impl Seed {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Schema {
+    pub(super) name: SchemaId,
+    /// The definition, as text or written out.
+    pub(super) avro: Option<Json>,
+    pub(super) protobuf: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TopicSchema {
+    pub(super) name: SchemaId,
+    pub(super) encoding: Encoding,
+}
+
+/// How the messages of a topic with a schema are written.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Encoding {
+    Json,
+    Binary,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Topic {
     pub(super) name: TopicId,
     pub(super) labels: Option<BTreeMap<String, String>>,
     pub(super) retention: Option<Length>,
+    pub(super) schema: Option<TopicSchema>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -8,7 +8,7 @@ use http::Method;
 use jiff::Timestamp;
 use serde_json::{Map, Value as Json, json};
 
-use super::file::{Http, Job, Length, Queue, Seed, Subscription, Task};
+use super::file::{Encoding, Http, Job, Length, Queue, Schema, Seed, Subscription, Task};
 use crate::error::{Error, Result};
 use crate::names::{LocationId, ProjectId};
 
@@ -37,7 +37,8 @@ impl Wish {
 /// Puts the requests together; fails where the file does not say enough.
 pub(super) fn of(seed: &Seed, project: &ProjectId, now: Timestamp) -> Result<Vec<Wish>> {
     let place = Place { seed, project, now };
-    let mut wishes: Vec<Wish> = seed.topics.iter().map(|topic| place.topic(topic)).collect();
+    let mut wishes = seed.schemas.iter().map(|schema| place.schema(schema)).collect::<Result<Vec<_>>>()?;
+    wishes.extend(seed.topics.iter().map(|topic| place.topic(topic)));
     wishes.extend(seed.subscriptions.iter().map(|subscription| place.subscription(subscription)));
     for queue in &seed.queues {
         wishes.push(place.queue(queue)?);
@@ -73,8 +74,31 @@ impl Place<'_> {
         Ok(format!("projects/{}/locations/{location}", self.project))
     }
 
+    fn schema_name(&self, id: impl std::fmt::Display) -> String {
+        format!("projects/{}/schemas/{id}", self.project)
+    }
+
+    fn schema(&self, schema: &Schema) -> Result<Wish> {
+        let what = format!("schema `{}`", schema.name);
+        let (kind, definition) = match (&schema.avro, &schema.protobuf) {
+            (Some(Json::String(text)), None) => ("AVRO", text.clone()),
+            (Some(written), None) => ("AVRO", written.to_string()),
+            (None, Some(text)) => ("PROTOCOL_BUFFER", text.clone()),
+            _ => return Err(Error::invalid(format!("{what} of the seed needs its definition, as `avro` or as `protobuf`"))),
+        };
+        let body = json!({"name": self.schema_name(&schema.name), "type": kind, "definition": definition});
+        Ok(Wish::new(what, Method::POST, format!("/v1/projects/{}/schemas", self.project), body))
+    }
+
     fn topic(&self, topic: &super::file::Topic) -> Wish {
-        let body = json!({"labels": topic.labels, "messageRetentionDuration": topic.retention.map(seconds)});
+        let schema = topic.schema.as_ref().map(|schema| {
+            let encoding = match schema.encoding {
+                Encoding::Json => "JSON",
+                Encoding::Binary => "BINARY",
+            };
+            json!({"schema": self.schema_name(&schema.name), "encoding": encoding})
+        });
+        let body = json!({"labels": topic.labels, "messageRetentionDuration": topic.retention.map(seconds), "schemaSettings": schema});
         Wish::new(format!("topic `{}`", topic.name), Method::PUT, format!("/v1/{}", self.topic_name(&topic.name)), body)
     }
 

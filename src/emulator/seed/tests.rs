@@ -3,8 +3,10 @@ use super::*;
 const YAML: &str = "\
 project: shop
 location: europe-west1
+schemas:
+  - { name: order, avro: { type: record, name: Order, fields: [{ name: id, type: int }] } }
 topics:
-  - { name: orders, labels: { team: shop }, retention: 7d }
+  - { name: orders, labels: { team: shop }, retention: 7d, schema: { name: order, encoding: json } }
   - name: orders-dead
 subscriptions:
   - name: orders-mail
@@ -28,7 +30,8 @@ tasks:
 const TOML: &str = r#"
 project = "shop"
 location = "europe-west1"
-topics = [{ name = "orders", labels = { team = "shop" }, retention = "7d" }, { name = "orders-dead" }]
+schemas = [{ name = "order", avro = '{"type":"record","name":"Order","fields":[{"name":"id","type":"int"}]}' }]
+topics = [{ name = "orders", labels = { team = "shop" }, retention = "7d", schema = { name = "order", encoding = "json" } }, { name = "orders-dead" }]
 
 [[subscriptions]]
 name = "orders-mail"
@@ -81,7 +84,8 @@ fn both_forms_ask_for_the_same_in_the_order_of_dependency() {
     let yaml = wishes(&file::from_yaml(YAML).unwrap());
     assert_eq!(yaml, wishes(&file::from_toml(TOML).unwrap()));
     let expected = [
-        r#"PUT /v1/projects/shop/topics/orders {"labels":{"team":"shop"},"messageRetentionDuration":"604800s"}"#,
+        r#"POST /v1/projects/shop/schemas {"name":"projects/shop/schemas/order","type":"AVRO","definition":"{\"type\":\"record\",\"name\":\"Order\",\"fields\":[{\"name\":\"id\",\"type\":\"int\"}]}"}"#,
+        r#"PUT /v1/projects/shop/topics/orders {"labels":{"team":"shop"},"messageRetentionDuration":"604800s","schemaSettings":{"schema":"projects/shop/schemas/order","encoding":"JSON"}}"#,
         r"PUT /v1/projects/shop/topics/orders-dead {}",
         r#"PUT /v1/projects/shop/subscriptions/orders-mail {"topic":"projects/shop/topics/orders","pushConfig":{"pushEndpoint":"http://localhost:8080/mail"},"ackDeadlineSeconds":30,"filter":"attributes.kind = \"order\"","enableMessageOrdering":true,"deadLetterPolicy":{"deadLetterTopic":"projects/shop/topics/orders-dead","maxDeliveryAttempts":5},"retryPolicy":{"minimumBackoff":"10s","maximumBackoff":"600s"}}"#,
         r#"POST /v2/projects/shop/locations/us-east1/queues {"name":"projects/shop/locations/us-east1/queues/emails","rateLimits":{"maxDispatchesPerSecond":0.5},"retryConfig":{"maxAttempts":3}}"#,
@@ -100,11 +104,11 @@ fn mistakes_are_told_with_line_and_field() {
     let table = [
         (
             yaml("topics:\n  - name: orders\n    labell: 1\n"),
-            "line 3 (`labell: 1`): unknown field `labell`, expected one of name, labels, retention",
+            "line 3 (`labell: 1`): unknown field `labell`, expected one of name, labels, retention, schema",
         ),
         (
             toml("[[topics]]\nname = \"orders\"\nlabell = 1\n"),
-            "line 3 (`labell = 1`): unknown field `labell`, expected one of `name`, `labels`, `retention`",
+            "line 3 (`labell = 1`): unknown field `labell`, expected one of `name`, `labels`, `retention`, `schema`",
         ),
         (
             yaml("topics:\n  - name: orders\n    retention: soon\n"),
@@ -135,6 +139,8 @@ fn what_is_not_said_enough_is_refused() {
     assert!(error.hint().unwrap().contains("location: europe-west1"));
     let error = refused("messages:\n  - { topic: orders, data: a, json: 1 }\n");
     assert_eq!(error.to_string(), "message 1 for topic `orders` of the seed has its content twice, as text and as `json`");
+    let error = refused("schemas:\n  - { name: order }\n");
+    assert_eq!(error.to_string(), "schema `order` of the seed needs its definition, as `avro` or as `protobuf`");
     assert!(file::from_yaml("messages:\n  - { topic: orders, data: a, ordering_key: 5m }\n").is_ok());
     for empty in ["", "  \n", "# nothing\n", "{}"] {
         let seed = file::from_yaml(empty).unwrap_or_else(|error| panic!("{empty:?}: {error}"));
@@ -165,5 +171,5 @@ async fn files_are_read_by_their_extension() {
 #[test]
 fn the_example_is_right() {
     let seed = file::from_yaml(include_str!("../../../examples/seed.yaml")).unwrap();
-    assert_eq!(wishes(&seed).len(), 2 + 3 + 2 + 1 + 2 + 1 + 2 + 2);
+    assert_eq!(wishes(&seed).len(), 1 + 3 + 3 + 2 + 1 + 2 + 1 + 3 + 2);
 }

@@ -8,6 +8,7 @@ pub(crate) mod scheduler;
 pub(crate) mod target;
 pub(crate) mod tasks;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -147,6 +148,15 @@ impl State {
 pub(crate) struct Refusal {
     pub(crate) code: Code,
     pub(crate) message: String,
+    pub(crate) info: Option<Box<Info>>,
+}
+
+/// What the details of an error say to programs (`google.rpc.ErrorInfo`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Info {
+    pub(crate) reason: &'static str,
+    pub(crate) domain: &'static str,
+    pub(crate) metadata: BTreeMap<String, String>,
 }
 
 /// The canonical codes that the emulated services answer with (`google/rpc/code.proto`).
@@ -171,7 +181,11 @@ pub(crate) enum Code {
 
 impl Refusal {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), info: None }
+    }
+
+    pub(crate) fn with_info(self, info: Info) -> Self {
+        Self { info: Some(Box::new(info)), ..self }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {

@@ -2,7 +2,7 @@
 
 use super::TransferId;
 use super::record::Identity;
-use crate::model::message::{DEAD_LETTER_PREFIX, Draft, Message};
+use crate::model::message::{DEAD_LETTER_PREFIX, Draft, Message, RESERVED_PREFIX};
 use crate::names::SubscriptionName;
 
 /// Which transfer published it last.
@@ -26,7 +26,7 @@ pub(super) fn generation(message: &Message) -> u32 {
 /// Makes the message to publish. What does not fit under the limit of attributes is left out, the least needed first.
 pub(super) fn draft(message: &Message, identity: &Identity, subscription: &SubscriptionName, transfer: &TransferId) -> Draft {
     let mut attributes = message.attributes.clone();
-    attributes.retain(|key, _| !key.starts_with(DEAD_LETTER_PREFIX));
+    attributes.retain(|key, _| !key.starts_with(DEAD_LETTER_PREFIX) && !key.starts_with(RESERVED_PREFIX));
     let first_published = || {
         let source = message.provenance().and_then(|from| from.publish_time).or(message.publish_time);
         source.map(|time| time.to_string())

@@ -14,6 +14,7 @@ impl PubSub {
             "topics" => self.topics.contains_key(resource),
             "subscriptions" => self.subscriptions.contains_key(resource),
             "snapshots" => self.snapshots.contains_key(resource),
+            "schemas" => self.schemas.contains(resource),
             _ => false,
         };
         if known { Ok(()) } else { Err(names::not_found(resource, collection)) }

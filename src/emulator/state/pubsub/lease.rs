@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 
 use super::backlog::{Delivery, Want};
 use super::convert::later;
+use super::schema::Schemas;
 use super::subscription::Subscription;
 use crate::emulator::pb::google::pubsub::v1 as pb;
 use crate::emulator::state::{Command, Effects, Moment, Refusal, State};
@@ -57,10 +58,10 @@ pub(crate) struct Settled {
 }
 
 /// A message as a puller gets it.
-pub(super) fn received(subscription: &Subscription, delivery: &Delivery) -> pb::ReceivedMessage {
+pub(super) fn received(subscription: &Subscription, delivery: &Delivery, schemas: &Schemas) -> pb::ReceivedMessage {
     pb::ReceivedMessage {
         ack_id: AckId { message: delivery.message.id, lease: delivery.lease }.to_string(),
-        message: Some(delivery.message.to_pb()),
+        message: Some(delivery.message.to_pb(schemas)),
         delivery_attempt: subscription.told_attempt(delivery.attempt).map_or(0, |attempt| i32::try_from(attempt).unwrap_or(i32::MAX)),
     }
 }
@@ -99,7 +100,8 @@ impl Command for pb::PullRequest {
                 holder: None,
             };
             let deliveries = subscription.deliver(&want, cx.now, cx.serial);
-            Ok(pb::PullResponse { received_messages: deliveries.iter().map(|delivery| received(subscription, delivery)).collect() })
+            let received_messages = deliveries.iter().map(|delivery| received(subscription, delivery, cx.schemas)).collect();
+            Ok(pb::PullResponse { received_messages })
         })
     }
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::Draft;
 use super::convert::pb_timestamp;
+use super::schema::Schemas;
 use crate::emulator::pb::google::pubsub::v1 as pb;
 
 /// A message as a topic took it; immutable.
@@ -31,10 +32,10 @@ impl Message {
     }
 
     /// The message as receivers get it. The payload is shared, not copied.
-    pub(super) fn to_pb(&self) -> pb::PubsubMessage {
+    pub(super) fn to_pb(&self, schemas: &Schemas) -> pb::PubsubMessage {
         pb::PubsubMessage {
             data: self.data.clone(),
-            attributes: self.attributes.clone(),
+            attributes: schemas.shown(&self.attributes).into_owned(),
             message_id: self.id.to_string(),
             publish_time: Some(pb_timestamp(self.publish_time)),
             ordering_key: self.ordering_key.clone(),

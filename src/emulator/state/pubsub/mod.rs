@@ -1,6 +1,6 @@
 //! Pub/Sub as a pure state: topics, subscriptions, messages and leases, as commands change them and time passes.
 //!
-//! Where what happens: `topic`, `subscribe`, `snapshot`, `seek`, `publish`, `lease`, `stream` and `iam` are the commands; `subscription` is one
+//! Where what happens: `topic`, `subscribe`, `snapshot`, `seek`, `publish`, `lease`, `stream`, `schema` and `iam` are the commands; `subscription` is one
 //! subscription, `backlog` its messages, `push` its requests. A command on a subscription goes through [`PubSub::with`], which lets the time pass
 //! that has passed, and afterwards pushes, wakes and plans. Must not know gRPC, HTTP servers or clocks.
 
@@ -13,6 +13,7 @@ mod names;
 mod page;
 mod publish;
 mod push;
+mod schema;
 mod seek;
 mod serial;
 mod settings;
@@ -36,6 +37,7 @@ pub(crate) use lease::Settled;
 pub(crate) use stats::NO_ANSWER;
 pub(crate) use stream::{CloseStream, OpenStream, SetStreamDeadline, StreamLease};
 
+use schema::Schemas;
 use serial::Serial;
 use snapshot::Snapshot;
 use subscription::{Cx, Subscription};
@@ -47,6 +49,7 @@ pub(crate) struct PubSub {
     topics: BTreeMap<String, Topic>,
     subscriptions: BTreeMap<Arc<str>, Subscription>,
     snapshots: BTreeMap<String, Snapshot>,
+    schemas: Schemas,
     policies: BTreeMap<String, Policy>,
     serial: Serial,
     agenda: Agenda,
@@ -107,21 +110,35 @@ impl PubSub {
         let name = name.clone();
         let Some(subscription) = self.subscriptions.get_mut(&name) else { return Err(names::not_found(&name, "subscriptions")) };
         let dead_letters_work = subscription.dead_letters().is_some_and(|(topic, _)| self.topics.contains_key(topic));
-        let mut cx = Cx { now: at.now, serial: &mut self.serial, dead_letters_work, dead: Vec::new() };
+        let mut cx = Cx { now: at.now, serial: &mut self.serial, schemas: &self.schemas, dead_letters_work, dead: Vec::new() };
         if subscription.scheduled.is_some_and(|time| time <= at.now) {
             subscription.pass_time(&mut cx);
         }
         let result = work(subscription, &mut cx);
         let dead = cx.dead;
-        settle(&name, subscription, &mut self.serial, &mut self.agenda, at.now, out);
+        settle(
+            &name,
+            subscription,
+            &mut Around { serial: &mut self.serial, agenda: &mut self.agenda, schemas: &self.schemas },
+            at.now,
+            out,
+        );
         self.publish_dead(&name, dead, at, out);
         result
     }
 }
 
+/// What settling needs beside the subscription.
+struct Around<'a> {
+    serial: &'a mut Serial,
+    agenda: &'a mut Agenda,
+    schemas: &'a Schemas,
+}
+
 /// Pushes, wakes and plans after something changed on a subscription.
-fn settle(name: &Arc<str>, subscription: &mut Subscription, serial: &mut Serial, agenda: &mut Agenda, now: Timestamp, out: &mut Effects) {
-    subscription.push_ready(name, now, serial, out);
+fn settle(name: &Arc<str>, subscription: &mut Subscription, around: &mut Around<'_>, now: Timestamp, out: &mut Effects) {
+    let Around { serial, agenda, schemas } = around;
+    subscription.push_ready(name, now, serial, schemas, out);
     if subscription.backlog.take_stirred() && subscription.backlog.has_ready() && subscription.push_endpoint().is_none() {
         out.list.push(Effect::Ready(name.to_string()));
     }

@@ -35,6 +35,11 @@ impl Page {
         if self.after.is_empty() { std::ops::Bound::Included(prefix) } else { std::ops::Bound::Excluded(&self.after) }
     }
 
+    /// What the page before ended with.
+    pub(super) fn after(&self) -> Option<&str> {
+        Some(self.after.as_str()).filter(|after| !after.is_empty())
+    }
+
     /// Takes a page of what follows, and the token of the next one (empty at the end).
     pub(super) fn take<'a, T>(&self, items: impl Iterator<Item = (&'a str, T)>) -> (Vec<T>, String) {
         let mut items = items.peekable();

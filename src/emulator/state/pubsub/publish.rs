@@ -8,10 +8,11 @@ use prost::Message as _;
 
 use super::message::{Message, size};
 use super::subscription::Dead;
-use super::{Draft, PubSub, names, settle};
+use super::topic::Topic;
+use super::{Around, Draft, PubSub, names, settle};
 use crate::emulator::pb::google::pubsub::v1 as pb;
 use crate::emulator::state::{Command, Effects, Moment, Refusal, State};
-use crate::model::message::DEAD_LETTER_PREFIX;
+use crate::model::message::{DEAD_LETTER_PREFIX, RESERVED_PREFIX};
 
 /// Messages in a request at most.
 const MESSAGES_MAX: usize = 1000;
@@ -31,10 +32,7 @@ impl Command for pb::PublishRequest {
 
     fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<pb::PublishResponse, Refusal> {
         let pubsub = &mut state.pubsub;
-        let known = pubsub.topics.contains_key(&self.topic);
-        if !known {
-            return Err(names::not_found(&self.topic, "topics"));
-        }
+        pubsub.topic(&self.topic)?;
         if self.messages.is_empty() {
             return Err(Refusal::invalid(
                 "The value for message_count is too small. You passed 0 in the request, but the minimum value is 1.",
@@ -42,7 +40,8 @@ impl Command for pb::PublishRequest {
         }
         not_above("message_count", self.messages.len() as u64, MESSAGES_MAX as u64)?;
         not_above("request_size", self.encoded_len() as u64, BYTES_MAX)?;
-        let drafts = self.messages.into_iter().map(draft).collect::<Result<Vec<_>, _>>()?;
+        let mut drafts = self.messages.into_iter().map(draft).collect::<Result<Vec<_>, _>>()?;
+        pubsub.stamp(&self.topic, &mut drafts)?;
         let ids = pubsub.publish(&self.topic, drafts, at, out);
         Ok(pb::PublishResponse { message_ids: ids.into_iter().map(|id| id.to_string()).collect() })
     }
@@ -68,6 +67,9 @@ fn check(draft: &Draft) -> Result<(), Refusal> {
         if key.is_empty() {
             return Err(Refusal::invalid("One or more attribute keys in the publish request is empty."));
         }
+        if key.starts_with(RESERVED_PREFIX) {
+            return Err(Refusal::invalid(format!("Attribute keys must not begin with '{RESERVED_PREFIX}' (key={key}).")));
+        }
         not_above("attribute_key_size", key.len() as u64, KEY_BYTES_MAX as u64)?;
         not_above("attribute_value_size", value.len() as u64, VALUE_BYTES_MAX as u64)?;
     }
@@ -82,13 +84,21 @@ fn not_above(what: &str, given: u64, max: u64) -> Result<(), Refusal> {
 }
 
 impl PubSub {
+    fn topic(&self, name: &str) -> Result<&Topic, Refusal> {
+        self.topics.get(name).ok_or_else(|| names::not_found(name, "topics"))
+    }
+
+    /// Checks messages against the topic's schema, and tells their receivers of it.
+    fn stamp(&self, topic: &str, drafts: &mut [Draft]) -> Result<(), Refusal> {
+        self.schemas.stamp(self.topic(topic)?.settings.schema_settings.as_ref(), drafts)
+    }
+
     /// Publishes for Cloud Scheduler; `topic` is a full name.
     pub(crate) fn publish_internal(&mut self, topic: &str, draft: Draft, at: Moment, out: &mut Effects) -> Result<String, Refusal> {
-        if !self.topics.contains_key(topic) {
-            return Err(names::not_found(topic, "topics"));
-        }
         check(&draft)?;
-        let ids = self.publish(topic, vec![draft], at, out);
+        let mut drafts = vec![draft];
+        self.stamp(topic, &mut drafts)?;
+        let ids = self.publish(topic, drafts, at, out);
         Ok(ids.into_iter().map(|id| id.to_string()).collect())
     }
 
@@ -105,7 +115,8 @@ impl PubSub {
             for message in &messages {
                 subscription.accept(message);
             }
-            settle(name, subscription, &mut self.serial, &mut self.agenda, at.now, out);
+            let around = &mut Around { serial: &mut self.serial, agenda: &mut self.agenda, schemas: &self.schemas };
+            settle(name, subscription, around, at.now, out);
         }
         messages.iter().map(|message| message.id).collect()
     }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::backlog::{Delivery, Want};
 use super::convert::later;
+use super::schema::Schemas;
 use super::serial::Serial;
 use super::stats::NO_ANSWER;
 use super::subscription::{Cx, Subscription};
@@ -80,7 +81,7 @@ impl Subscription {
     }
 
     /// Sends what the window allows.
-    pub(super) fn push_ready(&mut self, name: &str, now: Timestamp, serial: &mut Serial, out: &mut Effects) {
+    pub(super) fn push_ready(&mut self, name: &str, now: Timestamp, serial: &mut Serial, schemas: &Schemas, out: &mut Effects) {
         if self.push_endpoint().is_none() || self.push.paused_until.is_some_and(|until| until > now) {
             return;
         }
@@ -95,7 +96,7 @@ impl Subscription {
         };
         for delivery in self.deliver(&want, now, serial) {
             self.push.calls.insert(delivery.lease, delivery.message.id);
-            out.list.extend(self.request(name, &delivery).map(Effect::Send));
+            out.list.extend(self.request(name, &delivery, schemas).map(Effect::Send));
         }
     }
 
@@ -131,17 +132,18 @@ impl Subscription {
         }
     }
 
-    fn request(&self, name: &str, delivery: &Delivery) -> Option<HttpCall> {
+    fn request(&self, name: &str, delivery: &Delivery, schemas: &Schemas) -> Option<HttpCall> {
         let config = self.push_endpoint()?;
+        let attributes = schemas.shown(&delivery.message.attributes);
         let mut headers = vec![("user-agent".to_owned(), "CloudPubSub-Google".to_owned())];
         let body = if let Some(pb::push_config::Wrapper::NoWrapper(unwrapped)) = &config.wrapper {
             if unwrapped.write_metadata {
-                headers.extend(metadata(name, delivery));
+                headers.extend(metadata(name, delivery, &attributes));
             }
             delivery.message.data.clone()
         } else {
             headers.push(("content-type".to_owned(), "application/json".to_owned()));
-            wrapped(name, delivery, self.told_attempt(delivery.attempt))
+            wrapped(name, delivery, &attributes, self.told_attempt(delivery.attempt))
         };
         let token = config.authentication_method.as_ref().map(|pb::push_config::AuthenticationMethod::OidcToken(oidc)| {
             let audience = if oidc.audience.is_empty() { &config.push_endpoint } else { &oidc.audience };
@@ -184,13 +186,13 @@ struct Wrapped<'a> {
     time_again: Timestamp,
 }
 
-fn wrapped(name: &str, delivery: &Delivery, attempt: Option<u32>) -> Bytes {
+fn wrapped(name: &str, delivery: &Delivery, attributes: &BTreeMap<String, String>, attempt: Option<u32>) -> Bytes {
     let message = &delivery.message;
     let id = message.id.to_string();
     let envelope = Envelope {
         attempt,
         message: Wrapped {
-            attributes: &message.attributes,
+            attributes,
             data: STANDARD.encode(&message.data),
             id: &id,
             id_again: &id,
@@ -204,7 +206,7 @@ fn wrapped(name: &str, delivery: &Delivery, attempt: Option<u32>) -> Bytes {
 }
 
 /// The headers that stand in for the envelope of an unwrapped message.
-fn metadata(name: &str, delivery: &Delivery) -> Vec<(String, String)> {
+fn metadata(name: &str, delivery: &Delivery, attributes: &BTreeMap<String, String>) -> Vec<(String, String)> {
     let message = &delivery.message;
     let own = [
         ("x-goog-pubsub-subscription-name", name.to_owned()),
@@ -213,7 +215,7 @@ fn metadata(name: &str, delivery: &Delivery) -> Vec<(String, String)> {
         ("x-goog-pubsub-ordering-key", message.ordering_key.clone()),
     ];
     let own = own.into_iter().map(|(key, value)| (key.to_owned(), value)).filter(|(_, value)| !value.is_empty());
-    let attributes = message.attributes.iter().filter(|(key, value)| may_be_header(key, value));
+    let attributes = attributes.iter().filter(|(key, value)| may_be_header(key, value));
     own.filter(|(_, value)| is_header_value(value)).chain(attributes.map(|(key, value)| (key.clone(), value.clone()))).collect()
 }
 

@@ -120,7 +120,7 @@ impl Command for StreamLease {
             // A subscription that was deleted and made again does not know the stream: its client has to open a new one.
             let want = subscription.room_of(self.stream).ok_or_else(|| super::names::not_found(&self.subscription, "subscriptions"))?;
             let deliveries = subscription.deliver(&want, cx.now, cx.serial);
-            let messages = deliveries.iter().map(|delivery| received(subscription, delivery)).collect();
+            let messages = deliveries.iter().map(|delivery| received(subscription, delivery, cx.schemas)).collect();
             let properties = pb::streaming_pull_response::SubscriptionProperties {
                 exactly_once_delivery_enabled: subscription.settings.enable_exactly_once_delivery,
                 message_ordering_enabled: subscription.settings.enable_message_ordering,

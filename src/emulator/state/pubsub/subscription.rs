@@ -11,6 +11,7 @@ use super::backlog::{Backlog, Delivery, Want};
 use super::convert::{duration, later};
 use super::message::Message;
 use super::push::Push;
+use super::schema::Schemas;
 use super::serial::Serial;
 use super::stats::{Counters, SubscriptionStats};
 use super::stream::Stream;
@@ -38,6 +39,7 @@ pub(super) struct Subscription {
 pub(super) struct Cx<'a> {
     pub(super) now: Timestamp,
     pub(super) serial: &'a mut Serial,
+    pub(super) schemas: &'a Schemas,
     /// Whether the dead-letter topic exists, so that messages can go there.
     pub(super) dead_letters_work: bool,
     /// Messages that have to be published to the dead-letter topic.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::PubSub;
 use super::convert::duration;
 use super::message::Message;
 use super::names::{self, DELETED_TOPIC};
 use super::page::Page;
+use super::schema::Schemas;
 use super::settings::{bad_path, check_retention, paths};
 use super::stats::TopicStats;
 use crate::emulator::pb::google::pubsub::v1 as pb;
@@ -60,9 +62,9 @@ impl Command for pb::Topic {
     type Reply = pb::Topic;
 
     fn apply(mut self, state: &mut State, _at: Moment, _out: &mut Effects) -> Result<pb::Topic, Refusal> {
-        let topics = &mut state.pubsub.topics;
         names::check(&self.name, "topics")?;
-        complete(&mut self)?;
+        complete(&mut self, &state.pubsub.schemas)?;
+        let topics = &mut state.pubsub.topics;
         if topics.contains_key(&self.name) {
             return Err(names::exists(&self.name));
         }
@@ -78,8 +80,9 @@ impl Command for pb::Topic {
     }
 }
 
-fn complete(settings: &mut pb::Topic) -> Result<(), Refusal> {
+fn complete(settings: &mut pb::Topic, schemas: &Schemas) -> Result<(), Refusal> {
     settings.message_retention_duration.as_ref().map_or(Ok(()), check_retention)?;
+    schemas.check_settings(&mut settings.schema_settings)?;
     settings.state = pb::topic::State::Active.into();
     settings.tags.clear();
     Ok(())
@@ -99,7 +102,8 @@ impl Command for pb::UpdateTopicRequest {
 
     fn apply(self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<pb::Topic, Refusal> {
         let new = self.topic.unwrap_or_default();
-        let topic = state.pubsub.topics.get_mut(&new.name).ok_or_else(|| names::not_found(&new.name, "topics"))?;
+        let PubSub { topics, schemas, .. } = &mut state.pubsub;
+        let topic = topics.get_mut(&new.name).ok_or_else(|| names::not_found(&new.name, "topics"))?;
         let mut settings = topic.settings.clone();
         for path in paths(self.update_mask, "Topic")? {
             let new = new.clone();
@@ -111,14 +115,27 @@ impl Command for pb::UpdateTopicRequest {
                 "message_storage_policy" => settings.message_storage_policy = new.message_storage_policy,
                 "message_transforms" => settings.message_transforms = new.message_transforms,
                 "schema_settings" => settings.schema_settings = new.schema_settings,
+                _ if path.starts_with("schema_settings.") => update_schema_settings(&mut settings, new, &path)?,
                 _ => return Err(bad_path(&path, "Topic", &["name", "satisfies_pzs", "state", "tags"])),
             }
         }
-        complete(&mut settings)?;
+        complete(&mut settings, schemas)?;
         topic.settings = settings;
         topic.forget(at.now);
         Ok(topic.settings.clone())
     }
+}
+
+fn update_schema_settings(settings: &mut pb::Topic, new: pb::Topic, path: &str) -> Result<(), Refusal> {
+    let (old, new) = (settings.schema_settings.get_or_insert_default(), new.schema_settings.unwrap_or_default());
+    match path {
+        "schema_settings.schema" => old.schema = new.schema,
+        "schema_settings.encoding" => old.encoding = new.encoding,
+        "schema_settings.first_revision_id" => old.first_revision_id = new.first_revision_id,
+        "schema_settings.last_revision_id" => old.last_revision_id = new.last_revision_id,
+        _ => return Err(bad_path(path, "Topic", &[])),
+    }
+    Ok(())
 }
 
 impl Command for pb::ListTopicsRequest {

@@ -6,6 +6,7 @@ mod delivery;
 mod model;
 mod ordering;
 mod push;
+mod schemas;
 mod seek;
 mod seek_model;
 
