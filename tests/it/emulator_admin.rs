@@ -162,7 +162,7 @@ async fn a_reset_leaves_nothing_and_ends_open_streams() {
     assert_eq!(shop.ok(Method::GET, "/clock", json!({})).await["ahead"], "0s");
     let gone = tasks.get_queue().set_name(QUEUE).send().await.unwrap_err();
     assert_eq!(gone.status().unwrap().code, Code::NotFound);
-    shop.emulator.reset();
+    shop.emulator.reset().await.unwrap();
     assert_eq!(shop.ok(Method::GET, "/v1/projects/p/topics", json!({})).await, json!({}));
     // A name used again at once: the state does not remember the queue.
     shop.tasks().await;
@@ -184,7 +184,7 @@ async fn a_reset_cuts_off_calls_under_way() {
     let (status, stuck) = shop.call(Method::POST, "/clock/advance?by=1s&within=50ms", "").await;
     let said = stuck["error"]["message"].as_str().unwrap();
     assert!(status == 504 && said.starts_with("1 still under way") && said.contains("POST http://127.0.0.1:"), "{stuck}");
-    shop.emulator.reset();
+    shop.emulator.reset().await.unwrap();
     in_time(shop.emulator.advance(HOUR)).await.unwrap();
     assert!(start.elapsed() < PATIENCE);
 }

@@ -58,7 +58,7 @@ async fn make(epoch: Epoch, mut call: HttpCall, engine: Engine, sender: Arc<Send
         answer = sender.send(&mut call) => answer,
     };
     tracing::debug!(target: "redrive::emulator::dispatch", method = call.method, url = ?call.url, ?answer);
-    if let Err(refusal) = engine.run(Answered { caller: call.caller, answer }) {
+    if let Err(refusal) = engine.run(Answered { caller: call.caller, answer }).await {
         tracing::warn!(target: "redrive::emulator::dispatch", message = ?refusal.message, "the answer was not taken");
     }
 }

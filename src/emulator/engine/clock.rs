@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Engine, Epoch};
-use crate::emulator::state::Tick;
+use crate::emulator::state::{Refusal, Tick};
 
 /// So many open calls are named when the clock could not be moved in time.
 const NAMED_MAX: usize = 5;
@@ -41,14 +41,14 @@ impl Engine {
                 None if now >= target => return Ok(now),
                 _ => self.move_to(due.unwrap_or(target), epoch)?,
             }
-            self.run(Tick).expect("a tick has nothing to refuse");
+            self.run(Tick).await.expect("a tick has nothing to refuse");
             // Those whom it woke get their turn; and without anything to wait for, this loop must not keep the thread.
             tokio::task::yield_now().await;
         }
     }
 
     /// Empties the state, puts the clock back to the wall clock, cuts off the calls under way and ends open streams.
-    pub(crate) fn reset(&self) {
+    pub(crate) async fn reset(&self) -> Result<(), Refusal> {
         let mut core = self.lock();
         core.state.reset();
         core.epoch += 1;
@@ -58,6 +58,7 @@ impl Engine {
         self.0.epoch.send_replace(core.epoch);
         drop(core);
         self.0.rearm.notify_one();
+        Ok(())
     }
 
     /// Returns how often the state has been emptied.

@@ -85,8 +85,18 @@ impl Engine {
         (engine, queue)
     }
 
-    /// Applies `command` and has its effects carried out. Never waits for anything but the lock.
-    pub(crate) fn run<C: Command>(&self, command: C) -> Result<C::Reply, Refusal> {
+    /// Applies `command` and has its effects carried out.
+    #[expect(clippy::unused_async, reason = "a durable state waits for the disk")]
+    pub(crate) async fn run<C: Command>(&self, command: C) -> Result<C::Reply, Refusal> {
+        self.run_now(command)
+    }
+
+    /// Applies `command` for its effect, for those who cannot wait; a refusal means that there was nothing left to do.
+    pub(crate) fn post<C: Command>(&self, command: C) {
+        drop(self.run_now(command));
+    }
+
+    fn run_now<C: Command>(&self, command: C) -> Result<C::Reply, Refusal> {
         // Taken out of its place, so that a panic in a command leaves a clean buffer behind.
         let mut effects = EFFECTS.take();
         let (result, epoch) = self.apply(command, &mut effects);

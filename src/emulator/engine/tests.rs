@@ -17,7 +17,7 @@ impl<T, F: FnOnce(&mut State, Moment, &mut Effects) -> Result<T, Refusal>> Comma
 
 fn effect(engine: &Engine, effect: Effect) {
     engine
-        .run(Do(|_: &mut State, _, out: &mut Effects| {
+        .run_now(Do(|_: &mut State, _, out: &mut Effects| {
             out.list.push(effect);
             Ok(())
         }))
@@ -82,7 +82,7 @@ async fn calls_are_queued_and_refusals_come_back() {
     };
     effect(&engine, Effect::Send(call));
     assert_eq!(calls.recv().await.unwrap().1.url, "http://localhost/");
-    let refused = engine.run(Do(|_: &mut State, _, _: &mut Effects| Err::<(), _>(Refusal::not_found("no"))));
+    let refused = engine.run_now(Do(|_: &mut State, _, _: &mut Effects| Err::<(), _>(Refusal::not_found("no"))));
     assert_eq!(refused.unwrap_err().code, Code::NotFound);
 }
 
@@ -91,10 +91,10 @@ async fn a_panicking_command_leaves_the_engine_usable() {
     let (engine, _calls) = Engine::start(1);
     let broken = engine.clone();
     let result = tokio::task::spawn_blocking(move || {
-        broken.run(Do(|_: &mut State, _, _: &mut Effects| -> Result<(), Refusal> { panic!("a defect") }))
+        broken.run_now(Do(|_: &mut State, _, _: &mut Effects| -> Result<(), Refusal> { panic!("a defect") }))
     });
     assert!(result.await.is_err());
-    engine.run(Tick).unwrap();
+    engine.run(Tick).await.unwrap();
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn time_never_goes_back_and_can_be_advanced() {
 async fn seeds_differ_and_replay_from_the_start_seed() {
     let seeds = |start| {
         let (engine, _calls) = Engine::start(start);
-        (0..100).map(|_| engine.run(Do(|_: &mut State, at: Moment, _: &mut Effects| Ok(at.seed))).unwrap()).collect::<Vec<_>>()
+        (0..100).map(|_| engine.run_now(Do(|_: &mut State, at: Moment, _: &mut Effects| Ok(at.seed))).unwrap()).collect::<Vec<_>>()
     };
     let (one, again, two) = (seeds(1), seeds(1), seeds(1 << 40));
     assert_eq!(one, again);
@@ -125,13 +125,13 @@ const QUEUE: &str = "projects/p/locations/l/queues/q";
 fn task_in(engine: &Engine, delay: SignedDuration) {
     let target = tasks::Target::Http(HttpTarget { url: "http://localhost/".into(), ..HttpTarget::default() });
     let draft = tasks::TaskDraft { target: Some(target), schedule_time: Some(engine.now() + delay), ..Default::default() };
-    engine.run(tasks::CreateTask { queue: QUEUE.parse().unwrap(), draft }).unwrap();
+    engine.run_now(tasks::CreateTask { queue: QUEUE.parse().unwrap(), draft }).unwrap();
 }
 
 #[tokio::test]
 async fn the_timer_wakes_when_something_falls_due_and_not_before() {
     let (engine, mut calls) = Engine::start(1);
-    engine.run(tasks::CreateQueue { name: QUEUE.parse().unwrap(), draft: tasks::QueueDraft::default() }).unwrap();
+    engine.run(tasks::CreateQueue { name: QUEUE.parse().unwrap(), draft: tasks::QueueDraft::default() }).await.unwrap();
     task_in(&engine, SignedDuration::from_hours(1));
     let quiet = engine.0.commands.load(Ordering::Relaxed);
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -151,7 +151,7 @@ async fn the_timer_wakes_when_something_falls_due_and_not_before() {
 #[tokio::test]
 async fn moving_the_clock_waits_for_calls_and_says_which() {
     let (engine, mut calls) = Engine::start(1);
-    engine.run(tasks::CreateQueue { name: QUEUE.parse().unwrap(), draft: tasks::QueueDraft::default() }).unwrap();
+    engine.run(tasks::CreateQueue { name: QUEUE.parse().unwrap(), draft: tasks::QueueDraft::default() }).await.unwrap();
     task_in(&engine, SignedDuration::from_hours(1));
     let before = engine.now();
     let stuck = engine.fast_forward(SignedDuration::from_hours(2), Duration::from_millis(50)).await.unwrap_err();
@@ -164,7 +164,10 @@ async fn moving_the_clock_waits_for_calls_and_says_which() {
         async move { engine.fast_forward(SignedDuration::from_hours(1), Duration::from_secs(10)).await }
     });
     let open = engine.begin(&call.caller);
-    engine.run(crate::emulator::state::Answered { caller: call.caller, answer: crate::emulator::state::Answer::Status(200) }).unwrap();
+    engine
+        .run(crate::emulator::state::Answered { caller: call.caller, answer: crate::emulator::state::Answer::Status(200) })
+        .await
+        .unwrap();
     drop(open);
     assert!(moving.await.unwrap().unwrap() >= before + SignedDuration::from_hours(2));
 }
@@ -173,7 +176,7 @@ async fn moving_the_clock_waits_for_calls_and_says_which() {
 async fn a_reset_ends_waits_outdates_calls_and_puts_the_clock_back() {
     let (engine, mut calls) = Engine::start(1);
     let before = engine.now();
-    engine.run(tasks::CreateQueue { name: QUEUE.parse().unwrap(), draft: tasks::QueueDraft::default() }).unwrap();
+    engine.run(tasks::CreateQueue { name: QUEUE.parse().unwrap(), draft: tasks::QueueDraft::default() }).await.unwrap();
     task_in(&engine, SignedDuration::from_hours(1));
     let moving = tokio::spawn({
         let engine = engine.clone();
@@ -182,7 +185,7 @@ async fn a_reset_ends_waits_outdates_calls_and_puts_the_clock_back() {
     let (epoch, _) = tokio::time::timeout(Duration::from_secs(5), calls.recv()).await.unwrap().unwrap();
     let mut waiter = engine.waiter("a");
     assert!(!waiter.is_outdated());
-    engine.reset();
+    engine.reset().await.unwrap();
     assert!(waiter.is_outdated());
     assert_eq!(waiter.wait().await, Wake::Reset);
     engine.reset_since(epoch).await;

@@ -18,10 +18,13 @@ pub(super) async fn run(engine: Engine) {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
+        let due = tokio::select! {
             _ = shutdown.wait_for(|&down| down) => return,
-            () = engine.0.rearm.notified() => {}
-            () = sleep => engine.run(Tick).expect("a tick has nothing to refuse"),
+            () = engine.0.rearm.notified() => false,
+            () = sleep => true,
+        };
+        if due {
+            engine.run(Tick).await.expect("a tick has nothing to refuse");
         }
     }
 }

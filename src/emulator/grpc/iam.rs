@@ -19,17 +19,17 @@ pub(crate) struct Service {
 #[tonic::async_trait]
 impl IamPolicy for Service {
     async fn set_iam_policy(&self, request: Request<pb::SetIamPolicyRequest>) -> Result<Response<pb::Policy>, Status> {
-        Ok(Response::new(self.engine.run(request.into_inner())?))
+        Ok(Response::new(self.engine.run(request.into_inner()).await?))
     }
 
     async fn get_iam_policy(&self, request: Request<pb::GetIamPolicyRequest>) -> Result<Response<pb::Policy>, Status> {
-        Ok(Response::new(self.engine.run(request.into_inner())?))
+        Ok(Response::new(self.engine.run(request.into_inner()).await?))
     }
 
     async fn test_iam_permissions(
         &self,
         request: Request<pb::TestIamPermissionsRequest>,
     ) -> Result<Response<pb::TestIamPermissionsResponse>, Status> {
-        Ok(Response::new(self.engine.run(request.into_inner())?))
+        Ok(Response::new(self.engine.run(request.into_inner()).await?))
     }
 }

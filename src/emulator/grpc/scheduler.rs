@@ -62,7 +62,7 @@ impl CloudScheduler for Service {
         let location = location(&request.parent)?;
         let proto = request.job.unwrap_or_default();
         let name = proto.name.clone();
-        let job = self.engine.run(CreateJob { location, name, draft: from_proto(proto)? })?;
+        let job = self.engine.run(CreateJob { location, name, draft: from_proto(proto)? }).await?;
         Ok(Response::new(to_proto(&job)))
     }
 
@@ -71,25 +71,25 @@ impl CloudScheduler for Service {
         let proto = request.job.unwrap_or_default();
         let name = job_name(&proto.name)?;
         let mask = request.update_mask.map(|mask| mask.paths).unwrap_or_default();
-        let job = self.engine.run(UpdateJob { name, draft: from_proto(proto)?, mask })?;
+        let job = self.engine.run(UpdateJob { name, draft: from_proto(proto)?, mask }).await?;
         Ok(Response::new(to_proto(&job)))
     }
 
     async fn delete_job(&self, request: Request<pb::DeleteJobRequest>) -> Result<Response<()>, Status> {
-        self.engine.run(DeleteJob(job_name(&request.into_inner().name)?))?;
+        self.engine.run(DeleteJob(job_name(&request.into_inner().name)?)).await?;
         Ok(Response::new(()))
     }
 
     async fn pause_job(&self, request: Request<pb::PauseJobRequest>) -> Result<Response<pb::Job>, Status> {
-        Ok(Response::new(to_proto(&self.engine.run(PauseJob(job_name(&request.into_inner().name)?))?)))
+        Ok(Response::new(to_proto(&self.engine.run(PauseJob(job_name(&request.into_inner().name)?)).await?)))
     }
 
     async fn resume_job(&self, request: Request<pb::ResumeJobRequest>) -> Result<Response<pb::Job>, Status> {
-        Ok(Response::new(to_proto(&self.engine.run(ResumeJob(job_name(&request.into_inner().name)?))?)))
+        Ok(Response::new(to_proto(&self.engine.run(ResumeJob(job_name(&request.into_inner().name)?)).await?)))
     }
 
     async fn run_job(&self, request: Request<pb::RunJobRequest>) -> Result<Response<pb::Job>, Status> {
-        Ok(Response::new(to_proto(&self.engine.run(RunJob(job_name(&request.into_inner().name)?))?)))
+        Ok(Response::new(to_proto(&self.engine.run(RunJob(job_name(&request.into_inner().name)?)).await?)))
     }
 }
 

@@ -34,12 +34,13 @@ pub(super) async fn open(
     };
     let subscription = first.subscription.clone();
     let waiter = engine.waiter(&subscription);
-    let stream = engine.run(OpenStream {
+    let open = OpenStream {
         subscription: subscription.clone(),
         deadline_s: first.stream_ack_deadline_seconds,
         messages_max: first.max_outstanding_messages,
         bytes_max: first.max_outstanding_bytes,
-    })?;
+    };
+    let stream = engine.run(open).await?;
     let (reports, inbox) = mpsc::channel(CONFIRMATIONS_MAX);
     let heartbeats = first.protocol_version > 0;
     let inbound = Inbound { engine: engine.clone(), subscription: subscription.clone(), stream, reports };
@@ -79,7 +80,7 @@ struct Inbound {
 
 impl Inbound {
     async fn run(self, first: pb::StreamingPullRequest, mut requests: Streaming<pb::StreamingPullRequest>) {
-        let mut report = self.settle(first);
+        let mut report = self.settle(first).await;
         loop {
             let taken = match report {
                 Ok(Some(response)) => self.reports.send(Report::Respond(response)).await,
@@ -90,7 +91,7 @@ impl Inbound {
                 return;
             }
             report = match requests.message().await {
-                Ok(Some(request)) => self.configure(&request).and_then(|()| self.settle(request)),
+                Ok(Some(request)) => self.take(request).await,
                 Ok(None) => return drop(self.reports.send(Report::HalfClosed).await),
                 // The connection broke; the responses end with it.
                 Err(_) => return,
@@ -98,8 +99,14 @@ impl Inbound {
         }
     }
 
-    /// Takes what a later request says about the stream itself.
-    fn configure(&self, request: &pb::StreamingPullRequest) -> Result<(), Status> {
+    /// Takes a later request.
+    async fn take(&self, request: pb::StreamingPullRequest) -> Result<Option<pb::StreamingPullResponse>, Status> {
+        self.configure(&request).await?;
+        self.settle(request).await
+    }
+
+    /// Takes what it says about the stream itself.
+    async fn configure(&self, request: &pb::StreamingPullRequest) -> Result<(), Status> {
         let fixed = [
             ("subscription", !request.subscription.is_empty()),
             ("client_id", !request.client_id.is_empty()),
@@ -111,18 +118,18 @@ impl Inbound {
         }
         let deadline_s = request.stream_ack_deadline_seconds;
         if deadline_s != 0 {
-            self.engine.run(SetStreamDeadline { subscription: self.subscription.clone(), stream: self.stream, deadline_s })?;
+            self.engine.run(SetStreamDeadline { subscription: self.subscription.clone(), stream: self.stream, deadline_s }).await?;
         }
         Ok(())
     }
 
     /// Acknowledges and changes deadlines; with exactly-once delivery there is something to confirm.
-    fn settle(&self, request: pb::StreamingPullRequest) -> Result<Option<pb::StreamingPullResponse>, Status> {
+    async fn settle(&self, request: pb::StreamingPullRequest) -> Result<Option<pb::StreamingPullResponse>, Status> {
         let subscription = &self.subscription;
         let mut response = pb::StreamingPullResponse::default();
         let mut confirm = false;
         if !request.ack_ids.is_empty() {
-            let settled = self.engine.run(pb::AcknowledgeRequest { subscription: subscription.clone(), ack_ids: request.ack_ids })?;
+            let settled = self.engine.run(pb::AcknowledgeRequest { subscription: subscription.clone(), ack_ids: request.ack_ids }).await?;
             confirm |= settled.exactly_once;
             let confirmation = AcknowledgeConfirmation { ack_ids: settled.done, invalid_ack_ids: settled.stale, ..Default::default() };
             response.acknowledge_confirmation = Some(confirmation);
@@ -137,7 +144,7 @@ impl Inbound {
         }
         for (ack_deadline_seconds, ack_ids) in by_seconds {
             let request = pb::ModifyAckDeadlineRequest { subscription: subscription.clone(), ack_ids, ack_deadline_seconds };
-            let settled = self.engine.run(request)?;
+            let settled = self.engine.run(request).await?;
             confirm |= settled.exactly_once;
             let confirmation = response.modify_ack_deadline_confirmation.get_or_insert_with(ModifyAckDeadlineConfirmation::default);
             confirmation.ack_ids.extend(settled.done);
@@ -177,7 +184,7 @@ impl Outbound {
                 Err(mpsc::error::TryRecvError::Disconnected) => return None,
                 Err(mpsc::error::TryRecvError::Empty) => {}
             }
-            match self.engine.run(StreamLease { subscription: self.subscription.clone(), stream: self.stream }) {
+            match self.engine.run(StreamLease { subscription: self.subscription.clone(), stream: self.stream }).await {
                 Ok(batch) if batch.messages.is_empty() => {}
                 Ok(batch) => {
                     let properties = Some(batch.properties);
@@ -238,7 +245,7 @@ impl Drop for Outbound {
         // An open call that is dropped half-closes as well as a client that is done: either way nobody may be there to acknowledge.
         let left = !self.sent_away;
         // A subscription that is gone has forgotten its streams already.
-        let _ = self.engine.run(CloseStream { subscription: self.subscription.clone(), stream: self.stream, left });
+        self.engine.post(CloseStream { subscription: self.subscription.clone(), stream: self.stream, left });
     }
 }
 

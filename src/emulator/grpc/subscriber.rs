@@ -42,7 +42,7 @@ impl Subscriber for Service {
         let until = Instant::now() + Duration::from_millis(PULL_WAIT_MS_MAX);
         let mut waiter = self.engine.waiter(&request.subscription);
         loop {
-            let reply = self.engine.run(request.clone())?;
+            let reply = self.engine.run(request.clone()).await?;
             if request.return_immediately || !reply.received_messages.is_empty() {
                 return Ok(Response::new(reply));
             }
@@ -56,62 +56,62 @@ impl Subscriber for Service {
     }
 
     async fn acknowledge(&self, request: Request<pb::AcknowledgeRequest>) -> Result<Response<()>, Status> {
-        settled(&self.engine.run(request.into_inner())?)
+        settled(&self.engine.run(request.into_inner()).await?)
     }
 
     async fn modify_ack_deadline(&self, request: Request<pb::ModifyAckDeadlineRequest>) -> Result<Response<()>, Status> {
-        settled(&self.engine.run(request.into_inner())?)
+        settled(&self.engine.run(request.into_inner()).await?)
     }
 
     async fn create_subscription(&self, request: Request<pb::Subscription>) -> Result<Response<pb::Subscription>, Status> {
-        Ok(Response::new(self.engine.run(request.into_inner())?))
+        Ok(Response::new(self.engine.run(request.into_inner()).await?))
     }
 
     async fn get_subscription(&self, request: Request<pb::GetSubscriptionRequest>) -> Result<Response<pb::Subscription>, Status> {
-        Ok(Response::new(self.engine.run(request.into_inner())?))
+        Ok(Response::new(self.engine.run(request.into_inner()).await?))
     }
 
     async fn update_subscription(&self, request: Request<pb::UpdateSubscriptionRequest>) -> Result<Response<pb::Subscription>, Status> {
-        Ok(Response::new(self.engine.run(request.into_inner())?))
+        Ok(Response::new(self.engine.run(request.into_inner()).await?))
     }
 
     async fn list_subscriptions(
         &self,
         request: Request<pb::ListSubscriptionsRequest>,
     ) -> Result<Response<pb::ListSubscriptionsResponse>, Status> {
-        Ok(Response::new(self.engine.run(request.into_inner())?))
+        Ok(Response::new(self.engine.run(request.into_inner()).await?))
     }
 
     async fn delete_subscription(&self, request: Request<pb::DeleteSubscriptionRequest>) -> Result<Response<()>, Status> {
-        Ok(Response::new(self.engine.run(request.into_inner())?))
+        Ok(Response::new(self.engine.run(request.into_inner()).await?))
     }
 
     async fn modify_push_config(&self, request: Request<pb::ModifyPushConfigRequest>) -> Result<Response<()>, Status> {
-        Ok(Response::new(self.engine.run(request.into_inner())?))
+        Ok(Response::new(self.engine.run(request.into_inner()).await?))
     }
 
     async fn get_snapshot(&self, request: Request<pb::GetSnapshotRequest>) -> Result<Response<pb::Snapshot>, Status> {
-        Ok(Response::new(self.engine.run(request.into_inner())?))
+        Ok(Response::new(self.engine.run(request.into_inner()).await?))
     }
 
     async fn list_snapshots(&self, request: Request<pb::ListSnapshotsRequest>) -> Result<Response<pb::ListSnapshotsResponse>, Status> {
-        Ok(Response::new(self.engine.run(request.into_inner())?))
+        Ok(Response::new(self.engine.run(request.into_inner()).await?))
     }
 
     async fn create_snapshot(&self, request: Request<pb::CreateSnapshotRequest>) -> Result<Response<pb::Snapshot>, Status> {
-        Ok(Response::new(self.engine.run(request.into_inner())?))
+        Ok(Response::new(self.engine.run(request.into_inner()).await?))
     }
 
     async fn update_snapshot(&self, request: Request<pb::UpdateSnapshotRequest>) -> Result<Response<pb::Snapshot>, Status> {
-        Ok(Response::new(self.engine.run(request.into_inner())?))
+        Ok(Response::new(self.engine.run(request.into_inner()).await?))
     }
 
     async fn delete_snapshot(&self, request: Request<pb::DeleteSnapshotRequest>) -> Result<Response<()>, Status> {
-        Ok(Response::new(self.engine.run(request.into_inner())?))
+        Ok(Response::new(self.engine.run(request.into_inner()).await?))
     }
 
     async fn seek(&self, request: Request<pb::SeekRequest>) -> Result<Response<pb::SeekResponse>, Status> {
-        Ok(Response::new(self.engine.run(request.into_inner())?))
+        Ok(Response::new(self.engine.run(request.into_inner()).await?))
     }
 }
 

@@ -253,7 +253,7 @@ async fn no_request_makes_a_service_panic_or_fail_within() {
             storm.learn(&json);
             if storm.below(10) == 0 {
                 engine.advance(SignedDuration::from_secs(1 << storm.below(20)));
-                engine.run(Tick).unwrap();
+                engine.run(Tick).await.unwrap();
             }
         }
     }

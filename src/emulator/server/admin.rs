@@ -13,6 +13,7 @@ use super::front::page;
 use crate::emulator::engine::{Engine, Stuck};
 use crate::emulator::faults::Faults;
 use crate::emulator::rest;
+use crate::emulator::state::Refusal;
 
 /// The largest body: a list of all the faults there can be.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -36,8 +37,7 @@ impl Failure {
 pub(super) async fn answer(engine: &Engine, faults: &Faults, request: Request<Body>) -> Result<Response<Body>, Request<Body>> {
     let result = match (request.method(), request.uri().path()) {
         (&Method::POST, "/reset") => {
-            reset(engine, faults);
-            Ok(json!({}))
+            reset(engine, faults).await.map(|()| json!({})).map_err(|refusal| Failure((refusal.code as i32).into(), refusal.message))
         }
         (&Method::GET, "/clock") => Ok(clock(engine)),
         (&Method::POST, "/clock/advance") => advance(engine, request).await,
@@ -56,9 +56,9 @@ pub(super) async fn answer(engine: &Engine, faults: &Faults, request: Request<Bo
 }
 
 /// Empties the state and takes all faults away.
-pub(super) fn reset(engine: &Engine, faults: &Faults) {
+pub(super) async fn reset(engine: &Engine, faults: &Faults) -> Result<(), Refusal> {
     faults.clear();
-    engine.reset();
+    engine.reset().await
 }
 
 /// Puts a clock that did not get where it should into words.

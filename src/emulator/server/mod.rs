@@ -81,8 +81,12 @@ impl Emulator {
 
     /// Empties the emulator, as between two tests: nothing is left of topics, subscriptions, queues, jobs, tasks, histories and faults; the
     /// clock shows the machine's time again, open streams end with `NOT_FOUND`, and calls under way are cut off.
-    pub fn reset(&self) {
-        admin::reset(&self.engine, &self.faults);
+    ///
+    /// # Errors
+    ///
+    /// Fails when the emulator keeps its data on a disk, and that takes no more.
+    pub async fn reset(&self) -> Result<()> {
+        admin::reset(&self.engine, &self.faults).await.map_err(|refusal| Error::new(Kind::Io, refusal.message))
     }
 
     /// Returns the emulator's time.
@@ -201,7 +205,7 @@ impl Builder {
         let (listener, address) = listen::bind(&self.listen).await?;
         let (engine, calls) = Engine::start(start_seed());
         if let Some(url) = self.app_engine {
-            engine.run(SetAppEngine(url)).map_err(|refusal| Error::invalid(refusal.message))?;
+            engine.run(SetAppEngine(url)).await.map_err(|refusal| Error::invalid(refusal.message))?;
         }
         let services = Services::new(&engine);
         if let Err(error) = seed::apply(&seed, &project, &services, engine.now()).await {

@@ -11,15 +11,15 @@ struct Halves {
     outbound: Outbound,
 }
 
-fn halves(exactly_once: bool) -> Halves {
+async fn halves(exactly_once: bool) -> Halves {
     let (engine, _calls) = Engine::start(1);
-    engine.run(pb::Topic { name: TOPIC.into(), ..Default::default() }).unwrap();
+    engine.run(pb::Topic { name: TOPIC.into(), ..Default::default() }).await.unwrap();
     let enable_exactly_once_delivery = exactly_once;
     let settings = pb::Subscription { name: SUBSCRIPTION.into(), topic: TOPIC.into(), enable_exactly_once_delivery, ..Default::default() };
-    engine.run(settings).unwrap();
+    engine.run(settings).await.unwrap();
     let subscription = SUBSCRIPTION.to_owned();
     let open = OpenStream { subscription: subscription.clone(), deadline_s: 60, messages_max: 0, bytes_max: 0 };
-    let (waiter, stream) = (engine.waiter(SUBSCRIPTION), engine.run(open).unwrap());
+    let (waiter, stream) = (engine.waiter(SUBSCRIPTION), engine.run(open).await.unwrap());
     let (reports, inbox) = mpsc::channel(CONFIRMATIONS_MAX);
     let inbound = Inbound { engine: engine.clone(), subscription: subscription.clone(), stream, reports };
     let reader = tokio::spawn(std::future::pending::<()>()).abort_handle();
@@ -29,9 +29,9 @@ fn halves(exactly_once: bool) -> Halves {
 }
 
 impl Halves {
-    fn publish(&self, data: &'static str) {
+    async fn publish(&self, data: &'static str) {
         let message = pb::PubsubMessage { data: data.into(), ..Default::default() };
-        self.engine.run(pb::PublishRequest { topic: TOPIC.into(), messages: vec![message] }).unwrap();
+        self.engine.run(pb::PublishRequest { topic: TOPIC.into(), messages: vec![message] }).await.unwrap();
     }
 
     async fn receive(&mut self) -> pb::StreamingPullResponse {
@@ -46,10 +46,10 @@ fn ack(ids: &[&str]) -> pb::StreamingPullRequest {
 #[tokio::test]
 async fn messages_come_with_the_subscriptions_properties() {
     for exactly_once in [true, false] {
-        let mut halves = halves(exactly_once);
+        let mut halves = halves(exactly_once).await;
         let (response, ()) = tokio::join!(halves.outbound.next(), async {
             let message = pb::PubsubMessage { data: "a".into(), ..Default::default() };
-            halves.engine.run(pb::PublishRequest { topic: TOPIC.into(), messages: vec![message] }).unwrap();
+            halves.engine.run(pb::PublishRequest { topic: TOPIC.into(), messages: vec![message] }).await.unwrap();
         });
         let response = response.unwrap().unwrap();
         assert_eq!(response.received_messages[0].message.as_ref().unwrap().data, "a");
@@ -60,9 +60,9 @@ async fn messages_come_with_the_subscriptions_properties() {
 
 #[tokio::test]
 async fn exactly_once_confirms_what_was_settled() {
-    let mut halves = halves(true);
-    halves.publish("a");
-    halves.publish("b");
+    let mut halves = halves(true).await;
+    halves.publish("a").await;
+    halves.publish("b").await;
     let received = halves.receive().await.received_messages;
     let (a, b) = (received[0].ack_id.as_str(), received[1].ack_id.as_str());
     let extend = pb::StreamingPullRequest {
@@ -70,58 +70,58 @@ async fn exactly_once_confirms_what_was_settled() {
         modify_deadline_seconds: vec![30, 0],
         ..Default::default()
     };
-    let confirmed = halves.inbound.settle(extend).unwrap().unwrap().modify_ack_deadline_confirmation.unwrap();
+    let confirmed = halves.inbound.settle(extend).await.unwrap().unwrap().modify_ack_deadline_confirmation.unwrap();
     let mut done = confirmed.ack_ids;
     done.sort_unstable();
     let mut both = vec![a.to_owned(), b.to_owned()];
     both.sort_unstable();
     assert_eq!((done, confirmed.invalid_ack_ids), (both, vec![]));
-    let confirmed = halves.inbound.settle(ack(&[a, b])).unwrap().unwrap().acknowledge_confirmation.unwrap();
+    let confirmed = halves.inbound.settle(ack(&[a, b])).await.unwrap().unwrap().acknowledge_confirmation.unwrap();
     assert_eq!((confirmed.ack_ids, confirmed.invalid_ack_ids), (vec![a.to_owned()], vec![b.to_owned()]));
 }
 
 #[tokio::test]
 async fn at_least_once_confirms_nothing() {
-    let mut halves = halves(false);
-    halves.publish("a");
+    let mut halves = halves(false).await;
+    halves.publish("a").await;
     let received = halves.receive().await.received_messages;
-    assert_eq!(halves.inbound.settle(ack(&[&received[0].ack_id])).unwrap(), None);
-    assert_eq!(halves.inbound.settle(ack(&[&received[0].ack_id])).unwrap(), None);
+    assert_eq!(halves.inbound.settle(ack(&[&received[0].ack_id])).await.unwrap(), None);
+    assert_eq!(halves.inbound.settle(ack(&[&received[0].ack_id])).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn malformed_requests_are_refused() {
-    let halves = halves(false);
+    let halves = halves(false).await;
     let uneven = pb::StreamingPullRequest { modify_deadline_seconds: vec![1], ..Default::default() };
-    assert_eq!(halves.inbound.settle(uneven).unwrap_err().code(), tonic::Code::InvalidArgument);
-    assert_eq!(halves.inbound.settle(ack(&["x"])).unwrap_err().code(), tonic::Code::InvalidArgument);
+    assert_eq!(halves.inbound.settle(uneven).await.unwrap_err().code(), tonic::Code::InvalidArgument);
+    assert_eq!(halves.inbound.settle(ack(&["x"])).await.unwrap_err().code(), tonic::Code::InvalidArgument);
     let again = pb::StreamingPullRequest { subscription: SUBSCRIPTION.into(), ..Default::default() };
-    let refused = halves.inbound.configure(&again).unwrap_err();
+    let refused = halves.inbound.configure(&again).await.unwrap_err();
     assert_eq!(refused.message(), "subscription can only be set on the initial StreamingPullRequest.");
     let short = pb::StreamingPullRequest { stream_ack_deadline_seconds: 9, ..Default::default() };
-    assert_eq!(halves.inbound.configure(&short).unwrap_err().code(), tonic::Code::InvalidArgument);
+    assert_eq!(halves.inbound.configure(&short).await.unwrap_err().code(), tonic::Code::InvalidArgument);
 }
 
 #[tokio::test]
 async fn a_half_close_ends_the_stream_well_after_what_was_confirmed() {
-    let mut halves = halves(true);
+    let mut halves = halves(true).await;
     let confirmation = pb::StreamingPullResponse::default();
     halves.inbound.reports.send(Report::Respond(confirmation.clone())).await.unwrap();
     halves.inbound.reports.send(Report::HalfClosed).await.unwrap();
-    halves.publish("a");
+    halves.publish("a").await;
     assert_eq!(halves.receive().await, confirmation);
     assert!(halves.outbound.next().await.is_none());
     assert!(halves.outbound.next().await.is_none());
     drop(halves.outbound);
     let pull = pb::PullRequest { subscription: SUBSCRIPTION.into(), max_messages: 1, ..Default::default() };
-    assert_eq!(halves.engine.run(pull).unwrap().received_messages.len(), 1, "nothing is leased to a stream that was ended");
+    assert_eq!(halves.engine.run(pull).await.unwrap().received_messages.len(), 1, "nothing is leased to a stream that was ended");
 }
 
 #[tokio::test]
 async fn what_a_half_closed_stream_holds_comes_back_soon_and_what_one_sent_away_holds_does_not() {
     for (sent_away, held) in [(false, false), (true, true)] {
-        let mut halves = halves(false);
-        halves.publish("a");
+        let mut halves = halves(false).await;
+        halves.publish("a").await;
         assert_eq!(halves.receive().await.received_messages.len(), 1);
         let end = if sent_away { Report::Refuse(Status::unavailable("later")) } else { Report::HalfClosed };
         halves.inbound.reports.send(end).await.unwrap();
@@ -129,20 +129,20 @@ async fn what_a_half_closed_stream_holds_comes_back_soon_and_what_one_sent_away_
         drop(halves.outbound);
         halves.engine.advance(jiff::SignedDuration::from_secs(10));
         let pull = pb::PullRequest { subscription: SUBSCRIPTION.into(), max_messages: 1, ..Default::default() };
-        assert_eq!(halves.engine.run(pull).unwrap().received_messages.is_empty(), held);
+        assert_eq!(halves.engine.run(pull).await.unwrap().received_messages.is_empty(), held);
     }
 }
 
 #[tokio::test]
 async fn it_ends_with_its_subscription_and_with_the_emulator() {
-    let mut gone = halves(false);
-    gone.engine.run(pb::DeleteSubscriptionRequest { subscription: SUBSCRIPTION.into() }).unwrap();
+    let mut gone = halves(false).await;
+    gone.engine.run(pb::DeleteSubscriptionRequest { subscription: SUBSCRIPTION.into() }).await.unwrap();
     assert_eq!(gone.outbound.next().await.unwrap().unwrap_err().code(), tonic::Code::NotFound);
     assert!(gone.outbound.next().await.is_none());
-    let mut detached = halves(false);
-    detached.engine.run(pb::DetachSubscriptionRequest { subscription: SUBSCRIPTION.into() }).unwrap();
+    let mut detached = halves(false).await;
+    detached.engine.run(pb::DetachSubscriptionRequest { subscription: SUBSCRIPTION.into() }).await.unwrap();
     assert_eq!(detached.outbound.next().await.unwrap().unwrap_err().code(), tonic::Code::FailedPrecondition);
-    let mut down = halves(false);
+    let mut down = halves(false).await;
     down.engine.shut_down();
     assert_eq!(down.outbound.next().await.unwrap().unwrap_err().code(), tonic::Code::Unavailable);
 }

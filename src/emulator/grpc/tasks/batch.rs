@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use futures_util::future::join_all;
 use prost::Message;
 use prost_types::Any;
 
@@ -19,7 +20,7 @@ use pb::batch_delete_tasks_metadata::State as Deleted;
 const CREATE_TASKS_MAX: usize = 100;
 const DELETE_TASKS_MAX: usize = 1000;
 
-pub(super) fn create(engine: &Engine, request: pb::BatchCreateTasksRequest) -> Result<Operation, Refusal> {
+pub(super) async fn create(engine: &Engine, request: pb::BatchCreateTasksRequest) -> Result<Operation, Refusal> {
     let queue = queue_name(&request.parent)?;
     check_count(request.requests.len(), CREATE_TASKS_MAX)?;
     if request.requests.iter().any(|one| !one.parent.is_empty() && one.parent != request.parent) {
@@ -28,11 +29,13 @@ pub(super) fn create(engine: &Engine, request: pb::BatchCreateTasksRequest) -> R
     let start_time = Some(wkt::timestamp(engine.now()));
     let (mut tasks, mut failed) = (Vec::new(), HashMap::new());
     let count = request.requests.len();
-    for (index, one) in (0..).zip(request.requests) {
+    let created = join_all(request.requests.into_iter().map(async |one| {
         let view = one.response_view();
-        let created = task::from_proto(one.task.unwrap_or_default())
-            .and_then(|draft| engine.run(CreateTask { queue: queue.clone(), draft }))
-            .map(|created| task::to_proto(&queue, &created, view));
+        let draft = task::from_proto(one.task.unwrap_or_default())?;
+        let created = engine.run(CreateTask { queue: queue.clone(), draft }).await?;
+        Ok(task::to_proto(&queue, &created, view))
+    }));
+    for (index, created) in (0..).zip(created.await) {
         match created {
             Ok(task) => tasks.push(task),
             Err(refusal) => drop(failed.insert(index, wkt::refusal(refusal))),
@@ -46,16 +49,20 @@ pub(super) fn create(engine: &Engine, request: pb::BatchCreateTasksRequest) -> R
     Ok(operation(&queue, &request.request_id, any("BatchCreateTasksMetadata", &metadata), result))
 }
 
-pub(super) fn delete(engine: &Engine, request: &pb::BatchDeleteTasksRequest) -> Result<Operation, Refusal> {
+pub(super) async fn delete(engine: &Engine, request: &pb::BatchDeleteTasksRequest) -> Result<Operation, Refusal> {
     let queue = queue_name(&request.parent)?;
     check_count(request.names.len(), DELETE_TASKS_MAX)?;
     let start_time = Some(wkt::timestamp(engine.now()));
     let mut failed = HashMap::new();
-    for (index, name) in (0..).zip(&request.names) {
-        let deleted = task_name(name).and_then(|name| {
-            if *name.queue() == queue { Ok(name) } else { Err(Refusal::invalid("The task is not of the queue of the batch.")) }
-        });
-        if let Err(refusal) = deleted.and_then(|name| engine.run(DeleteTask(name))) {
+    let deleted = join_all(request.names.iter().map(async |name| {
+        let name = task_name(name)?;
+        if *name.queue() != queue {
+            return Err(Refusal::invalid("The task is not of the queue of the batch."));
+        }
+        engine.run(DeleteTask(name)).await
+    }));
+    for (index, deleted) in (0..).zip(deleted.await) {
+        if let Err(refusal) = deleted {
             failed.insert(index, wkt::refusal(refusal));
         }
     }

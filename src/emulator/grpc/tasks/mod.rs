@@ -42,9 +42,13 @@ impl Service {
     }
 
     /// Runs a command about a queue and answers with the queue.
-    fn changed<C: Command<Reply = ()>>(&self, name: &str, command: impl FnOnce(QueueName) -> C) -> Result<Response<pb::Queue>, Status> {
+    async fn changed<C: Command<Reply = ()>>(
+        &self,
+        name: &str,
+        command: impl FnOnce(QueueName) -> C,
+    ) -> Result<Response<pb::Queue>, Status> {
         let name = queue_name(name)?;
-        self.engine.run(command(name.clone()))?;
+        self.engine.run(command(name.clone())).await?;
         Ok(Response::new(self.queue(&name)?))
     }
 }
@@ -90,7 +94,7 @@ impl CloudTasks for Service {
         if *name.location() != location {
             return Err(Refusal::invalid(format!("The queue name must begin with the parent, \"{location}\".")).into());
         }
-        self.engine.run(CreateQueue { name: name.clone(), draft: queue::from_proto(proto)? })?;
+        self.engine.run(CreateQueue { name: name.clone(), draft: queue::from_proto(proto)? }).await?;
         Ok(Response::new(self.queue(&name)?))
     }
 
@@ -99,25 +103,25 @@ impl CloudTasks for Service {
         let proto = request.queue.ok_or_else(|| Refusal::invalid("UpdateQueueRequest.queue is required."))?;
         let name = queue_name(&proto.name)?;
         let mask = request.update_mask.map(|mask| mask.paths).unwrap_or_default();
-        self.engine.run(UpdateQueue { name: name.clone(), draft: queue::from_proto(proto)?, mask })?;
+        self.engine.run(UpdateQueue { name: name.clone(), draft: queue::from_proto(proto)?, mask }).await?;
         Ok(Response::new(self.queue(&name)?))
     }
 
     async fn delete_queue(&self, request: Request<pb::DeleteQueueRequest>) -> Result<Response<()>, Status> {
-        self.engine.run(DeleteQueue(queue_name(&request.into_inner().name)?))?;
+        self.engine.run(DeleteQueue(queue_name(&request.into_inner().name)?)).await?;
         Ok(Response::new(()))
     }
 
     async fn purge_queue(&self, request: Request<pb::PurgeQueueRequest>) -> Result<Response<pb::Queue>, Status> {
-        self.changed(&request.into_inner().name, PurgeQueue)
+        self.changed(&request.into_inner().name, PurgeQueue).await
     }
 
     async fn pause_queue(&self, request: Request<pb::PauseQueueRequest>) -> Result<Response<pb::Queue>, Status> {
-        self.changed(&request.into_inner().name, PauseQueue)
+        self.changed(&request.into_inner().name, PauseQueue).await
     }
 
     async fn resume_queue(&self, request: Request<pb::ResumeQueueRequest>) -> Result<Response<pb::Queue>, Status> {
-        self.changed(&request.into_inner().name, ResumeQueue)
+        self.changed(&request.into_inner().name, ResumeQueue).await
     }
 
     async fn get_iam_policy(&self, request: Request<iam::GetIamPolicyRequest>) -> Result<Response<iam::Policy>, Status> {
@@ -130,7 +134,7 @@ impl CloudTasks for Service {
         let request = request.into_inner();
         let queue = queue_name(&request.resource)?;
         let policy = request.policy.ok_or_else(|| Refusal::invalid("The policy must be set."))?;
-        Ok(Response::new(self.engine.run(SetQueuePolicy { queue, policy })?))
+        Ok(Response::new(self.engine.run(SetQueuePolicy { queue, policy }).await?))
     }
 
     async fn test_iam_permissions(
@@ -170,27 +174,27 @@ impl CloudTasks for Service {
         let request = request.into_inner();
         let queue = queue_name(&request.parent)?;
         let draft = task::from_proto(request.task.unwrap_or_default())?;
-        let created = self.engine.run(CreateTask { queue: queue.clone(), draft })?;
+        let created = self.engine.run(CreateTask { queue: queue.clone(), draft }).await?;
         Ok(Response::new(task::to_proto(&queue, &created, view)))
     }
 
     async fn batch_create_tasks(&self, request: Request<pb::BatchCreateTasksRequest>) -> Result<Response<Operation>, Status> {
-        Ok(Response::new(batch::create(&self.engine, request.into_inner())?))
+        Ok(Response::new(batch::create(&self.engine, request.into_inner()).await?))
     }
 
     async fn delete_task(&self, request: Request<pb::DeleteTaskRequest>) -> Result<Response<()>, Status> {
-        self.engine.run(DeleteTask(task_name(&request.into_inner().name)?))?;
+        self.engine.run(DeleteTask(task_name(&request.into_inner().name)?)).await?;
         Ok(Response::new(()))
     }
 
     async fn batch_delete_tasks(&self, request: Request<pb::BatchDeleteTasksRequest>) -> Result<Response<Operation>, Status> {
-        Ok(Response::new(batch::delete(&self.engine, request.get_ref())?))
+        Ok(Response::new(batch::delete(&self.engine, request.get_ref()).await?))
     }
 
     async fn run_task(&self, request: Request<pb::RunTaskRequest>) -> Result<Response<pb::Task>, Status> {
         let view = request.get_ref().response_view();
         let name = task_name(&request.into_inner().name)?;
-        let task = self.engine.run(RunTask(name.clone()))?;
+        let task = self.engine.run(RunTask(name.clone())).await?;
         Ok(Response::new(task::to_proto(name.queue(), &task, view)))
     }
 }
