@@ -20,7 +20,7 @@ use crate::model::numbers::Numbers;
 use crate::model::query::Query;
 use crate::names::{SubscriptionName, TopicName};
 use crate::ops::Ops;
-use crate::ops::transfer::{self, Delivery, Options, Plan, Request, Selection};
+use crate::ops::transfer::{self, Delivery, Plan, Request, Selection, Source};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Dlq {
@@ -133,14 +133,12 @@ impl Which {
             (None, None) => Selection::Messages(self.message_id.into_iter().collect()),
         };
         Ok(Request {
-            kind,
-            subscription: Session::subscription(ops, &self.subscription)?,
             selection,
             delivery,
             rate_max: self.rate,
             window: self.window,
             max: self.max,
-            options: Options::default(),
+            ..Request::new(kind, Source::Subscription(Session::subscription(ops, &self.subscription)?))
         })
     }
 }
@@ -166,10 +164,10 @@ fn question(plan: &Plan) -> String {
         (_, Some(max), None) => format!("up to {max} messages"),
         (_, None, None) => "all messages".to_owned(),
     };
-    let from = request.subscription.id();
+    let from = request.source.id();
     match request.kind {
         transfer::Kind::Discard => format!("Discard {count} of `{from}`? A copy of each is kept on this machine."),
-        transfer::Kind::Redrive => {
+        _ => {
             let mut topics: Vec<_> = plan.routes.iter().map(|route| route.topic.id()).collect();
             topics.sort_unstable();
             topics.dedup();
@@ -179,9 +177,14 @@ fn question(plan: &Plan) -> String {
             let also: Vec<_> = also.into_iter().collect();
             let to = if topics.is_empty() { String::new() } else { format!(" to `{}`", topics.join("`, `")) };
             let also = if also.is_empty() { String::new() } else { format!(" Also received by `{}`.", also.join("`, `")) };
-            format!("Redrive {count} of `{from}`{to}?{also}")
+            format!("{} {count} of `{from}`{to}?{also}", capital(request.kind.verb()))
         }
     }
+}
+
+fn capital(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 async fn list(session: &mut Session<'_, '_>, ops: &Ops) -> Result<Exit> {
@@ -261,16 +264,7 @@ mod tests {
     fn the_question_names_how_many_whereto_and_who_else() {
         let subscription = |id: &str| format!("projects/shop/subscriptions/{id}").parse().unwrap();
         let receiver = |id, failed| Receiver { subscription: subscription(id), filter: String::new(), failed };
-        let request = Request {
-            kind: transfer::Kind::Redrive,
-            subscription: subscription("orders-hold"),
-            selection: Selection::All,
-            delivery: Delivery::SourceTopic,
-            rate_max: None,
-            window: 100,
-            max: Some(7),
-            options: Options::default(),
-        };
+        let request = Request { max: Some(7), ..Request::new(transfer::Kind::Redrive, Source::Subscription(subscription("orders-hold"))) };
         let route = Route {
             source: Some(subscription("billing")),
             topic: "projects/shop/topics/orders".parse().unwrap(),

@@ -16,7 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::text;
 use crate::names::SubscriptionName;
 use crate::ops::Ops;
-use crate::ops::transfer::{self, Delivery, Plan, Selection, State, Summary, TransferId};
+use crate::ops::transfer::{self, Plan, Selection, State, Summary, TransferId};
 
 /// Where stderr is no terminal, progress is a line this often.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -137,6 +137,10 @@ fn counted(summary: &Summary) -> String {
     let done = match summary.request.kind {
         transfer::Kind::Redrive => format!("{} redriven", counts.moved),
         transfer::Kind::Discard => format!("{} discarded", counts.discarded),
+        transfer::Kind::Replay => format!("{} replayed", counts.moved),
+        transfer::Kind::Export => format!("{} exported", counts.moved),
+        transfer::Kind::Undo => format!("{} put back", counts.moved),
+        transfer::Kind::Run => format!("{} run", counts.moved),
     };
     let rest = [(counts.skipped, "skipped"), (counts.failed, "failed"), (counts.remaining, "remaining")];
     let rest = rest.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
@@ -199,10 +203,7 @@ pub(super) fn show_plan(output: &mut Output<'_>, plan: &Plan) -> Result<()> {
         return output.value(&plan_json(plan));
     }
     let request = &plan.request;
-    let mut lines = vec![match request.kind {
-        transfer::Kind::Redrive => format!("would redrive from {}", request.subscription),
-        transfer::Kind::Discard => format!("would discard from {}", request.subscription),
-    }];
+    let mut lines = vec![format!("would {} from {}", request.kind.verb(), request.source)];
     lines.push(match (&request.selection, plan.expected) {
         (Selection::Messages(ids), _) => format!("  messages  {} chosen", ids.len()),
         (Selection::All, Some(expected)) => format!("  messages  about {}, entered before {}", expected.value, plan.cutoff),
@@ -246,14 +247,9 @@ impl Row for SummaryRow<'_> {
 
     fn cells(&self, now: Timestamp) -> Vec<String> {
         let Summary { id, request, counts, .. } = self.0;
-        let from = request.subscription.id();
         vec![
             id.to_string(),
-            match (request.kind, &request.delivery) {
-                (transfer::Kind::Discard, _) => format!("discard {from}"),
-                (transfer::Kind::Redrive, Delivery::SourceTopic) => format!("redrive {from} → source"),
-                (transfer::Kind::Redrive, Delivery::Topic(topic)) => format!("redrive {from} → {}", topic.id()),
-            },
+            request.words(),
             state(self.0.state).to_owned(),
             (counts.moved + counts.discarded).to_string(),
             counts.seen.to_string(),

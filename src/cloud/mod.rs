@@ -42,7 +42,7 @@ pub use messages::{ACK_IDS_BYTES_MAX, PUBLISH_MESSAGES_MAX, PULL_MESSAGES_MAX, P
 
 pub(crate) use figures::{Of, QueueStats, TimeSeries};
 pub(crate) use pages::Rows;
-pub(crate) use tasks::FULL_VIEW;
+pub(crate) use tasks::{FULL_VIEW, task_of};
 
 use address::Address;
 use clients::Clients;

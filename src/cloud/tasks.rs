@@ -6,11 +6,12 @@ use google_cloud_tasks_v2::model::task::{MessageType, View};
 use google_cloud_tasks_v2::model::{self as google, HttpMethod};
 
 use crate::cloud::Cloud;
-use crate::cloud::call::call;
+use crate::cloud::call::{ATTEMPT_TIMEOUT, call};
 use crate::cloud::convert::{count, duration, timestamp};
 use crate::cloud::endpoint::Api;
 use crate::cloud::pages::{Rows, read_all};
 use crate::cloud::raw;
+use crate::cloud::rest::Request;
 use crate::error::Result;
 use crate::model::queue::{Queue, QueueState, TaskRetry};
 use crate::model::task::{Attempt, Task, TaskRequest};
@@ -69,6 +70,19 @@ impl Cloud {
         task(&call(&asked, get.send()).await?)
     }
 
+    /// Creates a task in one attempt, as Google's own JSON describes it.
+    pub(crate) async fn create_task_once(&self, task: &serde_json::Value, queue: &QueueName) -> Result<()> {
+        let asked = self.asked(Api::Tasks, "create a task", queue, "cloudtasks.tasks.create");
+        let request = Request::post(format!("/v2/{queue}/tasks"), &serde_json::json!({ "task": task }), ATTEMPT_TIMEOUT)?;
+        self.rest::<serde::de::IgnoredAny>(&asked, request).await.map(drop)
+    }
+
+    /// Gets a queue.
+    pub(crate) async fn get_queue(&self, name: &QueueName) -> Result<Queue> {
+        let asked = self.asked(Api::Tasks, "get the queue", name, "cloudtasks.queues.get");
+        queue(&call(&asked, self.cloud_tasks().await?.get_queue().set_name(name.to_string()).send()).await?)
+    }
+
     /// Dispatches a task now.
     pub(crate) async fn run_task(&self, name: &TaskName) -> Result<Task> {
         let asked = self.asked(Api::Tasks, "run the task", name, "cloudtasks.tasks.run");
@@ -98,6 +112,13 @@ impl Cloud {
         let asked = self.asked(Api::Tasks, "purge the queue", name, "cloudtasks.queues.purge");
         queue(&call(&asked, self.cloud_tasks().await?.purge_queue().set_name(name.to_string()).send()).await?)
     }
+}
+
+/// Reads a task off Google's own JSON of it, as it was kept.
+pub(crate) fn task_of(raw: serde_json::Value) -> Result<Task> {
+    let read: google::Task = serde_json::from_value(raw)
+        .map_err(|error| crate::error::Error::invalid(format!("this is no task of Cloud Tasks: {error}")).with_source(error))?;
+    task(&read)
 }
 
 /// The permission that headers and bodies need.

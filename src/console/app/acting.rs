@@ -15,7 +15,7 @@ use crate::model::queue::QueueState;
 use crate::names::{SubscriptionName, TaskName, TopicName};
 use crate::ops::PeekMode;
 use crate::ops::Place;
-use crate::ops::transfer::{Delivery, Kind, Options, Request, Selection};
+use crate::ops::transfer::{Kind, Request, Selection, Source};
 
 /// Messages under way at once in a transfer: the bound of duplicates per crash.
 const TRANSFER_WINDOW: u32 = 100;
@@ -456,16 +456,7 @@ impl App {
         hidden: usize,
     ) -> Vec<Effect> {
         let selection = some.map_or(Selection::All, Selection::Messages);
-        let request = Request {
-            kind,
-            subscription,
-            selection,
-            delivery: Delivery::SourceTopic,
-            rate_max: None,
-            window: TRANSFER_WINDOW,
-            max: None,
-            options: Options::default(),
-        };
+        let request = Request { selection, window: TRANSFER_WINDOW, ..Request::new(kind, Source::Subscription(subscription)) };
         self.overlay = Overlay::Dialog(Dialog::Plan(Box::new(PlanDialog::new(request.clone(), hidden))));
         self.fetch(vec![Fetch::Plan(Box::new(request))])
     }
@@ -494,7 +485,7 @@ pub(super) fn targets(operation: &Operation) -> Vec<String> {
         Operation::DebugTask(task, _) => vec![task.to_string()],
         Operation::PauseQueue(queue) | Operation::ResumeQueue(queue) | Operation::PurgeQueue(queue) => vec![queue.to_string()],
         Operation::RunJob(job) | Operation::PauseJob(job) | Operation::ResumeJob(job) => vec![job.to_string()],
-        Operation::StartTransfer(plan) => vec![plan.request.subscription.to_string()],
+        Operation::StartTransfer(plan) => vec![plan.request.source.to_string()],
         Operation::CancelTransfer(id) | Operation::ResumeTransfer(id) => vec![id.0.clone()],
     }
 }

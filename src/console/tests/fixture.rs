@@ -420,16 +420,7 @@ fn messages() -> Vec<Letter> {
 }
 
 fn request(kind: crate::ops::transfer::Kind) -> Request {
-    Request {
-        kind,
-        subscription: "projects/shop-prod/subscriptions/orders-hold".parse().unwrap(),
-        selection: crate::ops::transfer::Selection::All,
-        delivery: crate::ops::transfer::Delivery::SourceTopic,
-        rate_max: None,
-        window: 100,
-        max: None,
-        options: crate::ops::transfer::Options::default(),
-    }
+    Request::new(kind, "projects/shop-prod/subscriptions/orders-hold".parse().unwrap())
 }
 
 fn transfers() -> Vec<Summary> {

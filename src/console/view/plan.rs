@@ -17,10 +17,7 @@ pub(super) fn draw(app: &App, dialog: &PlanDialog, theme: &Theme, buffer: &mut B
     let wide = area.width.saturating_sub(4).min(104);
     let lines = lines(app, dialog, theme, wide.saturating_sub(4));
     let high = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(5).min(area.height);
-    let verb = match dialog.request.kind {
-        Kind::Redrive => "redrive",
-        Kind::Discard => "discard",
-    };
+    let verb = dialog.request.kind.verb();
     let inner = boxes::dialog(buffer, theme, area, (wide, high), &format!("{verb}: the look before the leap"), true);
     let room = inner.height.saturating_sub(2);
     let top = dialog.top.min(lines.len().saturating_sub(usize::from(room)));
@@ -49,7 +46,7 @@ fn lines(app: &App, dialog: &PlanDialog, theme: &Theme, wide: u16) -> Vec<Line> 
             format!("{} chosen {}{hidden}", grouped(ids.len() as u64), if ids.len() == 1 { "message" } else { "messages" })
         }
     };
-    let mut out: Vec<Line> = vec![(format!("from      {}", request.subscription.id()), Role::Fg), (format!("which     {which}"), Role::Fg)];
+    let mut out: Vec<Line> = vec![(format!("from      {}", request.source.id()), Role::Fg), (format!("which     {which}"), Role::Fg)];
     match &dialog.plan {
         Load::Idle | Load::Loading => {
             out.push((format!("{} looking who would receive them…", theme.glyphs.state(State::Pending)), Role::Spinner));
@@ -71,7 +68,7 @@ fn plan_lines(app: &App, plan: &Plan, theme: &Theme, wide: u16, out: &mut Vec<Li
         out.push(("there are an unknown number of them".to_owned(), Role::StateWarn));
     }
     match plan.request.kind {
-        Kind::Redrive => {
+        Kind::Redrive | Kind::Undo => {
             out.push((String::new(), Role::Fg));
             out.push(("who receives it".to_owned(), Role::HeaderLabel));
             for route in &plan.routes {
@@ -82,6 +79,7 @@ fn plan_lines(app: &App, plan: &Plan, theme: &Theme, wide: u16, out: &mut Vec<Li
             out.push(("kept      a full copy on this machine first (file mode 0600), then acknowledged".to_owned(), Role::Fg));
             out.push(("undo      by hand from that copy; nothing brings them back by itself".to_owned(), Role::FgMuted));
         }
+        Kind::Replay | Kind::Export | Kind::Run => out.push((format!("to        {}", plan.request.delivery), Role::Fg)),
     }
     let mut say = |texts: &[String], state: State| {
         if !texts.is_empty() {

@@ -1,6 +1,7 @@
 //! The calls of [`Ops`] on transfers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
@@ -8,12 +9,11 @@ use tokio::sync::{Notify, watch};
 use super::engine::{Engine, Settings};
 use super::journal::{Archive, Journal};
 use super::live::{Handle, Listed};
+use super::port::Port;
 use super::record::{Began, Record, Story};
 use super::runner::Runner;
-use super::{Plan, State, Summary, TransferId};
+use super::{Plan, Source, State, Summary, TransferId};
 use crate::error::{Error, Kind, Result};
-use crate::model::subscription::Subscription;
-use crate::names::SubscriptionName;
 use crate::ops::{Ops, Place};
 use crate::wal::RealDisk;
 
@@ -23,22 +23,23 @@ const ID_TRIES: u32 = 100;
 impl Ops {
     /// Starts a transfer in the background and returns its id; refused where the plan has refusals.
     pub async fn start_transfer(&self, plan: Plan) -> Result<TransferId> {
-        let (action, target) = (plan.request.kind.action(), plan.request.subscription.clone());
-        self.act(action, &target, self.start(plan)).await
+        let (action, target) = (plan.request.action(), plan.request.source.clone());
+        self.act(&action, &target, self.start(plan)).await
     }
 
     async fn start(&self, plan: Plan) -> Result<TransferId> {
         if !plan.refusals.is_empty() {
             return Err(Error::new(Kind::Refused, plan.refusals.join("; ")));
         }
-        let subscription = self.cloud().get_subscription(&plan.request.subscription).await?;
+        let terms = self.terms(&plan.request.source).await?;
         let archive = self.archive();
-        busy(&archive, &subscription.name, None)?;
+        busy(&archive, &plan.request.source, None)?;
         let expected = plan.expected.map(|expected| expected.value.min(plan.request.max.unwrap_or(u64::MAX)));
         let routes = plan.routes.iter().filter_map(|route| Some((route.source.clone()?, route.topic.clone()))).collect();
         let began = Began {
             id: TransferId(String::new()),
             place: self.place(),
+            project: self.cloud().project().id().parse().ok(),
             request: plan.request,
             cutoff: plan.cutoff,
             expected,
@@ -47,9 +48,9 @@ impl Ops {
         };
         let (journal, began) = create(&archive, began)?;
         // Two that begin at once see each other here, and neither goes on.
-        busy(&archive, &subscription.name, Some(&began.id))?;
+        busy(&archive, &began.request.source, Some(&began.id))?;
         let id = began.id.clone();
-        self.launch(&archive, journal, &Story::default(), began, &subscription)?;
+        self.launch(&archive, journal, &Story::default(), began, &terms)?;
         Ok(id)
     }
 
@@ -60,7 +61,8 @@ impl Ops {
         for id in archive.ids()?.into_iter().rev() {
             match self.listed(&archive, &id) {
                 Ok(Some(listed)) => {
-                    let here = listed.summary.request.subscription.project() == self.cloud().project() && listed.place == self.place();
+                    let here = listed.project.as_ref().is_none_or(|project| project.as_str() == self.cloud().project().id())
+                        && listed.place == self.place();
                     if here {
                         summaries.push(self.present(&archive, &listed));
                     }
@@ -124,20 +126,26 @@ impl Ops {
                 format!("transfer `{id}` ran against `{place}`, not against `{}`", self.place()),
             ));
         }
-        let subscription = self.cloud().get_subscription(&listed.summary.request.subscription).await?;
-        busy(&archive, &subscription.name, Some(id))?;
+        let terms = self.terms(&listed.summary.request.source).await?;
+        busy(&archive, &listed.summary.request.source, Some(id))?;
         let (mut journal, mut story, began) = archive.open(id)?;
         archive.forget_cancel(id);
         let resumed = Record::Resumed { at: Timestamp::now() };
         journal.commit(Vec::new(), std::slice::from_ref(&resumed))?;
         story.add(resumed);
-        self.launch(&archive, journal, &story, began, &subscription)
+        self.launch(&archive, journal, &story, began, &terms)
     }
 
     /// Begins to run a transfer in the background.
-    fn launch(&self, archive: &Archive, journal: Journal, story: &Story, began: Began, subscription: &Subscription) -> Result<()> {
-        let past = archive.past(&subscription.name, &began.id, Timestamp::now())?;
-        let engine = Engine::new(settings(&began, subscription), past, story);
+    fn launch(&self, archive: &Archive, journal: Journal, story: &Story, began: Began, terms: &Terms) -> Result<()> {
+        let past = archive.past(&began.request.source, &began.id, Timestamp::now())?;
+        let file = match &began.request.source {
+            Source::File(path) => Some((path.clone(), u64::MAX)),
+            Source::Kept(id) => archive.kept(id).map(|(path, bytes_max, _)| Some((path, bytes_max)))?,
+            Source::Subscription(_) | Source::Queue(_) => None,
+        };
+        let port = Arc::new(Port::open(self.clone(), began.id.clone(), began.request.clone(), file)?);
+        let engine = Engine::new(settings(&began, terms), past, story);
         let summary = Summary {
             id: began.id.clone(),
             request: began.request,
@@ -154,9 +162,21 @@ impl Ops {
         let (sender, receiver) = watch::channel(summary);
         let cancel = Arc::new(Notify::new());
         self.0.transfers.add(began.id, Handle { summary: receiver, cancel: cancel.clone() });
-        let runner = Runner { ops: self.clone(), archive: archive.clone(), engine, journal, summary: sender, cancel };
+        let runner = Runner { ops: self.clone(), port, archive: archive.clone(), engine, journal, summary: sender, cancel };
         tokio::spawn(runner.run());
         Ok(())
+    }
+
+    /// Finds how what is taken from the source comes.
+    async fn terms(&self, source: &Source) -> Result<Terms> {
+        let Source::Subscription(name) = source else { return Ok(Terms::READ_ONCE) };
+        let subscription = self.cloud().get_subscription(name).await?;
+        Ok(Terms {
+            leased: true,
+            ack_deadline: subscription.ack_deadline,
+            ordered: subscription.ordered,
+            exactly_once: subscription.exactly_once,
+        })
     }
 
     /// Returns the folders of this home's transfers.
@@ -197,6 +217,19 @@ impl Ops {
     }
 }
 
+/// How what is taken from a source comes.
+struct Terms {
+    leased: bool,
+    ack_deadline: Duration,
+    ordered: bool,
+    exactly_once: bool,
+}
+
+impl Terms {
+    /// Nothing is leased, nothing comes twice, and what is acknowledged is.
+    const READ_ONCE: Self = Self { leased: false, ack_deadline: Duration::ZERO, ordered: false, exactly_once: true };
+}
+
 fn is_running(state: State) -> bool {
     matches!(state, State::Running | State::Confirming)
 }
@@ -211,13 +244,11 @@ fn words(state: State) -> &'static str {
     }
 }
 
-/// Refuses while another transfer takes messages of the same subscription: each would publish what the other published and could not acknowledge.
-fn busy(archive: &Archive, subscription: &SubscriptionName, except: Option<&TransferId>) -> Result<()> {
-    match archive.running_on(subscription, except)? {
-        Some(other) => {
-            Err(Error::new(Kind::FailedPrecondition, format!("transfer `{other}` runs on subscription `{}`", subscription.id()))
-                .with_hint(format!("wait for its end, or stop it with `redrive transfers cancel {other}`")))
-        }
+/// Refuses while another transfer takes messages of the same source: each would publish what the other published and could not acknowledge.
+fn busy(archive: &Archive, source: &Source, except: Option<&TransferId>) -> Result<()> {
+    match archive.running_on(source, except)? {
+        Some(other) => Err(Error::new(Kind::FailedPrecondition, format!("transfer `{other}` runs on `{}`", source.id()))
+            .with_hint(format!("wait for its end, or stop it with `redrive transfers cancel {other}`"))),
         None => Ok(()),
     }
 }
@@ -248,12 +279,14 @@ fn base36(mut number: u64) -> String {
     String::from_utf8_lossy(&digits).into_owned()
 }
 
-fn settings(began: &Began, subscription: &Subscription) -> Settings {
+fn settings(began: &Began, terms: &Terms) -> Settings {
     let request = began.request.clone();
     Settings {
         id: began.id.clone(),
         kind: request.kind,
-        subscription: request.subscription,
+        leave: request.leaves(),
+        leased: terms.leased,
+        source: request.source,
         selection: request.selection,
         delivery: request.delivery,
         rate_max: request.rate_max,
@@ -261,8 +294,8 @@ fn settings(began: &Began, subscription: &Subscription) -> Settings {
         max: request.max,
         cutoff: began.cutoff,
         routes: began.routes.clone(),
-        ack_deadline: subscription.ack_deadline,
-        ordered: subscription.ordered,
-        exactly_once: subscription.exactly_once,
+        ack_deadline: terms.ack_deadline,
+        ordered: terms.ordered,
+        exactly_once: terms.exactly_once,
     }
 }

@@ -1,9 +1,12 @@
 //! A dead letter becomes the message it was: payload and key as they are, attributes save those that tell of its way.
 
-use super::TransferId;
-use super::record::Identity;
+use std::collections::BTreeMap;
+
+use super::cargo::{Cargo, Identity};
+use super::engine::{Settings, Target};
+use super::{Delivery, Kind, Source, TransferId};
 use crate::model::message::{DEAD_LETTER_PREFIX, Draft, Message, RESERVED_PREFIX};
-use crate::names::SubscriptionName;
+use crate::model::task::Task;
 
 /// Which transfer published it last.
 pub(super) const TRANSFER: &str = "redrive-transfer";
@@ -13,6 +16,12 @@ pub(super) const GENERATION: &str = "redrive-generation";
 pub(super) const SOURCE: &str = "redrive-source";
 /// When it was published at the very first.
 pub(super) const PUBLISH_TIME: &str = "redrive-publish-time";
+/// The subscription that alone is to process it, by its id.
+pub(super) const TO: &str = "redrive-to";
+/// A task's header: which transfer created it.
+pub(super) const TRANSFER_HEADER: &str = "X-Redrive-Transfer";
+/// A task's header: how often it was redriven, this time included.
+pub(super) const GENERATION_HEADER: &str = "X-Redrive-Generation";
 /// A message bears at most so many attributes (Google's limit).
 const ATTRIBUTES_MAX: usize = 100;
 /// A message that came back this often is in a loop: it is not redriven again.
@@ -23,19 +32,75 @@ pub(super) fn generation(message: &Message) -> u32 {
     message.attributes.get(GENERATION).and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-/// Makes the message to publish. What does not fit under the limit of attributes is left out, the least needed first.
-pub(super) fn draft(message: &Message, identity: &Identity, subscription: &SubscriptionName, transfer: &TransferId) -> Draft {
+/// Tells how often a task was redriven.
+pub(super) fn task_generation(task: &Task) -> u32 {
+    header(task, GENERATION_HEADER).and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// Finds a header of a task's request.
+pub(super) fn header<'a>(task: &'a Task, name: &str) -> Option<&'a str> {
+    task.request.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+}
+
+/// Makes what is delivered of what was taken.
+pub(super) fn prepare(cargo: &Cargo, identity: &Identity, to: &Target, settings: &Settings) -> Cargo {
+    let Cargo::Message(message) = cargo else { return cargo.clone() };
+    let attributes = match settings.kind {
+        Kind::Undo => undone(message, identity, &settings.source),
+        Kind::Replay => replayed(message),
+        _ => redriven(message, identity, to, &settings.source, &settings.id),
+    };
+    Cargo::Message(Message { attributes, ..message.clone() })
+}
+
+/// Returns the message to publish.
+pub(super) fn drafted(cargo: Cargo) -> Option<Draft> {
+    let Cargo::Message(Message { data, attributes, ordering_key, .. }) = cargo else { return None };
+    Some(Draft { data, attributes, ordering_key })
+}
+
+/// Tells whether a message can say for whom alone it is meant.
+pub(super) fn has_room_for_address(cargo: &Cargo, delivery: &Delivery) -> bool {
+    match cargo {
+        Cargo::Message(message) if *delivery == Delivery::Addressed => replayed(message).len() < ATTRIBUTES_MAX,
+        _ => true,
+    }
+}
+
+/// As it was before it was given up, without a mark of ours.
+fn replayed(message: &Message) -> BTreeMap<String, String> {
     let mut attributes = message.attributes.clone();
-    attributes.retain(|key, _| !key.starts_with(DEAD_LETTER_PREFIX) && !key.starts_with(RESERVED_PREFIX));
+    attributes.retain(|key, _| !key.starts_with(DEAD_LETTER_PREFIX) && !key.starts_with(RESERVED_PREFIX) && key != TO);
+    attributes
+}
+
+/// As it was when it was discarded; where there is room, copies say that they are copies.
+fn undone(message: &Message, identity: &Identity, source: &Source) -> BTreeMap<String, String> {
+    let mut attributes = message.attributes.clone();
+    attributes.retain(|key, _| !key.starts_with(RESERVED_PREFIX));
+    if attributes.len() < ATTRIBUTES_MAX {
+        attributes.entry(SOURCE.to_owned()).or_insert_with(|| format!("{source}/messages/{}", identity.id()));
+    }
+    attributes
+}
+
+/// What does not fit under the limit of attributes is left out, the least needed first; for whom alone it is meant must fit.
+fn redriven(message: &Message, identity: &Identity, to: &Target, source: &Source, transfer: &TransferId) -> BTreeMap<String, String> {
+    let mut attributes = replayed(message);
     let first_published = || {
         let source = message.provenance().and_then(|from| from.publish_time).or(message.publish_time);
         source.map(|time| time.to_string())
     };
     let first_published = attributes.get(PUBLISH_TIME).cloned().or_else(first_published);
+    let addressee = match to {
+        Target::Addressed(_, subscription) => Some(subscription.id().to_owned()),
+        _ => None,
+    };
     let added = [
+        (TO, addressee),
         (GENERATION, Some(generation(message).saturating_add(1).to_string())),
         (TRANSFER, Some(transfer.to_string())),
-        (SOURCE, Some(format!("{subscription}/messages/{}", identity.id()))),
+        (SOURCE, Some(format!("{source}/messages/{}", identity.id()))),
         (PUBLISH_TIME, first_published),
     ];
     for (key, value) in added {
@@ -45,16 +110,14 @@ pub(super) fn draft(message: &Message, identity: &Identity, subscription: &Subsc
             attributes.insert(key.to_owned(), value);
         }
     }
-    Draft { data: message.data.clone(), attributes, ordering_key: message.ordering_key.clone() }
+    attributes
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
-    fn redriven(attributes: impl IntoIterator<Item = (String, String)>) -> (BTreeMap<String, String>, Draft) {
+    fn made(attributes: impl IntoIterator<Item = (String, String)>) -> (BTreeMap<String, String>, Draft) {
         let attributes: BTreeMap<_, _> = attributes.into_iter().collect();
         let message = Message {
             id: "77".into(),
@@ -64,8 +127,11 @@ mod tests {
             publish_time: Some("2026-11-21T06:00:00Z".parse().unwrap()),
             delivery_attempt: None,
         };
-        let subscription = "projects/shop/subscriptions/held".parse().unwrap();
-        (attributes, draft(&message, &Identity::of(&message), &subscription, &TransferId("t1".into())))
+        let source = "projects/shop/subscriptions/held".parse().unwrap();
+        let to = Target::Topic("projects/shop/topics/orders".parse().unwrap());
+        let identity = Identity::of(&Cargo::Message(message.clone()));
+        let attributes_made = redriven(&message, &identity, &to, &source, &TransferId("t1".into()));
+        (attributes, drafted(Cargo::Message(Message { attributes: attributes_made, ..message })).unwrap())
     }
 
     fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -74,7 +140,7 @@ mod tests {
 
     #[test]
     fn takes_off_the_dead_letter_and_says_where_it_was() {
-        let (_, draft) = redriven(pairs(&[
+        let (_, draft) = made(pairs(&[
             ("kind", "order"),
             ("CloudPubSubDeadLetterSourceSubscription", "billing"),
             ("CloudPubSubDeadLetterSourceSubscriptionProject", "shop"),
@@ -94,20 +160,57 @@ mod tests {
 
     #[test]
     fn counts_generations_and_keeps_the_first_time() {
-        let (_, draft) = redriven(pairs(&[("redrive-generation", "2"), ("redrive-publish-time", "2026-01-01T00:00:00Z")]));
+        let (_, draft) = made(pairs(&[("redrive-generation", "2"), ("redrive-publish-time", "2026-01-01T00:00:00Z")]));
         assert_eq!(draft.attributes["redrive-generation"], "3");
         assert_eq!(draft.attributes["redrive-publish-time"], "2026-01-01T00:00:00Z");
-        let (_, draft) = redriven(pairs(&[("redrive-generation", "many")]));
+        let (_, draft) = made(pairs(&[("redrive-generation", "many")]));
         assert_eq!(draft.attributes["redrive-generation"], "1");
     }
 
     #[test]
     fn never_goes_over_the_limit_nor_drops_what_is_the_users() {
         for count in 96..=100 {
-            let (before, draft) = redriven((0..count).map(|n| (format!("a{n}"), n.to_string())));
+            let (before, draft) = made((0..count).map(|n| (format!("a{n}"), n.to_string())));
             assert!(draft.attributes.len() <= 100, "{count}");
             assert!(before.iter().all(|(key, value)| draft.attributes.get(key) == Some(value)), "{count}");
             assert_eq!(draft.attributes.contains_key(GENERATION), count < 100);
         }
+    }
+
+    #[test]
+    fn what_is_addressed_says_so_and_what_is_not_forgets_it() {
+        let message = |count: usize| {
+            let attributes: BTreeMap<_, _> =
+                (0..count).map(|n| (format!("a{n}"), String::new())).chain([(TO.to_owned(), "other".to_owned())]).collect();
+            Message { id: "1".into(), data: "".into(), attributes, ordering_key: String::new(), publish_time: None, delivery_attempt: None }
+        };
+        let topic = "projects/shop/topics/orders".parse::<crate::names::TopicName>().unwrap();
+        let source: Source = "projects/shop/subscriptions/held".parse().unwrap();
+        let made = |to: &Target, count| {
+            let message = message(count);
+            redriven(&message, &Identity::of(&Cargo::Message(message.clone())), to, &source, &TransferId("t1".into()))
+        };
+        let addressed = Target::Addressed(topic.clone(), "projects/shop/subscriptions/billing".parse().unwrap());
+        assert_eq!(made(&addressed, 99)[TO], "billing");
+        assert_eq!(made(&Target::Topic(topic), 3).get(TO), None);
+        assert!(has_room_for_address(&Cargo::Message(message(99)), &Delivery::Addressed));
+        assert!(!has_room_for_address(&Cargo::Message(message(100)), &Delivery::Addressed));
+    }
+
+    #[test]
+    fn what_is_undone_is_as_it_was() {
+        let (before, _) = made(pairs(&[("kind", "order"), ("CloudPubSubDeadLetterSourceSubscription", "billing")]));
+        let message = Message {
+            id: "77".into(),
+            data: "".into(),
+            attributes: before.clone(),
+            ordering_key: String::new(),
+            publish_time: None,
+            delivery_attempt: None,
+        };
+        let identity = Identity::of(&Cargo::Message(message.clone()));
+        let mut after = undone(&message, &identity, &"transfer:t1".parse().unwrap());
+        assert_eq!(after.remove(SOURCE).as_deref(), Some("transfer:t1/messages/77"));
+        assert_eq!(after, before);
     }
 }

@@ -5,17 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
-use serde::Serialize;
 
-use super::TransferId;
+use super::cargo::{Cargo, Identity};
 use super::engine::Past;
-use super::record::{Began, Identity, Record, Story};
+use super::record::{Began, Record, Story};
+use super::{Delivery, Request, Source, TransferId, copy};
 use crate::error::{Error, Kind, Result};
-use crate::model::message::Message;
-use crate::names::SubscriptionName;
 use crate::wal::{self, Access, Disk, DiskFile, Wal};
 
 /// Where transfers lie below the home.
@@ -43,7 +39,7 @@ pub(super) struct Journal {
     copies_path: PathBuf,
     copies: Option<Box<dyn DiskFile>>,
     copies_bytes: u64,
-    subscription: SubscriptionName,
+    source: Source,
 }
 
 impl Archive {
@@ -55,18 +51,27 @@ impl Archive {
         self.folder.join(&id.0).join(JOURNAL)
     }
 
-    /// Returns where the copies of a transfer lie.
-    pub(super) fn copies(&self, id: &TransferId) -> PathBuf {
-        self.folder.join(&id.0).join(COPIES)
+    /// Returns where the copies of a transfer lie: in its folder, or for an export in the file that was asked for.
+    pub(super) fn copies(&self, id: &TransferId, request: &Request) -> PathBuf {
+        match &request.delivery {
+            Delivery::File(path) => path.clone(),
+            _ => self.folder.join(&id.0).join(COPIES),
+        }
     }
 
     /// Begins a transfer's journal, durably. An identity that is taken is an error.
     pub(super) fn create(&self, began: Began) -> Result<Journal> {
         let path = self.journal(&began.id);
+        if let Delivery::File(export) = &began.request.delivery {
+            // Made here, so that a file that is there is never written over; resumed, it is known to be ours.
+            let unwritable = |error: io::Error| wal::at(export, error);
+            self.disk.open(export, Access::Create).map_err(unwritable)?;
+            self.disk.sync_dir(export.parent().unwrap_or(Path::new("."))).map_err(unwritable)?;
+        }
         let folder = path.parent().unwrap_or(Path::new("."));
         wal::make_dir(self.disk.as_ref(), folder).map_err(|error| wal::at(folder, error))?;
         let wal = Wal::create(self.disk.as_ref(), &path)?;
-        let mut journal = self.held(wal, &began.id, began.request.subscription.clone(), 0);
+        let mut journal = self.held(wal, &began.id, &began.request, 0);
         journal.commit(Vec::new(), &[Record::Began(Box::new(began))])?;
         Ok(journal)
     }
@@ -84,11 +89,12 @@ impl Archive {
             tracing::warn!(transfer = %id, bytes = scanned.torn_bytes, "cut off what a crash left at the end of the journal");
         }
         let began = story.began.as_deref().cloned().ok_or_else(|| unknown(id))?;
-        Ok((self.held(wal, id, began.request.subscription.clone(), story.kept_bytes), story, began))
+        Ok((self.held(wal, id, &began.request, story.kept_bytes), story, began))
     }
 
-    fn held(&self, wal: Wal, id: &TransferId, subscription: SubscriptionName, copies_bytes: u64) -> Journal {
-        Journal { wal, disk: self.disk.clone(), copies_path: self.copies(id), copies: None, copies_bytes, subscription }
+    fn held(&self, wal: Wal, id: &TransferId, request: &Request, copies_bytes: u64) -> Journal {
+        let copies_path = self.copies(id, request);
+        Journal { wal, disk: self.disk.clone(), copies_path, copies: None, copies_bytes, source: request.source.clone() }
     }
 
     /// Reads a transfer's journal, also while it runs.
@@ -140,6 +146,13 @@ impl Archive {
         self.folder.join(&id.0).join(CANCEL)
     }
 
+    /// Returns the file of copies of a discard, and the length of it that is vouched for.
+    pub(super) fn kept(&self, id: &TransferId) -> Result<(PathBuf, u64, Began)> {
+        let story = self.read(id)?;
+        let began = story.began.as_deref().cloned().ok_or_else(|| unknown(id))?;
+        Ok((self.copies(id, &began.request), story.kept_bytes, began))
+    }
+
     /// Lists the transfers, oldest first.
     pub(super) fn ids(&self) -> Result<Vec<TransferId>> {
         let mut names = self.disk.list(&self.folder).map_err(|error| wal::at(&self.folder, error))?;
@@ -147,28 +160,36 @@ impl Archive {
         Ok(names.into_iter().map(TransferId).collect())
     }
 
-    /// Finds another transfer that runs on the subscription, in whatever process.
-    pub(super) fn running_on(&self, subscription: &SubscriptionName, except: Option<&TransferId>) -> Result<Option<TransferId>> {
+    /// Finds another transfer that runs on the source, in whatever process.
+    pub(super) fn running_on(&self, source: &Source, except: Option<&TransferId>) -> Result<Option<TransferId>> {
         for id in self.ids()? {
-            if Some(&id) != except
-                && self.is_running(&id)
-                && self.first(&id)?.is_some_and(|began| began.request.subscription == *subscription)
-            {
+            if Some(&id) != except && self.is_running(&id) && self.first(&id)?.is_some_and(|began| began.request.source == *source) {
                 return Ok(Some(id));
             }
         }
         Ok(None)
     }
 
-    /// Gathers what other transfers did with messages of the subscription.
-    pub(super) fn past(&self, subscription: &SubscriptionName, except: &TransferId, now: Timestamp) -> Result<Past> {
+    /// Finds the last transfer that read a file.
+    pub(super) fn read_before(&self, source: &Source) -> Result<Option<TransferId>> {
+        for id in self.ids()?.into_iter().rev() {
+            if self.first(&id)?.is_some_and(|began| began.request.source == *source) {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gathers what other transfers took from the source.
+    pub(super) fn past(&self, source: &Source, except: &TransferId, now: Timestamp) -> Result<Past> {
         let mut past = Past::default();
         for id in self.ids()? {
             if id == *except {
                 continue;
             }
             let Some(began) = self.first(&id)? else { continue };
-            if began.request.subscription == *subscription && now.duration_since(began.at).unsigned_abs() < REMEMBERED {
+            let takes = began.request.takes() && !matches!(source, Source::File(_));
+            if takes && began.request.source == *source && now.duration_since(began.at).unsigned_abs() < REMEMBERED {
                 let story = self.read(&id)?;
                 past.published.extend(story.published);
                 past.kept.extend(story.kept);
@@ -204,7 +225,7 @@ fn unknown(id: &TransferId) -> Error {
 
 impl Journal {
     /// Makes copies durable, then the records with one sync. After an error none of the records holds.
-    pub(super) fn commit(&mut self, copies: Vec<(Identity, Message)>, records: &[Record]) -> Result<()> {
+    pub(super) fn commit(&mut self, copies: Vec<(Identity, Cargo)>, records: &[Record]) -> Result<()> {
         let kept = self.keep(copies).map_err(|error| wal::at(&self.copies_path, error))?;
         for record in kept.iter().chain(records) {
             self.wal.append(&record.encode()?)?;
@@ -212,15 +233,14 @@ impl Journal {
         self.wal.commit()
     }
 
-    fn keep(&mut self, copies: Vec<(Identity, Message)>) -> io::Result<Option<Record>> {
+    fn keep(&mut self, copies: Vec<(Identity, Cargo)>) -> io::Result<Option<Record>> {
         if copies.is_empty() {
             return Ok(None);
         }
         let mut lines = Vec::new();
         let mut ids = Vec::with_capacity(copies.len());
-        for (identity, message) in copies {
-            serde_json::to_writer(&mut lines, &Copied::of(&message, &self.subscription))?;
-            lines.push(b'\n');
+        for (identity, cargo) in copies {
+            copy::write(&mut lines, &cargo, &self.source)?;
             ids.push(identity);
         }
         let at = self.copies_bytes;
@@ -247,32 +267,5 @@ impl Journal {
             self.disk.sync_dir(self.copies_path.parent().unwrap_or(Path::new(".")))?;
         }
         Ok(self.copies.insert(file).as_mut())
-    }
-}
-
-/// A message with everything needed to publish it again; names are Google's own.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Copied<'a> {
-    subscription: &'a SubscriptionName,
-    message_id: &'a str,
-    publish_time: Option<Timestamp>,
-    ordering_key: &'a str,
-    attributes: &'a std::collections::BTreeMap<String, String>,
-    data: String,
-    delivery_attempt: Option<u32>,
-}
-
-impl<'a> Copied<'a> {
-    fn of(message: &'a Message, subscription: &'a SubscriptionName) -> Self {
-        Self {
-            subscription,
-            message_id: &message.id,
-            publish_time: message.publish_time,
-            ordering_key: &message.ordering_key,
-            attributes: &message.attributes,
-            data: BASE64.encode(&message.data),
-            delivery_attempt: message.delivery_attempt,
-        }
     }
 }

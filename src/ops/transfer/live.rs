@@ -10,6 +10,7 @@ use super::record::Story;
 use super::{State, Summary, TransferId};
 use crate::error::Result;
 use crate::model::text;
+use crate::names::ProjectId;
 
 /// The transfers of this process. Cheap to clone.
 #[derive(Clone, Default)]
@@ -33,6 +34,7 @@ pub(super) struct Handle {
 pub(super) struct Listed {
     pub(super) summary: Summary,
     pub(super) place: String,
+    pub(super) project: Option<ProjectId>,
 }
 
 impl Live {
@@ -66,7 +68,7 @@ impl Live {
 /// Reads the summary off a journal; a transfer that did not end counts as stopped until somebody says that it runs.
 fn listed(archive: &Archive, story: &Story) -> Option<Listed> {
     let began = story.began.as_deref()?;
-    let failed = story.failed.iter().map(|(id, why)| format!("message {}: {why}", id.id()));
+    let failed = story.failed.iter().map(|(id, why)| format!("{}: {why}", id.shown()));
     let errors = story.ended.as_ref().map_or_else(|| failed.collect(), |ended| ended.errors.clone());
     let summary = Summary {
         id: began.id.clone(),
@@ -78,8 +80,8 @@ fn listed(archive: &Archive, story: &Story) -> Option<Listed> {
         started: began.at,
         ended: story.ended.as_ref().map(|ended| ended.at),
         errors: errors.iter().map(|error: &String| text::line(error).into_owned()).collect(),
-        copy: (story.kept_bytes > 0).then(|| archive.copies(&began.id)),
+        copy: (story.kept_bytes > 0).then(|| archive.copies(&began.id, &began.request)),
         duplicates_max: story.unsure_max(),
     };
-    Some(Listed { summary, place: began.place.clone() })
+    Some(Listed { summary, place: began.place.clone(), project: began.project.clone() })
 }

@@ -3,31 +3,30 @@
 //! The contract: receive → intent recorded → publish → confirmed → outcome recorded, durable → acknowledge. The engine is a pure state machine; the IO is outside.
 
 mod calls;
+mod cargo;
+mod copy;
 mod draft;
 mod engine;
 mod journal;
 mod live;
+mod look;
 mod options;
 mod plan;
+mod port;
 mod record;
+mod request;
 mod runner;
-
-use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::cause::CauseId;
-use crate::model::message::Message;
 use crate::model::numbers::Measured;
-use crate::model::query::{MessageSubject, Query};
 use crate::names::{SubscriptionName, TopicName};
 
 pub(super) use live::Live;
+pub use look::RUN_TASKS_MAX;
 pub use options::{Canary, Options};
-
-/// The largest window: what one pull returns at most.
-pub const WINDOW_MAX: u32 = 1000;
+pub use request::{Delivery, Kind, Request, Selection, Source, TaskChange, WINDOW_MAX};
 
 /// Names a transfer: short, unique on this machine, sorted by time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -37,108 +36,6 @@ impl std::fmt::Display for TransferId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// What a transfer does with each message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Publishes it again.
-    Redrive,
-    /// Keeps a copy on disk and acknowledges it.
-    Discard,
-}
-
-impl Kind {
-    /// Returns the name of the action in the activity log.
-    fn action(self) -> &'static str {
-        match self {
-            Self::Redrive => "dlq.redrive",
-            Self::Discard => "dlq.discard",
-        }
-    }
-}
-
-/// Which messages of the subscription.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Selection {
-    /// All that entered it before the transfer began.
-    All,
-    /// Those with these message ids.
-    Messages(BTreeSet<String>),
-    /// Those that an expression selects; ages are measured at the plan's cutoff, so that a resumed run selects the same.
-    Matching(Query),
-    /// Those that failed for this reason.
-    Cause(CauseId),
-}
-
-impl Selection {
-    /// Tells whether messages may have to be passed over to reach others.
-    fn passes_over(&self) -> bool {
-        *self != Self::All
-    }
-
-    /// Tells whether a message is selected; `cutoff` is the transfer's.
-    fn selects(&self, message: &Message, cutoff: Timestamp) -> bool {
-        match self {
-            Self::All => true,
-            Self::Messages(ids) => ids.contains(&message.id),
-            Self::Matching(query) => query.matches(&MessageSubject::new(message), cutoff),
-            Self::Cause(id) => id.matches(message),
-        }
-    }
-
-    /// Returns how many messages are selected, where the selection itself says so.
-    pub fn count(&self) -> Option<u64> {
-        match self {
-            Self::Messages(ids) => Some(ids.len() as u64),
-            _ => None,
-        }
-    }
-}
-
-impl std::fmt::Display for Selection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::All => f.write_str("all"),
-            Self::Messages(ids) => write!(f, "{} chosen", ids.len()),
-            Self::Matching(query) => write!(f, "the messages that match `{query}`"),
-            Self::Cause(id) => write!(f, "the messages of cause `{id}`"),
-        }
-    }
-}
-
-/// Where redriven messages go.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Delivery {
-    /// To the topic of the subscription that gave each one up.
-    SourceTopic,
-    /// To this topic.
-    Topic(TopicName),
-}
-
-/// What is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
-    /// Redrive or discard.
-    pub kind: Kind,
-    /// The subscription that holds the messages.
-    pub subscription: SubscriptionName,
-    /// Which of them.
-    pub selection: Selection,
-    /// Where to; not used by discard.
-    pub delivery: Delivery,
-    /// Messages a second at most; `None` is as fast as it goes.
-    pub rate_max: Option<u32>,
-    /// Messages under way at once (1–1000): also the bound of duplicates per crash.
-    pub window: u32,
-    /// Messages at most.
-    pub max: Option<u64>,
-    /// What else is asked for.
-    #[serde(default)]
-    pub options: Options,
 }
 
 /// The look before the leap.

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use super::Source as From;
 use super::engine::HELD_MAX;
+use super::look::absolute;
 use super::{Delivery, Kind, Plan, Receiver, Request, Route, Selection, WINDOW_MAX};
 use crate::error::{Error, Result};
 use crate::model::dead_letter::relations;
@@ -34,15 +36,18 @@ struct Destination {
 impl Ops {
     /// Looks before the leap: what a transfer would do. Changes nothing.
     ///
-    /// Where no subscription is known to give up to the topic that `request.subscription` listens to, a few of its messages are leased, looked at for where
+    /// Where no subscription is known to give up to the topic that `request.source` listens to, a few of its messages are leased, looked at for where
     /// they came from, and released.
     pub async fn plan_transfer(&self, request: Request) -> Result<Plan> {
         check(&request)?;
-        Box::pin(self.plan(request)).await
+        match request.source.clone() {
+            From::Subscription(name) => Box::pin(self.plan(request, &name)).await,
+            From::Queue(name) => Box::pin(self.plan_tasks(request, &name)).await,
+            From::File(_) | From::Kept(_) => Box::pin(self.plan_file(request)).await,
+        }
     }
 
-    async fn plan(&self, request: Request) -> Result<Plan> {
-        let name = &request.subscription;
+    async fn plan(&self, mut request: Request, name: &SubscriptionName) -> Result<Plan> {
         let (clock, held_by, listed, numbers) = tokio::join!(
             self.cloud().server_time(name),
             self.cloud().get_subscription(name),
@@ -57,9 +62,14 @@ impl Ops {
         };
         // The header has whole seconds: the second that has begun counts, and what comes straight back is known by its own mark.
         let cutoff = clock + SignedDuration::from_nanos(999_999_999);
-        let mut plan = Plan { request, cutoff, expected, routes: Vec::new(), refusals: Vec::new(), warnings: Vec::new() };
+        if let Delivery::File(path) = &mut request.delivery {
+            *path = absolute(path)?;
+        }
+        let mut plan = Plan { expected, ..Plan::of(request, cutoff) };
         self.check_source(&held_by, &mut plan)?;
-        if plan.request.kind == Kind::Redrive {
+        if matches!(plan.request.delivery, Delivery::SourceTopic | Delivery::Topic(_) | Delivery::Addressed)
+            && plan.request.kind != Kind::Discard
+        {
             let subscriptions = listed?.items;
             let destinations = self.destinations(&plan.request.delivery, &held_by, &subscriptions, plan.refusals.is_empty()).await?;
             routes(destinations, &held_by, &mut plan);
@@ -83,7 +93,7 @@ impl Ops {
         if held_by.detached {
             plan.refusals.push(format!("subscription `{id}` is detached from its topic: its messages are gone"));
         }
-        if let Some(other) = self.archive().running_on(name, None)? {
+        if let Some(other) = self.archive().running_on(&plan.request.source, None)? {
             plan.refusals.push(format!("transfer `{other}` runs on subscription `{id}`: wait for its end, or cancel it"));
         }
         if plan.request.selection.passes_over() {
@@ -114,7 +124,8 @@ impl Ops {
     ) -> Result<Vec<Destination>> {
         let sources: Vec<(Option<SubscriptionName>, TopicName)> = match delivery {
             Delivery::Topic(topic) => vec![(None, topic.clone())],
-            Delivery::SourceTopic => {
+            Delivery::Direct { .. } | Delivery::Handler { .. } | Delivery::File(_) | Delivery::Task(_) | Delivery::Run => Vec::new(),
+            Delivery::SourceTopic | Delivery::Addressed => {
                 let mut sources: Vec<_> = relations(subscriptions, None)
                     .into_iter()
                     .filter(|relation| held_by.topic.is_some() && relation.dead_letter_topic == held_by.topic)
@@ -191,10 +202,30 @@ fn check(request: &Request) -> Result<()> {
     if request.rate_max == Some(0) || request.max == Some(0) {
         return Err(Error::invalid("a limit of 0 moves nothing").with_hint("leave it out for no limit"));
     }
+    if !fits(request) {
+        return Err(Error::invalid(format!("this cannot be done: {}", request.words())));
+    }
     if matches!(&request.selection, Selection::Messages(ids) if ids.is_empty()) {
         return Err(Error::invalid("no message is selected"));
     }
     Ok(())
+}
+
+/// Tells whether what is asked for makes sense together.
+fn fits(request: &Request) -> bool {
+    use Delivery::{Addressed, Direct, File, Handler, Run, SourceTopic, Task, Topic};
+    let delivery = &request.delivery;
+    match (request.kind, &request.source) {
+        (Kind::Discard, source) => matches!(source, From::Subscription(_) | From::Queue(_)),
+        (Kind::Redrive, From::Subscription(_)) => matches!(delivery, SourceTopic | Topic(_) | Addressed | Direct { .. }),
+        (Kind::Redrive, From::Queue(_)) => matches!(delivery, Task(_)),
+        (Kind::Redrive, From::File(_) | From::Kept(_)) => matches!(delivery, SourceTopic | Topic(_) | Addressed | Direct { .. } | Task(_)),
+        (Kind::Replay, _) => matches!(delivery, Handler { .. }),
+        (Kind::Export, From::Subscription(_) | From::Queue(_)) => matches!(delivery, File(_)),
+        (Kind::Undo, From::Kept(_)) => matches!(delivery, SourceTopic | Topic(_) | Task(_)),
+        (Kind::Run, From::Queue(_)) => matches!(delivery, Run | Task(_)),
+        _ => false,
+    }
 }
 
 /// Puts destinations into the plan as routes, refusals and warnings.
@@ -221,7 +252,7 @@ fn routes(destinations: Vec<Destination>, held_by: &Subscription, plan: &mut Pla
     unusable.dedup();
     match (plan.routes.is_empty(), unusable.is_empty(), &plan.request.delivery) {
         (false, _, _) => plan.warnings.extend(unusable.into_iter().map(|why| format!("some messages will stay: {why}"))),
-        (true, true, Delivery::SourceTopic) if plan.refusals.is_empty() => plan.refusals.push(format!(
+        (true, true, Delivery::SourceTopic | Delivery::Addressed) if plan.refusals.is_empty() => plan.refusals.push(format!(
             "nothing tells where the messages of `{}` came from (its source is deleted, or they are no dead letters): name a topic for them (`--to TOPIC`)",
             held_by.name.id()
         )),

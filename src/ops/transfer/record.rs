@@ -1,52 +1,14 @@
 //! What a transfer's journal says, record by record, and what follows from it.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::cargo::Identity;
 use super::{Counts, Request, State, TransferId};
 use crate::error::{Error, Kind, Result};
-use crate::model::message::Message;
-use crate::names::{SubscriptionName, TopicName};
-
-/// Identity of a message in its subscription: id and publish time, because a topic made anew (or an emulator started anew) counts its ids from the start.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-pub(super) struct Identity(Arc<str>);
-
-impl From<String> for Identity {
-    fn from(text: String) -> Self {
-        Self(text.into())
-    }
-}
-
-impl From<Identity> for String {
-    fn from(identity: Identity) -> Self {
-        identity.0.as_ref().to_owned()
-    }
-}
-
-impl Identity {
-    /// Reads it off a message.
-    pub(super) fn of(message: &Message) -> Self {
-        let micros = message.publish_time.map_or(0, Timestamp::as_microsecond);
-        Self(format!("{}@{micros}", message.id).into())
-    }
-
-    /// Returns the message id.
-    pub(super) fn id(&self) -> &str {
-        self.0.rsplit_once('@').map_or(&*self.0, |(id, _)| id)
-    }
-}
-
-impl fmt::Debug for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use crate::names::{ProjectId, SubscriptionName, TopicName};
 
 /// The first record: what this transfer is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,6 +16,9 @@ pub(super) struct Began {
     pub(super) id: TransferId,
     /// Where the calls go: `google`, or an emulator's `host:port`.
     pub(super) place: String,
+    /// The project that the calls are made in; journals of the first days do not tell.
+    #[serde(default)]
+    pub(super) project: Option<ProjectId>,
     pub(super) request: Request,
     pub(super) cutoff: Timestamp,
     pub(super) expected: Option<u64>,
@@ -72,7 +37,8 @@ pub(super) enum Record {
     },
     /// These are about to be published: from here on they may be at the destination.
     Intent {
-        topic: TopicName,
+        #[serde(alias = "topic")]
+        to: String,
         ids: Vec<Identity>,
     },
     /// They are at the destination, under these ids.
@@ -188,12 +154,20 @@ impl Story {
         self.unsure + self.open.len() as u64
     }
 
+    /// Returns how many were moved and how many discarded; what an export keeps is moved.
+    pub(super) fn delivered(&self) -> (u64, u64) {
+        let (published, kept) = (self.published.len() as u64, self.kept.len() as u64);
+        let export = self.began.as_ref().is_some_and(|began| began.request.kind == super::Kind::Export);
+        if export { (published + kept, 0) } else { (published, kept) }
+    }
+
     /// Returns the counts, as far as the journal knows them.
     pub(super) fn counts(&self) -> Counts {
         if let Some(ended) = &self.ended {
             return ended.counts;
         }
-        let (moved, discarded, failed) = (self.published.len() as u64, self.kept.len() as u64, self.failed.len() as u64);
+        let (moved, discarded) = self.delivered();
+        let failed = self.failed.len() as u64;
         let remaining = self.open.len() as u64;
         Counts { seen: moved + discarded + failed + remaining, moved, discarded, skipped: 0, failed, remaining }
     }

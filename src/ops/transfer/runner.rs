@@ -9,13 +9,12 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::engine::{Call, Engine, Event, Fault, Step};
+use super::engine::{Call, Engine, Event, Step};
 use super::journal::{Archive, Journal};
+use super::port::Port;
 use super::record::Record;
-use super::{State, Summary};
-use crate::error::{Error, Kind, Result};
+use super::{Kind, State, Summary};
 use crate::model::text;
-use crate::names::{SubscriptionName, TopicName};
 use crate::ops::Ops;
 
 /// Answers waiting to be taken in; calls wait when there are more.
@@ -30,6 +29,7 @@ const RELEASE_WAIT: Duration = Duration::from_secs(8);
 /// A transfer under way.
 pub(super) struct Runner {
     pub(super) ops: Ops,
+    pub(super) port: Arc<Port>,
     pub(super) archive: Archive,
     pub(super) engine: Engine,
     pub(super) journal: Journal,
@@ -106,18 +106,13 @@ impl Runner {
 
     /// Begins a call; its answer comes as an event.
     fn begin(&self, call: Call, under: &mut Under) {
-        let (ops, sender) = (self.ops.clone(), under.sender.clone());
-        let from = self.summary.borrow().request.subscription.clone();
+        let (port, sender) = (self.port.clone(), under.sender.clone());
         if let Call::Release { ack_ids } = call {
-            under.releases.spawn(async move {
-                if let Err(error) = ops.cloud().modify_ack_deadline(&from, &ack_ids, Duration::ZERO).await {
-                    tracing::warn!(%error, "leases could not be given back; they end by themselves");
-                }
-            });
+            under.releases.spawn(async move { port.release(ack_ids).await });
             return;
         }
         under.calls.spawn(async move {
-            if let Some(event) = ask(&ops, &from, call).await {
+            if let Some(event) = port.ask(call).await {
                 // Nobody is there any more to hear it: the run was dropped.
                 let _ = sender.send(event).await;
             }
@@ -140,8 +135,9 @@ impl Runner {
             summary.counts = self.engine.counts();
             summary.duplicates_max = self.engine.unsure();
             summary.errors = self.engine.errors().map(|error| text::line(error).into_owned()).collect();
-            if summary.copy.is_none() && summary.counts.discarded > 0 {
-                summary.copy = Some(self.archive.copies(&summary.id));
+            let keeps = matches!(summary.request.kind, Kind::Discard | Kind::Export);
+            if keeps && summary.copy.is_none() && summary.counts.discarded + summary.counts.moved > 0 {
+                summary.copy = Some(self.archive.copies(&summary.id, &summary.request));
             }
         });
     }
@@ -159,11 +155,11 @@ impl Runner {
         }
         let (id, request) = (summary.borrow().id.clone(), summary.borrow().request.clone());
         let counts = engine.counts();
-        let action = format!("{}.end", request.kind.action());
+        let action = format!("{}.end", request.action());
         ops.record(
             at,
             &action,
-            &request.subscription,
+            &request.source,
             &format!("{id}: {state:?}, {} moved, {} discarded, {} failed", counts.moved, counts.discarded, counts.failed),
         );
         summary.send_modify(|summary| {
@@ -195,41 +191,6 @@ async fn perform_on_disk(step: Step, mut journal: Journal, engine: &mut Engine) 
             let words = error.hint().map_or_else(|| error.to_string(), |hint| format!("{error} ({hint})"));
             (engine.journal_failed(&words), journal)
         }
-    }
-}
-
-async fn ask(ops: &Ops, from: &SubscriptionName, call: Call) -> Option<Event> {
-    let cloud = ops.cloud();
-    let fault = |error: Error| Fault::from(&error);
-    Some(match call {
-        Call::Pull { max, wait } => {
-            let max = u32::try_from(max).unwrap_or(u32::MAX);
-            Event::Pulled(cloud.pull(from, max, wait).await.map(|pulled| pulled.messages).map_err(fault))
-        }
-        Call::Find(source) => {
-            let found = find(ops, &source).await.map_err(fault);
-            Event::Found(source, found)
-        }
-        Call::Publish { call, topic, drafts } => Event::Published(call, cloud.publish_once(&topic, &drafts).await.map_err(fault)),
-        Call::Ack { call, ack_ids } => Event::Acked(call, cloud.acknowledge(from, &ack_ids).await.map_err(fault)),
-        Call::Extend { call, ack_ids, deadline } => {
-            Event::Extended(call, cloud.modify_ack_deadline(from, &ack_ids, deadline).await.map_err(fault))
-        }
-        Call::Release { .. } => return None,
-    })
-}
-
-/// Finds where messages of a source that the plan did not know go.
-async fn find(ops: &Ops, source: &SubscriptionName) -> Result<TopicName> {
-    let gone = |what: &str| Error::new(Kind::FailedPrecondition, format!("{what} `{source}` is deleted: name a topic for its messages"));
-    let topic = match ops.cloud().get_subscription(source).await {
-        Ok(subscription) => subscription.topic.ok_or_else(|| gone("the topic of"))?,
-        Err(error) if error.is_not_found() => return Err(gone("subscription")),
-        Err(error) => return Err(error),
-    };
-    match ops.receivers(&topic, &[]).await? {
-        Ok(_) => Ok(topic),
-        Err(why) => Err(Error::new(Kind::FailedPrecondition, why)),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use redrive::error::Kind as ErrorKind;
 use redrive::model::message::{Draft, Message};
 use redrive::ops::Ops;
-use redrive::ops::transfer::{Counts, Delivery, Kind, Options, Request, Selection, State, Summary, TransferId};
+use redrive::ops::transfer::{Counts, Delivery, Kind, Request, Selection, Source, State, Summary, TransferId};
 
 use crate::ops::{World, eventually, subscription, topic};
 
@@ -28,16 +28,7 @@ subscriptions:
 const PATIENCE: Duration = Duration::from_mins(1);
 
 fn request(kind: Kind, from: &str) -> Request {
-    Request {
-        kind,
-        subscription: subscription(from),
-        selection: Selection::All,
-        delivery: Delivery::SourceTopic,
-        rate_max: None,
-        window: 100,
-        max: None,
-        options: Options::default(),
-    }
+    Request::new(kind, Source::Subscription(subscription(from)))
 }
 
 async fn start(ops: &Ops, request: Request) -> TransferId {

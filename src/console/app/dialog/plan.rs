@@ -54,10 +54,15 @@ impl PlanDialog {
             (Selection::Matching(_) | Selection::Cause(_), None) => "what is selected".to_owned(),
             (_, None) => "all".to_owned(),
         };
-        match self.request.kind {
-            Kind::Redrive => format!("Redrive {count}"),
-            Kind::Discard => format!("Discard {count}"),
-        }
+        let verb = match self.request.kind {
+            Kind::Redrive => "Redrive",
+            Kind::Discard => "Discard",
+            Kind::Replay => "Replay",
+            Kind::Export => "Export",
+            Kind::Undo => "Put back",
+            Kind::Run => "Run",
+        };
+        format!("{verb} {count}")
     }
 
     /// Hands a key to the dialog.

@@ -7,7 +7,7 @@ use crate::console::app::value::{Value, grouped};
 use crate::console::theme::{Role, State};
 use crate::model::text;
 use crate::ops::Activity;
-use crate::ops::transfer::{self, Delivery, Kind, Request, Selection, Summary};
+use crate::ops::transfer::{self, Kind, Request, Selection, Summary};
 
 /// A transfer.
 pub(crate) struct TransferRow {
@@ -42,16 +42,15 @@ impl TransferRow {
 
 /// Says what a transfer was asked to do.
 pub(crate) fn what(request: &Request) -> String {
-    let from = request.subscription.id();
+    let (verb, from) = (request.kind.verb(), request.source.id());
     let which = match &request.selection {
         Selection::All => String::new(),
         selection @ (Selection::Matching(_) | Selection::Cause(_)) => format!("{selection} in "),
         Selection::Messages(ids) => format!("{} of ", grouped(ids.len() as u64)),
     };
-    match (request.kind, &request.delivery) {
-        (Kind::Discard, _) => format!("discard {which}{from}"),
-        (Kind::Redrive, Delivery::SourceTopic) => format!("redrive {which}{from} → source"),
-        (Kind::Redrive, Delivery::Topic(topic)) => format!("redrive {which}{from} → {}", topic.id()),
+    match request.kind {
+        Kind::Discard | Kind::Run => format!("{verb} {which}{from}"),
+        _ => format!("{verb} {which}{from} → {}", request.delivery),
     }
 }
 

@@ -81,8 +81,8 @@ impl Engine {
     /// Returns what becomes of messages that are safe.
     pub(super) fn safe_place(&self) -> Place {
         match self.settings.kind {
-            Kind::Redrive => Place::Moved,
             Kind::Discard => Place::Discarded,
+            _ => Place::Moved,
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Call, Elapsed, Engine, Message, Phase, Selection, State, Step};
+use super::{Call, Cargo, Elapsed, Engine, Phase, Selection, State, Step};
 use crate::cloud::PULL_MESSAGES_MAX;
 
 /// A pull waits so long for the first message: cancelling waits for it too.
@@ -43,8 +43,8 @@ impl Pulls {
         self.in_flight.take().unwrap_or_default()
     }
 
-    pub(super) fn size(&mut self, message: &Message) {
-        self.bytes_max = self.bytes_max.max(message.data.len());
+    pub(super) fn size(&mut self, cargo: &Cargo) {
+        self.bytes_max = self.bytes_max.max(cargo.bytes());
     }
 
     pub(super) fn brought_work(&mut self, now: Elapsed) {
@@ -139,7 +139,7 @@ impl Engine {
     /// Returns how many of the marked messages were never seen.
     fn missing(&mut self) -> usize {
         let Selection::Messages(ids) = &self.settings.selection else { return 0 };
-        let seen: std::collections::HashSet<&str> = self.places.keys().map(super::Identity::id).collect();
+        let seen: std::collections::HashSet<&str> = self.places.keys().map(crate::ops::transfer::cargo::Identity::id).collect();
         let missing: Vec<&str> = ids.iter().map(String::as_str).filter(|id| !seen.contains(id)).collect();
         let count = missing.len();
         if count > 0 && self.settings.max.is_none_or(|max| self.taken() < max) {
@@ -159,7 +159,7 @@ impl Engine {
             return;
         }
         self.release_all(step);
-        if self.publishing.is_empty() && self.acks.is_idle() && self.pulls.in_flight.is_none() {
+        if self.publishing.is_empty() && self.left.is_empty() && self.acks.is_idle() && self.pulls.in_flight.is_none() {
             self.ended = true;
             step.end = Some(state);
         }

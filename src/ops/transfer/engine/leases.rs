@@ -29,12 +29,18 @@ pub(super) struct Asked {
 impl Engine {
     /// Keeps a message that is not to be moved leased, so that it does not come straight back.
     pub(super) fn hold(&mut self, identity: Identity, lease: Lease) {
+        if !self.settings.leased {
+            return;
+        }
         self.extend_at = Elapsed::ZERO;
         self.held.insert(identity, lease);
     }
 
     /// Asks for longer (or shorter) leases where that is due.
     pub(super) fn extend(&mut self, now: Elapsed, step: &mut Step) {
+        if !self.settings.leased {
+            return;
+        }
         if now >= self.extend_at {
             let mut next = Elapsed::MAX;
             let mut work = Vec::new();
@@ -101,7 +107,11 @@ impl Engine {
     pub(super) fn release_all(&mut self, step: &mut Step) {
         let held = self.held.drain().map(|(_, lease)| lease.ack_id);
         let ready = self.items.values_mut().filter(|item| item.phase == Phase::Ready).filter_map(|item| Some(item.lease.take()?.ack_id));
-        for ack_ids in chunks(held.chain(ready).collect(), String::len) {
+        let ack_ids: Vec<String> = held.chain(ready).collect();
+        if !self.settings.leased {
+            return;
+        }
+        for ack_ids in chunks(ack_ids, String::len) {
             step.calls.push(Call::Release { ack_ids });
         }
     }

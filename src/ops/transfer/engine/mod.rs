@@ -9,21 +9,23 @@ mod end;
 mod leases;
 mod publish;
 mod receive;
+mod target;
 #[cfg(test)]
 mod tests;
 
 pub(super) use receive::HELD_MAX;
+pub(super) use target::Target;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::record::{Identity, Record, Story};
-use super::{Counts, Delivery, Kind, Selection, State, TransferId};
-use crate::cloud::Received;
+use super::cargo::{Cargo, Identity};
+use super::record::{Record, Story};
+use super::{Counts, Delivery, Kind, Selection, Source, State, TransferId};
 use crate::error::{self, Error};
-use crate::model::message::{Draft, Message};
+use crate::model::message::Draft;
 use crate::names::{SubscriptionName, TopicName};
 
 /// Time since the run began.
@@ -43,7 +45,7 @@ const ERRORS_MAX: usize = 20;
 pub(super) struct Settings {
     pub(super) id: TransferId,
     pub(super) kind: Kind,
-    pub(super) subscription: SubscriptionName,
+    pub(super) source: Source,
     pub(super) selection: Selection,
     pub(super) delivery: Delivery,
     pub(super) rate_max: Option<u32>,
@@ -52,6 +54,10 @@ pub(super) struct Settings {
     pub(super) cutoff: Timestamp,
     /// Topics of the sources that the plan knows.
     pub(super) routes: Vec<(SubscriptionName, TopicName)>,
+    /// Whether what is taken from the source is leased for a while, and comes again; else it is read once, and an empty pull is the end of it.
+    pub(super) leased: bool,
+    /// Whether what was delivered stays in the source: nothing is acknowledged.
+    pub(super) leave: bool,
     /// The subscription's own.
     pub(super) ack_deadline: Duration,
     pub(super) ordered: bool,
@@ -99,10 +105,18 @@ impl From<&Error> for Fault {
     }
 }
 
+/// One delivery of the source.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    /// By which it is acknowledged.
+    pub(super) ack_id: String,
+    pub(super) cargo: Cargo,
+}
+
 /// What happened. Answers may come in any order.
 #[derive(Debug)]
 pub(super) enum Event {
-    Pulled(Result<Vec<Received>, Fault>),
+    Pulled(Result<Vec<Arrival>, Fault>),
     /// The topic of a source that the plan did not know; an error in words is final.
     Found(SubscriptionName, Result<TopicName, Fault>),
     Published(u64, Result<Vec<String>, Fault>),
@@ -124,6 +138,12 @@ pub(super) enum Call {
         topic: TopicName,
         drafts: Vec<Draft>,
     },
+    /// Delivers one message or task where only one goes by a call; answered as a publish is.
+    Send {
+        call: u64,
+        to: Target,
+        cargo: Box<Cargo>,
+    },
     Ack {
         call: u64,
         ack_ids: Vec<String>,
@@ -143,7 +163,7 @@ pub(super) enum Call {
 #[derive(Debug, Default)]
 pub(super) struct Step {
     /// To the file of copies, durable before the records. Their [`Record::Kept`] is written by the journal, which knows the length.
-    pub(super) copies: Vec<(Identity, Message)>,
+    pub(super) copies: Vec<(Identity, Cargo)>,
     /// To the journal, durable before the calls.
     pub(super) records: Vec<Record>,
     pub(super) calls: Vec<Call>,
@@ -164,7 +184,7 @@ impl Step {
 struct Item {
     identity: Identity,
     /// Dropped once it is published or kept.
-    message: Option<Message>,
+    cargo: Option<Cargo>,
     lease: Option<Lease>,
     phase: Phase,
     tries: u32,
@@ -227,10 +247,13 @@ pub(super) struct Engine {
     unsure: u64,
     errors: VecDeque<String>,
     routes: HashMap<SubscriptionName, Route>,
-    topics_gone: HashMap<TopicName, String>,
+    targets_gone: HashMap<Target, String>,
     /// Ordering keys of which a message failed.
     keys_paused: BTreeSet<String>,
-    publishing: HashMap<u64, (TopicName, Vec<u64>)>,
+    publishing: HashMap<u64, (Target, Vec<u64>)>,
+    pace: target::Pace,
+    /// Delivered by the last step, to be left in the source now that this is durable.
+    left: Vec<u64>,
     last_success: Option<Elapsed>,
     rate_begun: Elapsed,
     rate_started: u64,
@@ -249,8 +272,9 @@ impl Engine {
     pub(super) fn new(settings: Settings, past: Past, story: &Story) -> Self {
         let mut places = HashMap::new();
         places.extend(story.published.iter().map(|id| (id.clone(), Place::Moved)));
-        places.extend(story.kept.iter().map(|id| (id.clone(), Place::Discarded)));
-        let (moved, discarded) = (story.published.len() as u64, story.kept.len() as u64);
+        let kept = if settings.kind == Kind::Export { Place::Moved } else { Place::Discarded };
+        places.extend(story.kept.iter().map(|id| (id.clone(), kept)));
+        let (moved, discarded) = story.delivered();
         let routes = settings.routes.iter().map(|(source, topic)| (source.clone(), Route::To(topic.clone()))).collect();
         Self {
             settings,
@@ -263,9 +287,11 @@ impl Engine {
             unsure: story.unsure_max(),
             errors: VecDeque::new(),
             routes,
-            topics_gone: HashMap::new(),
+            targets_gone: HashMap::new(),
             keys_paused: BTreeSet::new(),
             publishing: HashMap::new(),
+            pace: target::Pace::default(),
+            left: Vec::new(),
             last_success: None,
             rate_begun: Elapsed::ZERO,
             rate_started: 0,
@@ -282,6 +308,7 @@ impl Engine {
     /// Takes in what happened, and the time.
     pub(super) fn step(&mut self, now: Elapsed, events: impl IntoIterator<Item = Event>) -> Step {
         let mut step = Step::default();
+        self.settle_left();
         for event in events {
             match event {
                 Event::Pulled(result) => self.pulled(now, result, &mut step),
@@ -383,12 +410,12 @@ impl Engine {
     /// Gives a message up: it stays in the subscription.
     fn fail(&mut self, id: u64, why: &str, step: &mut Step) {
         let Some(item) = self.items.get(&id) else { return };
-        let words = format!("message {}: {why}", item.identity.id());
+        let words = format!("{}: {why}", item.identity.shown());
         step.records.push(Record::Failed { id: item.identity.clone(), why: why.to_owned() });
         if self.settings.ordered
-            && let Some(key) = item.message.as_ref().map(|message| &message.ordering_key).filter(|key| !key.is_empty())
+            && let Some(key) = item.cargo.as_ref().map(Cargo::key).filter(|key| !key.is_empty())
         {
-            self.keys_paused.insert(key.clone());
+            self.keys_paused.insert(key.to_owned());
         }
         self.error(words);
         self.settle(id, Place::Failed);

@@ -2,25 +2,25 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::super::draft::{GENERATION, draft};
+use super::super::draft::{self, GENERATION};
+use super::target::FAILURES_IN_A_ROW_MAX;
 use super::{
-    Call, Delivery, Elapsed, Engine, Fault, FaultKind, Item, Kind, Phase, Record, Route, State, Step, TRIES_MAX, TopicName, backoff,
+    Call, Cargo, Delivery, Elapsed, Engine, Fault, FaultKind, Identity, Item, Kind, Phase, Record, Route, Settings, State, Step, TRIES_MAX,
+    Target, backoff,
 };
 
 /// Messages of one publish (Google's limit).
-const BATCH_MESSAGES_MAX: usize = 1000;
+pub(super) const BATCH_MESSAGES_MAX: usize = 1000;
 /// Bytes of one publish, well below Google's 10 MB for the request; a larger message goes alone.
 const BATCH_BYTES_MAX: usize = 8_000_000;
 /// What a message costs beside its own bytes.
 const MESSAGE_BYTES_EXTRA: usize = 256;
-/// Publishes under way at once.
-const PUBLISHES_MAX: usize = 64;
 /// From this try on a batch is halved before it is tried again: one message may be what the server chokes on.
 const HALVE_FROM_TRY: u32 = 3;
 
 /// Messages that can be published by one request.
 struct Batch {
-    topic: TopicName,
+    to: Target,
     items: Vec<u64>,
     bytes: usize,
     messages_max: usize,
@@ -28,7 +28,7 @@ struct Batch {
 
 /// What can be done with a message now.
 enum Next {
-    To(TopicName),
+    To(Target),
     Wait,
     Fail(String),
 }
@@ -37,8 +37,8 @@ impl Engine {
     /// Begins what can begin now.
     pub(super) fn start_work(&mut self, now: Elapsed, step: &mut Step) {
         match self.settings.kind {
-            Kind::Discard => self.keep(now, step),
-            Kind::Redrive => {
+            Kind::Discard | Kind::Export => self.keep(now, step),
+            _ => {
                 for batch in self.batches(now, step) {
                     self.publish(now, batch, step);
                 }
@@ -52,19 +52,23 @@ impl Engine {
         let allowed = self.allowed(now, ready.len(), step);
         for id in ready.into_iter().take(allowed) {
             let Some(item) = self.items.get_mut(&id) else { continue };
-            if let Some(message) = item.message.take() {
-                step.copies.push((item.identity.clone(), message));
+            if let Some(cargo) = item.cargo.take() {
+                step.copies.push((item.identity.clone(), cargo));
             }
             self.rate_started += 1;
-            self.make_safe(id);
+            self.make_safe(id, step);
         }
     }
 
     /// It is at the destination or on disk: the ack may follow.
-    fn make_safe(&mut self, id: u64) {
+    fn make_safe(&mut self, id: u64, step: &mut Step) {
         let Some(item) = self.items.get_mut(&id) else { return };
         item.phase = Phase::Safe;
-        item.message = None;
+        item.cargo = None;
+        if self.settings.leave {
+            self.left.push(id);
+            return step.wake_at(Elapsed::ZERO);
+        }
         if let Some(lease) = &item.lease {
             // Else the answer tells how long it is leased.
             if !lease.pending {
@@ -101,10 +105,9 @@ impl Engine {
         let ready = self.items.values().filter(|item| item.can_start(now)).count();
         let mut allowed = self.allowed(now, room.min(ready), step);
         let mut busy_keys: HashSet<String> = HashSet::new();
-        let mut open: BTreeMap<(TopicName, String), Batch> = BTreeMap::new();
+        let mut open: BTreeMap<(Target, String), Batch> = BTreeMap::new();
         let mut full: Vec<Batch> = Vec::new();
         let mut failed: Vec<(u64, String)> = Vec::new();
-        let calls_free = PUBLISHES_MAX.saturating_sub(self.publishing.len());
         for id in self.items.keys().copied().collect::<Vec<_>>() {
             let Some(key) = self.order(id) else { continue };
             if busy_keys.contains(&key) {
@@ -120,10 +123,8 @@ impl Engine {
                         step.wake_at(now);
                     }
                 }
-                Next::To(topic)
-                    if allowed > 0 && (open.contains_key(&(topic.clone(), key.clone())) || full.len() + open.len() < calls_free) =>
-                {
-                    if let Some(done) = self.join(&mut open, topic, key.clone(), id) {
+                Next::To(to) if allowed > 0 && self.has_room(&open, full.len(), &to, &key) => {
+                    if let Some(done) = self.join(&mut open, to, key.clone(), id) {
                         full.push(done);
                         // The rest of the key waits until this batch is through.
                         if sequenced {
@@ -151,19 +152,26 @@ impl Engine {
     /// Returns the ordering key of a message that is not published yet; one whose key is under way or paused is dealt with by [`Engine::next`].
     fn order(&self, id: u64) -> Option<String> {
         let item = self.items.get(&id)?;
-        Some(item.message.as_ref()?.ordering_key.clone())
+        Some(item.cargo.as_ref()?.key().to_owned())
     }
 
-    /// Puts a message into the open batch of its topic and key; returns that batch when the message no longer fits.
-    fn join(&self, open: &mut BTreeMap<(TopicName, String), Batch>, topic: TopicName, key: String, id: u64) -> Option<Batch> {
+    /// Tells whether a message can go: with the open batch of its target and key, or by one call more.
+    fn has_room(&self, open: &BTreeMap<(Target, String), Batch>, full: usize, to: &Target, key: &str) -> bool {
+        let joins = to.is_batched() && open.contains_key(&(to.clone(), key.to_owned()));
+        joins || self.publishing.len() + full + open.len() < self.pace.calls_max(to)
+    }
+
+    /// Puts a message into the open batch of its target and key; returns that batch when the message no longer fits.
+    fn join(&self, open: &mut BTreeMap<(Target, String), Batch>, to: Target, key: String, id: u64) -> Option<Batch> {
         let item = &self.items[&id];
-        let bytes = item.message.as_ref().map_or(0, size);
-        let place = (topic.clone(), key);
+        let bytes = item.cargo.as_ref().map_or(0, |cargo| cargo.bytes() + MESSAGE_BYTES_EXTRA);
+        let place = (to.clone(), key);
         let fits = open
             .get(&place)
             .is_none_or(|batch| batch.items.len() < batch.messages_max.min(item.batch_max) && batch.bytes + bytes <= BATCH_BYTES_MAX);
         let done = if fits { None } else { open.remove(&place) };
-        let batch = open.entry(place).or_insert(Batch { topic, items: Vec::new(), bytes: 0, messages_max: BATCH_MESSAGES_MAX });
+        let messages_max = to.batch_max();
+        let batch = open.entry(place).or_insert(Batch { to, items: Vec::new(), bytes: 0, messages_max });
         batch.items.push(id);
         batch.bytes += bytes;
         batch.messages_max = batch.messages_max.min(item.batch_max);
@@ -185,25 +193,38 @@ impl Engine {
             }
             return Next::Wait;
         }
-        let topic = match &self.settings.delivery {
-            Delivery::Topic(topic) => topic.clone(),
-            Delivery::SourceTopic => match self.route(now, id, step) {
-                Next::To(topic) => topic,
+        if item.cargo.as_ref().is_some_and(|cargo| !draft::has_room_for_address(cargo, &self.settings.delivery)) {
+            return Next::Fail("bears 100 attributes of its own: there is no room to say for whom it is meant".to_owned());
+        }
+        let to = match &self.settings.delivery {
+            Delivery::Topic(topic) => Target::Topic(topic.clone()),
+            Delivery::Handler { .. } => Target::Handler,
+            Delivery::Task(change) => Target::Queue(change.queue.clone()),
+            Delivery::Run => Target::Run,
+            // A copy is kept, without asking here.
+            Delivery::File(_) => return Next::Wait,
+            Delivery::SourceTopic | Delivery::Addressed | Delivery::Direct { .. } => match self.route(now, id, step) {
+                Next::To(to) => to,
                 other => return other,
             },
         };
-        match self.topics_gone.get(&topic) {
+        match self.targets_gone.get(&to) {
             Some(why) => Next::Fail(why.clone()),
-            None => Next::To(topic),
+            None => Next::To(to),
         }
     }
 
-    /// Looks the source's topic up, or has it looked up.
+    /// Looks the way to the source up, or has its topic looked up.
     fn route(&mut self, now: Elapsed, id: u64, step: &mut Step) -> Next {
-        let source = self.items[&id].message.as_ref().and_then(|message| message.provenance()?.subscription);
-        let Some(source) = source else { return Next::Wait };
+        let Some(source) = self.items[&id].cargo.as_ref().and_then(Cargo::source) else { return Next::Wait };
+        if matches!(self.settings.delivery, Delivery::Direct { .. }) {
+            return Next::To(Target::Endpoint(source));
+        }
         let tries = match self.routes.get(&source) {
-            Some(Route::To(topic)) => return Next::To(topic.clone()),
+            Some(Route::To(topic)) if self.settings.delivery == Delivery::Addressed => {
+                return Next::To(Target::Addressed(topic.clone(), source));
+            }
+            Some(Route::To(topic)) => return Next::To(Target::Topic(topic.clone())),
             Some(Route::Nowhere(why)) => return Next::Fail(why.clone()),
             Some(Route::Asking { .. }) => return Next::Wait,
             Some(Route::Ask { not_before, .. }) if *not_before > now => {
@@ -219,36 +240,42 @@ impl Engine {
     }
 
     fn publish(&mut self, now: Elapsed, batch: Batch, step: &mut Step) {
-        let mut drafts = Vec::with_capacity(batch.items.len());
+        let mut cargos = Vec::with_capacity(batch.items.len());
         let mut ids = Vec::with_capacity(batch.items.len());
         for id in &batch.items {
             let Some(item) = self.items.get_mut(id) else { continue };
-            let Some(message) = &item.message else { continue };
             item.phase = Phase::Publishing;
             item.first_try.get_or_insert(now);
-            ids.push(item.identity.clone());
-            drafts.push(draft(message, &item.identity, &self.settings.subscription, &self.settings.id));
         }
-        if drafts.iter().any(|draft| !draft.attributes.contains_key(GENERATION)) {
-            self.error("a message bears 100 attributes of its own: the `redrive-…` attributes are left out of it".to_owned());
+        for id in &batch.items {
+            let Some(item) = self.items.get(id) else { continue };
+            let Some(cargo) = &item.cargo else { continue };
+            ids.push(item.identity.clone());
+            cargos.push((cargo, &item.identity));
         }
         self.rate_started += ids.len() as u64;
-        let call = self.call();
-        step.records.push(Record::Intent { topic: batch.topic.clone(), ids });
-        step.calls.push(Call::Publish { call, topic: batch.topic.clone(), drafts });
-        self.publishing.insert(call, (batch.topic, batch.items));
+        self.call_next += 1;
+        let call = self.call_next;
+        let (made, incomplete) = load(call, &batch.to, cargos, &self.settings);
+        if incomplete {
+            self.error("a message bears 100 attributes of its own: the `redrive-…` attributes are left out of it".to_owned());
+        }
+        step.records.push(Record::Intent { to: batch.to.to_string(), ids });
+        step.calls.push(made);
+        self.publishing.insert(call, (batch.to, batch.items));
     }
 
     /// Takes in how a publish went.
     pub(super) fn published(&mut self, now: Elapsed, call: u64, result: Result<Vec<String>, Fault>, step: &mut Step) {
-        let Some((topic, items)) = self.publishing.remove(&call) else { return };
+        let Some((to, items)) = self.publishing.remove(&call) else { return };
         let ids: Vec<_> = items.iter().filter_map(|id| Some(self.items.get(id)?.identity.clone())).collect();
         match result {
             Ok(new) => {
                 self.last_success = Some(now);
+                self.pace.went_well();
                 step.records.push(Record::Published { ids, new });
                 for id in &items {
-                    self.make_safe(*id);
+                    self.make_safe(*id, step);
                 }
             }
             Err(fault) => {
@@ -259,12 +286,26 @@ impl Engine {
                 } else {
                     step.records.push(Record::Refused { ids, why });
                 }
-                self.publish_failed(now, &topic, &items, &fault, step);
+                if self.pace.went_wrong() && to.is_endpoint() {
+                    self.stop(State::Stopped, Some(format!("{FAILURES_IN_A_ROW_MAX} failures in a row: {}", fault.words)));
+                }
+                self.publish_failed(now, &to, &items, &fault, step);
             }
         }
     }
 
-    fn publish_failed(&mut self, now: Elapsed, topic: &TopicName, items: &[u64], fault: &Fault, step: &mut Step) {
+    /// What the last step delivered is durably recorded now: it stays in the source, leased until the end.
+    pub(super) fn settle_left(&mut self) {
+        for id in std::mem::take(&mut self.left) {
+            let lease = self.items.get_mut(&id).and_then(|item| Some((item.identity.clone(), item.lease.take()?)));
+            self.settle(id, self.safe_place());
+            if let Some((identity, lease)) = lease {
+                self.hold(identity, lease);
+            }
+        }
+    }
+
+    fn publish_failed(&mut self, now: Elapsed, to: &Target, items: &[u64], fault: &Fault, step: &mut Step) {
         for id in items {
             if let Some(item) = self.items.get_mut(id) {
                 item.phase = Phase::Ready;
@@ -273,7 +314,7 @@ impl Engine {
         match fault.kind {
             FaultKind::Access => self.stop(State::Stopped, Some(fault.words.clone())),
             FaultKind::Gone => {
-                self.topics_gone.insert(topic.clone(), fault.words.clone());
+                self.targets_gone.insert(to.clone(), fault.words.clone());
             }
             FaultKind::Bad if items.len() == 1 => self.fail(items[0], &fault.words, step),
             FaultKind::Bad => self.halve(items),
@@ -321,9 +362,20 @@ impl Item {
     }
 }
 
-fn size(message: &super::Message) -> usize {
-    let attributes: usize = message.attributes.iter().map(|(key, value)| key.len() + value.len() + 8).sum();
-    message.data.len() + message.ordering_key.len() + attributes + MESSAGE_BYTES_EXTRA
+/// Makes the call that delivers some messages or tasks, and tells whether attributes of ours had to be left out.
+fn load(call: u64, to: &Target, cargos: Vec<(&Cargo, &Identity)>, settings: &Settings) -> (Call, bool) {
+    let mut prepared = cargos.into_iter().map(|(cargo, identity)| draft::prepare(cargo, identity, to, settings));
+    match to {
+        Target::Topic(topic) | Target::Addressed(topic, _) => {
+            let drafts: Vec<_> = prepared.filter_map(draft::drafted).collect();
+            let incomplete = settings.kind != Kind::Undo && drafts.iter().any(|draft| !draft.attributes.contains_key(GENERATION));
+            (Call::Publish { call, topic: topic.clone(), drafts }, incomplete)
+        }
+        _ => {
+            let cargo = prepared.next().expect("a call has something to deliver");
+            (Call::Send { call, to: to.clone(), cargo: Box::new(cargo) }, false)
+        }
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of messages are far below 2^52")]

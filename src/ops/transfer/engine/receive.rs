@@ -1,17 +1,17 @@
 //! What a pull brings: which of it is in scope, and what is known of it already.
 
-use super::super::draft::{GENERATION_MAX, TRANSFER, generation};
+use super::super::draft::GENERATION_MAX;
 use super::acks::chunks;
 use super::{
-    Call, Delivery, Elapsed, Engine, Fault, FaultKind, Identity, Item, Kind, Lease, Message, Phase, Place, Received, Route, State, Step,
-    SubscriptionName, TopicName,
+    Arrival, Call, Cargo, Delivery, Elapsed, Engine, Fault, FaultKind, Identity, Item, Kind, Lease, Phase, Place, Route, Source, State,
+    Step, SubscriptionName, TopicName,
 };
 
 /// Skipped and failed messages that are leased at once, at most; beyond, the transfer stops and says so.
 pub(in crate::ops::transfer) const HELD_MAX: usize = 10_000;
 
 impl Engine {
-    pub(super) fn pulled(&mut self, now: Elapsed, result: Result<Vec<Received>, Fault>, step: &mut Step) {
+    pub(super) fn pulled(&mut self, now: Elapsed, result: Result<Vec<Arrival>, Fault>, step: &mut Step) {
         let begun = self.pulls.answered();
         let received = match result {
             Ok(received) => received,
@@ -19,19 +19,22 @@ impl Engine {
         };
         self.pulls.tries = 0;
         let mut work = false;
+        let read_on = !self.settings.leased && !received.is_empty();
         let mut unwanted = Vec::new();
-        for Received { ack_id, message } in received {
-            self.pulls.size(&message);
-            let lease = Lease { ack_id, ends: now + self.settings.ack_deadline, asked: None, pending: false };
+        for Arrival { ack_id, cargo } in received {
+            self.pulls.size(&cargo);
+            let ends = if self.settings.leased { now + self.settings.ack_deadline } else { Elapsed::MAX };
+            let lease = Lease { ack_id, ends, asked: None, pending: false };
             self.extend_at = self.extend_at.min(now);
             if self.stopping.is_some() {
                 unwanted.push(lease.ack_id);
                 continue;
             }
-            work |= self.receive(now, message, lease, step);
+            work |= self.receive(now, cargo, lease, step);
         }
         step.calls.extend(chunks(unwanted, String::len).into_iter().map(|ack_ids| Call::Release { ack_ids }));
-        if work {
+        // What is read once is at its end when nothing came, not when nothing new did.
+        if work || read_on {
             self.pulls.brought_work(now);
         } else {
             self.pulls.was_empty(now, begun);
@@ -53,8 +56,8 @@ impl Engine {
     }
 
     /// Takes a delivery in; `true` when it is work to do, or a sign that there is more.
-    fn receive(&mut self, now: Elapsed, message: Message, lease: Lease, step: &mut Step) -> bool {
-        let identity = Identity::of(&message);
+    fn receive(&mut self, now: Elapsed, cargo: Cargo, lease: Lease, step: &mut Step) -> bool {
+        let identity = Identity::of(&cargo);
         match self.places.get(&identity).copied() {
             Some(Place::Active(id)) => {
                 if let Some(item) = self.items.get_mut(&id) {
@@ -64,6 +67,10 @@ impl Engine {
                     item.lease = Some(lease);
                 }
                 true
+            }
+            Some(Place::Moved | Place::Discarded) if self.settings.leave => {
+                self.hold(identity, lease);
+                false
             }
             // Its ack did not take: it is safe already, so it is acknowledged again.
             Some(Place::Moved | Place::Discarded) => {
@@ -76,11 +83,11 @@ impl Engine {
                 false
             }
             None => {
-                let awaited = self.is_awaited(&message);
-                let in_scope = awaited && self.settings.selection.selects(&message, self.settings.cutoff);
+                let awaited = self.is_awaited(&cargo);
+                let in_scope = awaited && self.settings.selection.selects(&cargo, self.settings.cutoff);
                 self.counts.seen += 1;
                 if in_scope {
-                    self.take(now, identity, message, lease, step);
+                    self.take(now, identity, cargo, lease, step);
                     true
                 } else {
                     self.counts.skipped += 1;
@@ -94,10 +101,11 @@ impl Engine {
     }
 
     /// Tells whether a message was there when the transfer began, and there is still one to be found.
-    fn is_awaited(&self, message: &Message) -> bool {
+    fn is_awaited(&self, cargo: &Cargo) -> bool {
         let settings = &self.settings;
-        let late = message.publish_time.is_some_and(|time| time > settings.cutoff);
-        let came_back = message.attributes.get(TRANSFER).is_some_and(|id| *id == settings.id.0);
+        let was_there = matches!(settings.source, Source::File(_) | Source::Kept(_));
+        let late = !was_there && cargo.entered().is_some_and(|time| time > settings.cutoff);
+        let came_back = cargo.carrier().is_some_and(|id| *id == settings.id.0);
         !late && !came_back && !self.is_complete()
     }
 
@@ -106,7 +114,7 @@ impl Engine {
         self.counts.seen - self.counts.skipped
     }
 
-    fn take(&mut self, now: Elapsed, identity: Identity, message: Message, lease: Lease, step: &mut Step) {
+    fn take(&mut self, now: Elapsed, identity: Identity, cargo: Cargo, lease: Lease, step: &mut Step) {
         let known = if self.past.published.contains(&identity) {
             Some(Place::Moved)
         } else if self.past.kept.contains(&identity) {
@@ -119,14 +127,14 @@ impl Engine {
         }
         let id = self.item_next;
         self.item_next += 1;
-        let looped = self.settings.kind == Kind::Redrive && generation(&message) >= GENERATION_MAX;
+        let looped = self.settings.kind == Kind::Redrive && cargo.generation() >= GENERATION_MAX;
         let unsourced = self.settings.kind == Kind::Redrive
-            && self.settings.delivery == Delivery::SourceTopic
-            && message.provenance().and_then(|from| from.subscription).is_none();
+            && matches!(self.settings.delivery, Delivery::SourceTopic | Delivery::Addressed | Delivery::Direct { .. })
+            && cargo.source().is_none();
         self.places.insert(identity.clone(), Place::Active(id));
         let item = Item {
             identity,
-            message: Some(message),
+            cargo: Some(cargo),
             lease: Some(lease),
             phase: Phase::Ready,
             tries: 0,
@@ -148,9 +156,13 @@ impl Engine {
             Place::Discarded => self.counts.discarded += 1,
             _ => self.counts.moved += 1,
         }
-        self.error(format!("message {}: was moved by an earlier transfer, so it is only acknowledged", identity.id()));
-        self.acks.lease_until(lease.ends);
-        self.acks.add(identity.clone(), lease.ack_id);
+        if self.settings.leave {
+            self.error(format!("{}: was moved by an earlier transfer", identity.shown()));
+        } else {
+            self.error(format!("{}: was moved by an earlier transfer, so it is only acknowledged", identity.shown()));
+            self.acks.lease_until(lease.ends);
+            self.acks.add(identity.clone(), lease.ack_id);
+        }
         self.places.insert(identity, place);
     }
 

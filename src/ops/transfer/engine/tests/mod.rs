@@ -34,6 +34,7 @@ fn scene(seed: u64) -> Scene {
         max: None,
         ignore: None,
         early: Early::Nothing,
+        leave: false,
     }
 }
 

@@ -41,6 +41,8 @@ pub(super) struct Scene {
     pub(super) max: Option<u64>,
     pub(super) ignore: Option<Ignore>,
     pub(super) early: Early,
+    /// What is delivered stays where it was.
+    pub(super) leave: bool,
 }
 
 pub(super) struct Run {
@@ -125,7 +127,8 @@ impl Run {
         };
         Request {
             kind: self.scene.kind,
-            subscription: "projects/shop/subscriptions/held".parse().unwrap(),
+            source: "projects/shop/subscriptions/held".parse().unwrap(),
+            leave: self.scene.leave,
             selection,
             delivery: Delivery::SourceTopic,
             rate_max: self.scene.rate_max,
@@ -141,6 +144,7 @@ impl Run {
         let began = Began {
             id: id.clone(),
             place: "sim".into(),
+            project: None,
             request: self.request(),
             cutoff,
             expected: None,
@@ -189,7 +193,7 @@ impl Run {
     }
 
     fn transfer(&mut self, id: &TransferId, journal: Option<Journal>) -> Ending {
-        let past = self.archive.past(&self.request().subscription, id, self.service.clock()).unwrap();
+        let past = self.archive.past(&self.request().source, id, self.service.clock()).unwrap();
         let (mut journal, story, began) = if let Some(journal) = journal {
             (journal, Story::default(), None)
         } else {
@@ -343,7 +347,7 @@ impl Run {
         for id in self.archive.ids().unwrap() {
             let bytes = usize::try_from(self.archive.read(&id).unwrap().kept_bytes).unwrap();
             if bytes > 0 {
-                let content = self.disk.content(&self.archive.copies(&id));
+                let content = self.disk.content(&self.archive.copies(&id, &self.request()));
                 for line in String::from_utf8(content[..bytes].to_vec()).unwrap().lines() {
                     let copy: serde_json::Value = serde_json::from_str(line).unwrap();
                     kept.push(copy["messageId"].as_str().unwrap().to_owned());
@@ -359,7 +363,9 @@ fn settings(began: &Began, service: &Service) -> Settings {
     Settings {
         id: began.id.clone(),
         kind: request.kind,
-        subscription: request.subscription,
+        leave: request.leaves(),
+        leased: true,
+        source: request.source,
         selection: request.selection,
         delivery: request.delivery,
         rate_max: request.rate_max,

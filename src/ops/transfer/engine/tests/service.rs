@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::{Call, Elapsed, Event, Fault, FaultKind};
-use crate::cloud::Received;
+use super::super::super::cargo::Cargo;
+use super::super::{Arrival, Call, Elapsed, Event, Fault, FaultKind};
 use crate::model::message::{Draft, Message};
 use crate::wal::sim::Dice;
 
@@ -95,6 +95,7 @@ impl Service {
             Call::Pull { max, .. } => Some(Event::Pulled(self.pull(max, dice))),
             Call::Find(source) => Some(Event::Found(source, Ok("projects/shop/topics/orders".parse().unwrap()))),
             Call::Publish { call, topic, drafts } => Some(Event::Published(call, self.publish(&topic.to_string(), drafts, dice))),
+            Call::Send { to, .. } => panic!("messages go to {to} one by one"),
             Call::Ack { call, ack_ids } => Some(Event::Acked(call, self.ack(&ack_ids, dice))),
             Call::Extend { call, ack_ids, deadline } => {
                 self.lease(&ack_ids, self.now + deadline);
@@ -107,7 +108,7 @@ impl Service {
         }
     }
 
-    fn pull(&mut self, max: usize, dice: &mut Dice) -> Result<Vec<Received>, Fault> {
+    fn pull(&mut self, max: usize, dice: &mut Dice) -> Result<Vec<Arrival>, Fault> {
         if dice.chance(self.faults.pull) {
             match dice.below(3) {
                 0 => return Ok(Vec::new()),
@@ -121,7 +122,7 @@ impl Service {
         Ok(self.deliver(max, dice))
     }
 
-    fn deliver(&mut self, max: usize, dice: &mut Dice) -> Vec<Received> {
+    fn deliver(&mut self, max: usize, dice: &mut Dice) -> Vec<Arrival> {
         let max = dice.below(max) + 1;
         let mut out = Vec::new();
         let mut blocked: Vec<String> = Vec::new();
@@ -150,7 +151,7 @@ impl Service {
             let ends = self.now + self.deadline;
             let stored = &mut self.source[at];
             stored.leases.push((ack_id.clone(), ends));
-            out.push(Received { ack_id, message: stored.message.clone() });
+            out.push(Arrival { ack_id, cargo: Cargo::Message(stored.message.clone()) });
         }
         if !self.ordered && out.len() > 1 && dice.chance(50) {
             let other = dice.below(out.len());
