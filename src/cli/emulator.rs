@@ -1,13 +1,14 @@
 //! `redrive emulator`.
 
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::session::Session;
 use super::{Exit, signals, snippets};
 use crate::emulator::Emulator;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::ops::EMULATOR_PROJECT;
 
 #[derive(Debug, Args)]
@@ -22,6 +23,18 @@ pub(super) struct Emulate {
     /// Print one line, `ready HOST:PORT`, on stdout once everything is served; `/healthz` answers from then on
     #[arg(long)]
     wait_ready: bool,
+    /// Refuse calls without a valid token of this emulator's own, as Google does
+    #[arg(long)]
+    require_auth: bool,
+    /// Write the key of a service account to a file for `GOOGLE_APPLICATION_CREDENTIALS`; its tokens come from this emulator
+    #[arg(long, value_name = "FILE")]
+    service_account_key: Option<PathBuf>,
+    /// Issuer of the ID tokens sent with pushes, tasks and jobs; `self` is this emulator's own address
+    #[arg(long, value_name = "URL", default_value = "https://accounts.google.com")]
+    issuer: String,
+    /// Base URL of the app that tasks and jobs with App Engine targets are sent to
+    #[arg(long, value_name = "URL")]
+    app_engine: Option<String>,
 }
 
 const EXAMPLES: &str = "\
@@ -29,7 +42,9 @@ Examples:
   redrive emulator
   redrive emulator --listen 127.0.0.1:0 --seed shop.yaml --project shop
   redrive emulator --wait-ready -q | { read -r _ host; PUBSUB_EMULATOR_HOST=$host pytest; }
+  redrive emulator --require-auth --service-account-key key.json
 
+Keys that check ID tokens: /oauth2/v3/certs (JWKS), /oauth2/v1/certs (PEM). As a metadata server: GCE_METADATA_HOST=HOST:PORT.
 What was sent is logged with `-v`. Nothing is kept when it stops (ctrl-c or SIGTERM).
 Any project is served; `--project` is the one of the seed and of the lines that are printed.";
 
@@ -45,7 +60,18 @@ impl Emulate {
         if let Some(seed) = self.seed {
             builder = builder.seed_file(seed);
         }
-        let emulator = builder.start().await?;
+        if self.require_auth {
+            builder = builder.require_auth();
+        }
+        if let Some(url) = self.app_engine {
+            builder = builder.app_engine(url);
+        }
+        let emulator = builder.issuer(self.issuer).start().await?;
+        if let Some(path) = self.service_account_key {
+            let email = format!("tests@{}.iam.gserviceaccount.com", emulator.project());
+            write_private(&path, &emulator.service_account_key(&email).await?)?;
+            session.output.note(&format!("export GOOGLE_APPLICATION_CREDENTIALS={}", path.display()));
+        }
         let address = emulator.address();
         session
             .output
@@ -60,4 +86,15 @@ impl Emulate {
         session.output.note("stopped");
         Ok(Exit::Done)
     }
+}
+
+/// Writes a file that only this user may read.
+fn write_private(path: &Path, text: &str) -> Result<()> {
+    let failed =
+        |error: std::io::Error| Error::new(Kind::Io, format!("`{}` cannot be written: {error}", path.display())).with_source(error);
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(failed)?.write_all(text.as_bytes()).map_err(failed)
 }

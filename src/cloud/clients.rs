@@ -8,7 +8,7 @@ use google_cloud_tasks_v2::client::CloudTasks;
 use tokio::sync::OnceCell;
 
 use crate::cloud::call::{ATTEMPT_TIMEOUT, backoff_policy, retry_policy};
-use crate::cloud::endpoint::{Api, Endpoint};
+use crate::cloud::endpoint::Api;
 use crate::cloud::{Cloud, identity};
 use crate::error::{Error, Kind, Result};
 
@@ -51,7 +51,7 @@ impl Cloud {
 
     fn prepare<F>(&self, api: Api, builder: ClientBuilder<F, Credentials>) -> Result<ClientBuilder<F, Credentials>> {
         let endpoint = self.0.endpoints.of(api);
-        let credentials = if *endpoint == Endpoint::Google { self.credentials()?.clone() } else { identity::nobody() };
+        let credentials = if endpoint.is_google() { self.credentials()?.clone() } else { identity::nobody() };
         Ok(builder
             .with_endpoint(endpoint.url(api)?)
             .with_credentials(credentials)

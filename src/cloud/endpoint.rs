@@ -1,6 +1,9 @@
 //! Which server answers for each of Google's services: Google itself, an emulator, or none.
 
+use reqwest::Url;
+
 use crate::cloud::address::Address;
+use crate::cloud::environment::Environment;
 use crate::error::{Error, Kind, Result};
 
 /// Google's services that are called.
@@ -33,6 +36,16 @@ impl Api {
         }
     }
 
+    /// Returns gcloud's environment variable for another address of it.
+    fn override_variable(self) -> &'static str {
+        match self {
+            Self::PubSub => "CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB",
+            Self::Tasks => "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDTASKS",
+            Self::Scheduler => "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDSCHEDULER",
+            Self::Monitoring => "CLOUDSDK_API_ENDPOINT_OVERRIDES_MONITORING",
+        }
+    }
+
     /// Returns the environment variable that names an emulator of it; Monitoring is asked where the service itself is.
     pub(crate) fn emulator_variable(self) -> &'static str {
         match self {
@@ -46,17 +59,65 @@ impl Api {
 /// What answers for one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Endpoint {
-    Google,
+    Google(Overrides),
     Emulator(Address),
     /// Another service has an emulator and this one has none: nothing is called, least of all Google.
     NotConfigured,
 }
 
+/// Google's services at other addresses than the public ones, as gcloud knows them: private endpoints, and tests of the authenticated path.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Overrides(Vec<(Api, String)>);
+
+impl Overrides {
+    /// Reads gcloud's variables.
+    pub(crate) fn find(environment: &Environment) -> Result<Self> {
+        let mut found = Vec::new();
+        for api in [Api::PubSub, Api::Tasks, Api::Scheduler, Api::Monitoring] {
+            if let Some(url) = override_of(environment, api.override_variable())? {
+                found.push((api, url));
+            }
+        }
+        Ok(Self(found))
+    }
+
+    fn url(&self, api: Api) -> Option<&str> {
+        self.0.iter().find(|(of, _)| *of == api).map(|(_, url)| url.as_str())
+    }
+}
+
+/// Reads a base URL; tokens must not travel in the open, except within this machine.
+pub(crate) fn override_of(environment: &Environment, variable: &'static str) -> Result<Option<String>> {
+    let Some(text) = environment.get(variable) else { return Ok(None) };
+    let malformed = |why: &str| {
+        Error::invalid(format!("{variable}: `{}` is not the base URL of a service: {why}", text.escape_debug()))
+            .with_hint(format!("give scheme and host, such as `{variable}=https://pubsub-shop.p.googleapis.com/`"))
+    };
+    let url: Url = text.parse().map_err(|_| malformed("it is no URL"))?;
+    let host = url.host_str().unwrap_or_default();
+    let local = host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    match url.scheme() {
+        "https" => {}
+        "http" if local => {}
+        "http" => return Err(malformed("without TLS, tokens are sent to this machine only")),
+        _ => return Err(malformed("the scheme is not `https`")),
+    }
+    if url.path() != "/" || url.query().is_some() || !url.username().is_empty() {
+        return Err(malformed("it is more than scheme and host"));
+    }
+    Ok(Some(url.as_str().trim_end_matches('/').to_owned()))
+}
+
 impl Endpoint {
+    /// Tells whether it is Google's own, wherever that is reached: what credentials are for.
+    pub(crate) fn is_google(&self) -> bool {
+        matches!(self, Self::Google(_))
+    }
+
     /// Returns the base URL of `api` there; its own, or that of a companion such as Monitoring.
     pub(crate) fn url(&self, api: Api) -> Result<String> {
         match self {
-            Self::Google => Ok(format!("https://{}", api.host())),
+            Self::Google(overrides) => Ok(overrides.url(api).map_or_else(|| format!("https://{}", api.host()), str::to_owned)),
             Self::Emulator(address) => Ok(address.url()),
             Self::NotConfigured => Err(not_configured(api)),
         }
@@ -66,7 +127,8 @@ impl Endpoint {
     pub(crate) fn name(&self, api: Api) -> String {
         match self {
             Self::Emulator(address) => address.to_string(),
-            Self::Google | Self::NotConfigured => format!("{}:443", api.host()),
+            Self::Google(overrides) => overrides.url(api).map_or_else(|| format!("{}:443", api.host()), str::to_owned),
+            Self::NotConfigured => format!("{}:443", api.host()),
         }
     }
 }
@@ -102,7 +164,7 @@ impl Endpoints {
 
     /// Tells whether any service is Google's own.
     pub(crate) fn any_google(&self) -> bool {
-        [&self.pubsub, &self.tasks, &self.scheduler].into_iter().any(|endpoint| *endpoint == Endpoint::Google)
+        [&self.pubsub, &self.tasks, &self.scheduler].into_iter().any(Endpoint::is_google)
     }
 
     /// Returns the first emulator.

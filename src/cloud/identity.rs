@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use google_cloud_auth::build_errors::Error as BuildError;
 use google_cloud_auth::credentials::{Credentials, anonymous, external_account, impersonated, mds, service_account, user_account};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cloud::call::{backoff_policy, retry_policy};
 use crate::cloud::environment::Environment;
@@ -36,6 +36,8 @@ pub(crate) struct Identity {
     pub(crate) source: Source,
     /// The service account to act as.
     pub(crate) impersonate: Option<String>,
+    /// Where the tokens of that account come from, if not from Google's public address.
+    pub(crate) iam_url: Option<String>,
     /// The project that calls are counted on.
     pub(crate) quota_project: Option<String>,
 }
@@ -80,14 +82,27 @@ impl CredentialsFile {
 impl Identity {
     /// Makes the credentials; asks for no token yet, but needs a tokio runtime.
     pub(crate) fn credentials(&self) -> Result<Credentials> {
-        let source = self.source_credentials()?;
-        let Some(account) = &self.impersonate else { return Ok(source) };
-        let builder = impersonated::Builder::from_source_credentials(source)
-            .with_target_principal(account)
-            .with_retry_policy(retry_policy())
-            .with_backoff_policy(backoff_policy());
+        let Some(account) = &self.impersonate else { return self.source_credentials() };
+        let builder = match &self.iam_url {
+            None => impersonated::Builder::from_source_credentials(self.source_credentials()?).with_target_principal(account),
+            Some(url) => impersonated::Builder::new(self.impersonation_file(account, url)?),
+        };
+        let builder = builder.with_retry_policy(retry_policy()).with_backoff_policy(backoff_policy());
         let builder = self.quota_project.iter().fold(builder, impersonated::Builder::with_quota_project_id);
         builder.build().map_err(|error| unusable(&format!("`{account}` cannot be impersonated"), error))
+    }
+
+    /// Google's library takes another address for impersonation in such a file only.
+    fn impersonation_file(&self, account: &str, url: &str) -> Result<Value> {
+        let Source::File(file) = &self.source else {
+            let words = format!("`{account}` cannot be impersonated through `{url}`: that needs a credentials file");
+            return Err(Error::new(Kind::Unauthenticated, words).with_hint(LOGIN_HINT));
+        };
+        Ok(json!({
+            "type": "impersonated_service_account",
+            "service_account_impersonation_url": format!("{url}/v1/projects/-/serviceAccounts/{account}:generateAccessToken"),
+            "source_credentials": file.json,
+        }))
     }
 
     fn source_credentials(&self) -> Result<Credentials> {

@@ -12,7 +12,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::cloud::Cloud;
-use crate::cloud::endpoint::Endpoint;
 use crate::cloud::failure::{Asked, Failure};
 use crate::error::{Error, Kind, Result};
 
@@ -84,7 +83,7 @@ impl Cloud {
     }
 
     async fn headers(&self, asked: &Asked) -> Result<HeaderMap> {
-        if asked.endpoint != Endpoint::Google {
+        if !asked.endpoint.is_google() {
             return Ok(HeaderMap::new());
         }
         match self.credentials()?.headers(Extensions::new()).await {

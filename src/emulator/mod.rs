@@ -6,6 +6,7 @@ mod dispatch;
 mod engine;
 mod faults;
 mod grpc;
+mod identity;
 mod metrics;
 mod pb;
 mod rest;

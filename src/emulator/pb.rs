@@ -32,6 +32,11 @@ pub(crate) mod google {
         }
     }
     pub(crate) mod iam {
+        pub(crate) mod credentials {
+            pub(crate) mod v1 {
+                tonic::include_proto!("google.iam.credentials.v1");
+            }
+        }
         pub(crate) mod v1 {
             tonic::include_proto!("google.iam.v1");
         }

@@ -6,7 +6,7 @@ use google_cloud_auth::credentials::Credentials;
 use http::Extensions;
 
 use crate::cloud::address::Address;
-use crate::cloud::endpoint::{Api, Endpoint, Endpoints};
+use crate::cloud::endpoint::{Api, Endpoint, Endpoints, Overrides, override_of};
 use crate::cloud::environment::Environment;
 use crate::cloud::failure::{Asked, Failure, LOGIN_HINT};
 use crate::cloud::identity::{CredentialsFile, Identity, Source};
@@ -48,9 +48,10 @@ fn emulators(settings: &Settings, environment: &Environment) -> Result<Option<En
 fn with_emulators(settings: &Settings, environment: &Environment, mut endpoints: Endpoints) -> Result<Cloud> {
     let identity = explicit_google(settings, environment)?;
     if identity.is_some() && settings.emulator.is_none() {
+        let overrides = Overrides::find(environment)?;
         for endpoint in [&mut endpoints.pubsub, &mut endpoints.tasks, &mut endpoints.scheduler] {
             if *endpoint == Endpoint::NotConfigured {
-                *endpoint = Endpoint::Google;
+                *endpoint = Endpoint::Google(overrides.clone());
             }
         }
     }
@@ -70,11 +71,12 @@ fn explicit_google(settings: &Settings, environment: &Environment) -> Result<Opt
         return Ok(None);
     }
     let file = CredentialsFile::find(environment)?;
-    Ok(file.map(|file| identity(settings, environment, Source::File(file))))
+    file.map(|file| identity(settings, environment, Source::File(file))).transpose()
 }
 
 async fn google(settings: &Settings, environment: &Environment) -> Result<Option<Cloud>> {
     let begun = Instant::now();
+    let overrides = Overrides::find(environment)?;
     let file = CredentialsFile::find(environment)?;
     let mut project = match named_project(settings, environment)? {
         Some(project) => Some(project),
@@ -97,15 +99,17 @@ async fn google(settings: &Settings, environment: &Environment) -> Result<Option
         (None, None) if settings.impersonate.is_some() => return Err(no_project()),
         (None, None) => return Ok(None),
     };
-    let identity = identity(settings, environment, source);
-    let cloud = Cloud::new(Project::new(project), settings.locations.clone(), Endpoints::all(Endpoint::Google), Some(identity))?;
+    let identity = identity(settings, environment, source)?;
+    let endpoints = Endpoints::all(Endpoint::Google(overrides));
+    let cloud = Cloud::new(Project::new(project), settings.locations.clone(), endpoints, Some(identity))?;
     try_token(&cloud, NETWORK_TIMEOUT.saturating_sub(begun.elapsed())).await?;
     Ok(Some(cloud))
 }
 
-fn identity(settings: &Settings, environment: &Environment, source: Source) -> Identity {
+fn identity(settings: &Settings, environment: &Environment, source: Source) -> Result<Identity> {
     let quota_project = settings.quota_project.clone().or_else(|| environment.get("GOOGLE_CLOUD_QUOTA_PROJECT").map(str::to_owned));
-    Identity { source, impersonate: settings.impersonate.clone(), quota_project }
+    let iam_url = override_of(environment, "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS")?;
+    Ok(Identity { source, impersonate: settings.impersonate.clone(), iam_url, quota_project })
 }
 
 /// Fails where the credentials are refused for good; what cannot be told within `limit` is left to the first call.
@@ -117,7 +121,7 @@ async fn try_token(cloud: &Cloud, limit: Duration) -> Result<()> {
     }
     let asked = Asked {
         api: Api::PubSub,
-        endpoint: Endpoint::Google,
+        endpoint: cloud.0.endpoints.pubsub.clone(),
         verb: "sign in to Google Cloud",
         resource: cloud.project().to_string(),
         permission: "iam.serviceAccounts.getAccessToken",

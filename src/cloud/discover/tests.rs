@@ -153,7 +153,7 @@ async fn a_service_without_emulator_goes_to_google_where_that_is_named_outright(
     let pubsub = ("PUBSUB_EMULATOR_HOST", "localhost:8085");
     let both = [pubsub, key, ("GOOGLE_CLOUD_PROJECT", "shop")];
     let cloud = ready(&Settings::default(), &environment(home.path(), &both)).await;
-    assert_eq!((cloud.place(), &cloud.0.endpoints.tasks), (&Place::Google, &Endpoint::Google));
+    assert_eq!((cloud.place(), &cloud.0.endpoints.tasks), (&Place::Google, &Endpoint::Google(Overrides::default())));
     let without_project = ready(&Settings::default(), &environment(home.path(), &[pubsub, key])).await;
     assert_eq!(without_project.0.endpoints.tasks, Endpoint::NotConfigured);
     let all = Settings { emulator: Some("localhost:1".to_owned()), ..Settings::default() };
@@ -163,13 +163,16 @@ async fn a_service_without_emulator_goes_to_google_where_that_is_named_outright(
 #[tokio::test]
 async fn malformed_input_names_its_origin() {
     let home = tempfile::tempdir().unwrap();
-    let cases: [(&'static str, &str); 6] = [
+    let cases: [(&'static str, &str); 9] = [
         ("PUBSUB_EMULATOR_HOST", "localhost"),
         ("CLOUD_TASKS_EMULATOR_HOST", "http://localhost:1"),
         ("CLOUD_SCHEDULER_EMULATOR_HOST", "localhost:port"),
         ("GOOGLE_CLOUD_PROJECT", "no project"),
         ("CLOUDSDK_CORE_PROJECT", "no/project"),
         ("GCE_METADATA_HOST", "a b"),
+        ("CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB", "pubsub.example.com"),
+        ("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDTASKS", "http://tasks.example.com/"),
+        ("CLOUDSDK_API_ENDPOINT_OVERRIDES_MONITORING", "https://monitoring.example.com/v3/"),
     ];
     for (name, value) in cases {
         let error = broken(&Settings::default(), &environment(home.path(), &[(name, value)])).await;

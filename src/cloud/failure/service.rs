@@ -3,7 +3,6 @@
 use google_cloud_gax::error::rpc::Code;
 
 use super::{Asked, Info, LOGIN_HINT, QUOTA_PROJECT_HINT, shown};
-use crate::cloud::endpoint::Endpoint;
 use crate::error::{Error, Kind};
 
 /// The narrowest predefined role with a permission; the first prefix that fits counts.
@@ -138,7 +137,7 @@ fn disabled(asked: &Asked, service: Option<&str>) -> Error {
 }
 
 fn missing(asked: &Asked, message: &str, permission: Option<&str>, resource: Option<&str>) -> Error {
-    if asked.endpoint != Endpoint::Google {
+    if !asked.endpoint.is_google() {
         return Error::new(Kind::PermissionDenied, format!("cannot {}: {}", asked.verb, said(message, Code::PermissionDenied)));
     }
     let told = permission.map(str::to_owned).or_else(|| permission_in(message));

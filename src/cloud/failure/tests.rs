@@ -2,9 +2,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cloud::address::Address;
+use crate::cloud::endpoint::Overrides;
 
 fn asked(api: Api, verb: &'static str, resource: &str, permission: &'static str) -> Asked {
-    Asked { api, endpoint: Endpoint::Google, verb, resource: resource.to_owned(), permission }
+    Asked { api, endpoint: Endpoint::Google(Overrides::default()), verb, resource: resource.to_owned(), permission }
 }
 
 fn queues() -> Asked {

@@ -4,7 +4,6 @@
 
 mod lanes;
 mod send;
-mod token;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,20 +12,21 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 
 use super::engine::{Engine, Epoch};
+use super::identity::Identity;
 use super::state::{Answered, HttpCall};
 use lanes::Lanes;
 use send::Sender;
 
-/// Runs until the engine shuts down; calls under way are then cut off.
-pub(super) async fn run(engine: Engine, queue: mpsc::UnboundedReceiver<(Epoch, HttpCall)>) {
+/// Runs until the engine shuts down; calls under way are then cut off. Tokens come from `identity`.
+pub(super) async fn run(engine: Engine, queue: mpsc::UnboundedReceiver<(Epoch, HttpCall)>, identity: Identity) {
     tokio::select! {
-        () = work(&engine, queue) => {}
+        () = work(&engine, queue, identity) => {}
         () = engine.shutting_down() => {}
     }
 }
 
-async fn work(engine: &Engine, mut queue: mpsc::UnboundedReceiver<(Epoch, HttpCall)>) {
-    let sender = Arc::new(Sender::new());
+async fn work(engine: &Engine, mut queue: mpsc::UnboundedReceiver<(Epoch, HttpCall)>, identity: Identity) {
+    let sender = Arc::new(Sender::new(identity));
     let mut lanes = Lanes::default();
     let mut under_way = JoinSet::new();
     let mut lane_of: HashMap<Id, String> = HashMap::new();

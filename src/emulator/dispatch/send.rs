@@ -3,14 +3,14 @@
 use std::error::Error as StdError;
 use std::io;
 use std::mem;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
-use super::token::Mint;
+use crate::emulator::identity::Identity;
 use crate::emulator::state::{Answer, HttpCall, TokenKind};
 
 /// Answers are read up to this many bytes, so that their connection can be used again; nobody looks at them.
@@ -20,16 +20,16 @@ const IDLE_SECONDS: u64 = 30;
 /// A connection that is not made within this time fails, however long the call may take.
 const CONNECT_SECONDS: u64 = 20;
 
-/// The connections, and the keys for tokens.
+/// The connections, and who makes tokens.
 pub(super) struct Sender {
     plain: OnceLock<Client>,
     tls: OnceLock<Client>,
-    mint: Arc<Mint>,
+    identity: Identity,
 }
 
 impl Sender {
-    pub(super) fn new() -> Self {
-        Self { plain: OnceLock::new(), tls: OnceLock::new(), mint: Arc::default() }
+    pub(super) fn new(identity: Identity) -> Self {
+        Self { plain: OnceLock::new(), tls: OnceLock::new(), identity }
     }
 
     /// Sends `call` once and says how it ended. Takes the call's headers and body.
@@ -81,10 +81,11 @@ impl Sender {
     }
 
     async fn bearer(&self, kind: TokenKind) -> Result<HeaderValue, String> {
-        let mint = Arc::clone(&self.mint);
+        let identity = self.identity.clone();
         // Making the key takes a good part of a second.
-        let token =
-            tokio::task::spawn_blocking(move || mint.token(&kind)).await.map_err(|error| format!("no token can be made: {error}"))??;
+        let token = tokio::task::spawn_blocking(move || identity.token(&kind))
+            .await
+            .map_err(|error| format!("no token can be made: {error}"))??;
         HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| "the token is no header value".to_owned())
     }
 }

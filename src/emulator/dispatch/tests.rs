@@ -9,6 +9,7 @@ use axum::routing::{any, post};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::emulator::identity::{Identity, Settings};
 use crate::emulator::state::{Answer, Caller, TokenKind};
 
 fn call(url: String) -> HttpCall {
@@ -21,6 +22,14 @@ fn call(url: String) -> HttpCall {
         timeout: Duration::from_secs(5),
         token: None,
     }
+}
+
+fn identity() -> Identity {
+    Identity::new("demo".parse().unwrap(), "http://127.0.0.1:8085".into(), Settings::default()).unwrap()
+}
+
+fn sender() -> Sender {
+    Sender::new(identity())
 }
 
 async fn serve(router: Router) -> SocketAddr {
@@ -42,7 +51,7 @@ async fn what_is_sent_arrives_and_redirects_are_not_followed() {
     let addr = serve(Router::new().route("/", post(check))).await;
     let mut call = call(format!("http://{addr}/"));
     call.token = Some(TokenKind::Oidc { email: "a@b.c".into(), audience: "x".into() });
-    assert_eq!(Sender::new().send(&mut call).await, Answer::Status(302));
+    assert_eq!(sender().send(&mut call).await, Answer::Status(302));
 }
 
 #[tokio::test]
@@ -54,12 +63,12 @@ async fn a_header_of_the_callers_own_replaces_the_token() {
     let mut call = call(format!("http://{addr}/"));
     call.headers.push(("Authorization".into(), "Basic eDp5".into()));
     call.token = Some(TokenKind::OAuth { email: "a@b.c".into(), scope: String::new() });
-    assert_eq!(Sender::new().send(&mut call).await, Answer::Status(200));
+    assert_eq!(sender().send(&mut call).await, Answer::Status(200));
 }
 
 #[tokio::test]
 async fn failures_are_said_in_words() {
-    let sender = Sender::new();
+    let sender = sender();
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let said = |answer| match answer {
         Answer::Failed(why) => why,
@@ -78,9 +87,9 @@ async fn a_silent_handler_times_out_and_an_endless_answer_does_not_matter() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut late = call(format!("http://{}/", silent.local_addr().unwrap()));
     late.timeout = Duration::from_millis(50);
-    assert_eq!(Sender::new().send(&mut late).await, Answer::TimedOut);
+    assert_eq!(sender().send(&mut late).await, Answer::TimedOut);
     let large = serve(Router::new().route("/", any(|| async { vec![b'x'; 4 << 20] }))).await;
-    assert_eq!(Sender::new().send(&mut call(format!("http://{large}/"))).await, Answer::Status(200));
+    assert_eq!(sender().send(&mut call(format!("http://{large}/"))).await, Answer::Status(200));
 }
 
 #[tokio::test]
@@ -101,7 +110,7 @@ async fn calls_beyond_the_bound_wait_and_all_arrive() {
     for _ in 0..CALLS {
         queue.send((0, call(format!("http://{addr}/")))).unwrap();
     }
-    let dispatcher = tokio::spawn(run(engine.clone(), calls));
+    let dispatcher = tokio::spawn(run(engine.clone(), calls, identity()));
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while DONE.load(Ordering::SeqCst) < CALLS {
         assert!(tokio::time::Instant::now() < deadline, "{} of {CALLS}", DONE.load(Ordering::SeqCst));

@@ -3,6 +3,7 @@
 //! Must not know sockets or JSON: the server puts these services on its port, and `rest` calls the very same ones.
 
 mod iam;
+mod iam_credentials;
 mod locations;
 mod monitoring;
 mod page;
@@ -26,6 +27,7 @@ use tower::ServiceExt;
 
 use super::engine::Engine;
 use super::faults::Faults;
+use super::identity::Identity;
 use super::pb::google::rpc;
 use super::state::{Info, Refusal};
 
@@ -54,11 +56,26 @@ fn routes(engine: &Engine) -> Routes {
 pub(crate) struct Services {
     router: Router,
     faults: Faults,
+    /// Asks who calls; nobody does for the seed.
+    guard: Option<Identity>,
 }
 
 impl Services {
+    /// The emulated services, without those of identities; callers are not asked who they are.
+    #[cfg(test)]
     pub(crate) fn new(engine: &Engine) -> Self {
-        Self { router: routes(engine).prepare().into_axum_router(), faults: Faults::default() }
+        Self { router: routes(engine).prepare().into_axum_router(), faults: Faults::default(), guard: None }
+    }
+
+    /// The services, with `identity` to be asked who calls.
+    pub(crate) fn guarded(engine: &Engine, identity: Identity) -> Self {
+        let routes = routes(engine).add_service(iam_credentials::service(identity.clone()));
+        Self { router: routes.prepare().into_axum_router(), faults: Faults::default(), guard: Some(identity) }
+    }
+
+    /// The same services for the emulator's own calls.
+    pub(crate) fn unguarded(&self) -> Self {
+        Self { guard: None, ..self.clone() }
     }
 
     /// The failures that calls meet.
@@ -68,6 +85,9 @@ impl Services {
 
     /// Calls the service that the path names (`/package.Service/Method`), or meets a fault.
     pub(crate) async fn call(&self, request: Request<Body>) -> Response<Body> {
+        if let Some(Err(refusal)) = self.guard.as_ref().map(|identity| identity.check(request.headers(), request.uri().path())) {
+            return Status::from(refusal).into_http();
+        }
         self.faults.around(request, |request| self.serve(request)).await
     }
 

@@ -1,7 +1,7 @@
 //! Errors as Google's HTTP front end words them: `{"error":{"code":404,"message":"…","status":"NOT_FOUND"}}`.
 
 use axum::body::Body;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use prost::Message as _;
 use serde_json::{Value as Json, json};
@@ -13,6 +13,9 @@ use crate::emulator::pb::google::rpc;
 /// The type of every JSON answer.
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
 
+/// Where a caller without credentials is sent.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"https://accounts.google.com/\"");
+
 /// Makes the answer for a canonical code, with details as an array unless there are none.
 pub(super) fn response(code: Code, message: &str, details: Json) -> Response<Body> {
     let (status, name) = http_of(code);
@@ -23,6 +26,9 @@ pub(super) fn response(code: Code, message: &str, details: Json) -> Response<Bod
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);
+    if code == Code::Unauthenticated {
+        response.headers_mut().insert(WWW_AUTHENTICATE, CHALLENGE);
+    }
     response
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{BufMut, Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, HeaderValue, TE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, TE};
 use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body::Body as _;
@@ -28,6 +28,7 @@ use super::grpc::Services;
 use super::pb;
 use json::{Complaints, Place};
 use query::Wanted;
+pub(super) use query::form_decode;
 use routes::{BodyRule, Route, Routes};
 
 /// The largest body of a request: a gRPC message of the largest size, in base64 with some room around it.
@@ -97,7 +98,7 @@ async fn call(
     let (parts, body) = request.into_parts();
     let json = if route.body == BodyRule::None { None } else { read(body).await? };
     let (message, wanted) = assemble(route, variables?, &parts, json)?;
-    let answer = invoke(services, route, &message).await?;
+    let answer = invoke(services, route, &message, parts.headers.get(AUTHORIZATION)).await?;
     render(route, answer, wanted)
 }
 
@@ -145,7 +146,7 @@ fn assemble(route: &Route, variables: Vec<String>, parts: &Parts, json: Option<J
 }
 
 /// Calls the gRPC service in process; returns the bytes of its answer.
-async fn invoke(services: &Services, route: &Route, message: &DynamicMessage) -> Result<Bytes, Failure> {
+async fn invoke(services: &Services, route: &Route, message: &DynamicMessage, caller: Option<&HeaderValue>) -> Result<Bytes, Failure> {
     let mut frame = BytesMut::with_capacity(FRAME_HEAD_BYTES + message.encoded_len());
     frame.put_bytes(0, FRAME_HEAD_BYTES);
     message.encode_raw(&mut frame);
@@ -156,6 +157,7 @@ async fn invoke(services: &Services, route: &Route, message: &DynamicMessage) ->
     *request.uri_mut() = route.grpc.clone().into();
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
+    request.headers_mut().extend(caller.map(|caller| (AUTHORIZATION, caller.clone())));
     let (parts, body) = services.call(request).await.into_parts();
     let internal = || Failure::new(Code::Internal, "The service gave no answer.");
     let status = |headers| tonic::Status::from_header_map(headers);

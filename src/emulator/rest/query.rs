@@ -48,7 +48,8 @@ pub(super) fn apply(query: &str, message: &mut DynamicMessage, complaints: &mut 
     wanted
 }
 
-fn form_decode(text: &str) -> String {
+/// Decodes a name or a value of a query or a form.
+pub(in crate::emulator) fn form_decode(text: &str) -> String {
     let spaced = text.replace('+', " ");
     percent_decode(&spaced, false).unwrap_or_else(|| spaced.replace('%', "\u{fffd}"))
 }

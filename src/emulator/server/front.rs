@@ -12,6 +12,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 
 use super::{Engine, Services, admin};
+use crate::emulator::identity::{self, Identity};
 use crate::emulator::rest;
 use crate::model::text;
 use crate::names::ProjectId;
@@ -24,12 +25,13 @@ const RESOURCE_HEADER: &str = "x-goog-request-params";
 pub(super) struct Front {
     engine: Engine,
     services: Services,
+    identity: Identity,
     project: Arc<str>,
 }
 
 impl Front {
-    pub(super) fn new(engine: Engine, services: Services, project: &ProjectId) -> Self {
-        Self { engine, services, project: project.as_str().into() }
+    pub(super) fn new(engine: Engine, services: Services, identity: Identity, project: &ProjectId) -> Self {
+        Self { engine, services, identity, project: project.as_str().into() }
     }
 
     /// Answers a request; whatever is wrong with it is said in the answer.
@@ -52,6 +54,10 @@ impl Front {
 
     async fn http(&self, request: Request<Body>) -> Response<Body> {
         let readable = matches!(*request.method(), Method::GET | Method::HEAD);
+        let request = match identity::answer(&self.identity, request).await {
+            Ok(response) => return response,
+            Err(request) => request,
+        };
         match request.uri().path() {
             "/" if readable => page("text/plain; charset=utf-8", self.greeting()),
             "/healthz" if readable => page("application/json", self.health()),

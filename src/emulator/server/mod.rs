@@ -4,7 +4,7 @@ mod admin;
 mod front;
 mod listen;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,6 +15,7 @@ use super::dispatch;
 use super::engine::{Engine, Stuck};
 use super::faults::{Fault, Faults};
 use super::grpc::Services;
+use super::identity::{self, Identity, Wanted};
 use super::seed::{self, Seed};
 use super::state::target::SetAppEngine;
 use crate::error::{Error, Kind, Result};
@@ -50,6 +51,7 @@ pub struct Emulator {
     project: ProjectId,
     engine: Engine,
     faults: Faults,
+    identity: Identity,
     server: JoinHandle<()>,
     dispatcher: JoinHandle<()>,
 }
@@ -61,12 +63,13 @@ pub struct Builder {
     project: Option<ProjectId>,
     seed: Option<PathBuf>,
     app_engine: Option<String>,
+    identity: identity::Settings,
 }
 
 impl Emulator {
     /// Returns a builder for an emulator on a free port of `127.0.0.1`.
     pub fn builder() -> Builder {
-        Builder { listen: LISTEN_DEFAULT.to_owned(), project: None, seed: None, app_engine: None }
+        Builder { listen: LISTEN_DEFAULT.to_owned(), project: None, seed: None, app_engine: None, identity: identity::Settings::default() }
     }
 
     /// Returns where it listens, with the port it really got.
@@ -128,6 +131,29 @@ impl Emulator {
         self.faults.clear();
     }
 
+    /// Makes the key of a service account, in the format of Google's files: what `GOOGLE_APPLICATION_CREDENTIALS` can name. Its tokens come
+    /// from this emulator. Takes a good part of a second.
+    ///
+    /// # Errors
+    ///
+    /// Fails when `email` is not an address.
+    ///
+    /// ```
+    /// use redrive::emulator::Emulator;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> redrive::Result<()> {
+    /// let emulator = Emulator::builder().require_auth().start().await?;
+    /// let key = emulator.service_account_key("worker@shop.iam.gserviceaccount.com").await?;
+    /// assert!(key.contains("-----BEGIN PRIVATE KEY-----"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn service_account_key(&self, email: &str) -> Result<String> {
+        let wanted = Wanted { email: Some(email.to_owned()), ..Wanted::default() };
+        self.identity.credentials_file(wanted).await.map(|file| format!("{file:#}\n")).map_err(Error::invalid)
+    }
+
     /// Stops listening, ends open streams, lets open requests end for up to 2 s, and cuts off what is left.
     pub async fn shutdown(mut self) {
         self.engine.shut_down();
@@ -165,6 +191,22 @@ impl Builder {
     #[must_use]
     pub fn app_engine(mut self, url: impl Into<String>) -> Self {
         self.app_engine = Some(url.into());
+        self
+    }
+
+    /// Refuses calls without a valid token of this emulator's own, as Google does: one from its token endpoint, its metadata server or its IAM
+    /// Credentials service, or signed with a service account's key that it handed out.
+    #[must_use]
+    pub fn require_auth(mut self) -> Self {
+        self.identity.required = true;
+        self
+    }
+
+    /// Sets whom ID tokens are from, for receivers that look the issuer up: `self` is this emulator's own address. Without it they are from
+    /// `https://accounts.google.com`, as Google's.
+    #[must_use]
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.identity.issuer = Some(issuer.into());
         self
     }
 
@@ -207,18 +249,35 @@ impl Builder {
         if let Some(url) = self.app_engine {
             engine.run(SetAppEngine(url)).await.map_err(|refusal| Error::invalid(refusal.message))?;
         }
-        let services = Services::new(&engine);
-        if let Err(error) = seed::apply(&seed, &project, &services, engine.now()).await {
+        let identity = match Identity::new(project.clone(), reachable(address), self.identity) {
+            Ok(identity) => identity,
+            Err(why) => {
+                engine.shut_down();
+                return Err(Error::new(Kind::Io, why));
+            }
+        };
+        let services = Services::guarded(&engine, identity.clone());
+        if let Err(error) = seed::apply(&seed, &project, &services.unguarded(), engine.now()).await {
             engine.shut_down();
             return Err(error);
         }
         let faults = services.faults().clone();
-        let front = Front::new(engine.clone(), services, &project);
+        let front = Front::new(engine.clone(), services, identity.clone(), &project);
         let server = tokio::spawn(listen::serve(listener, front, engine.clone(), Duration::from_millis(SHUTDOWN_MS_MAX)));
-        let dispatcher = tokio::spawn(dispatch::run(engine.clone(), calls));
+        let dispatcher = tokio::spawn(dispatch::run(engine.clone(), calls, identity.clone()));
         tracing::info!(target: "redrive::emulator", %address, %project, "the emulator listens");
-        Ok(Emulator { address, project, engine, faults, server, dispatcher })
+        Ok(Emulator { address, project, engine, faults, identity, server, dispatcher })
     }
+}
+
+/// The URL of an address for clients on this machine.
+fn reachable(mut address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    format!("http://{address}")
 }
 
 /// Differs from start to start, so that ids of an earlier run do not come again.

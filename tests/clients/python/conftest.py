@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 
+# The machine's own project and tokens come from the emulator too; Google's library reads this when it is loaded.
+os.environ["GCE_METADATA_HOST"] = os.environ["GCE_METADATA_IP"] = os.environ["EMULATOR"]
+
 import grpc
 import pytest
 from google.api_core.exceptions import GoogleAPICallError

@@ -1,5 +1,6 @@
 //! The command line from the outside: the real binary against an emulator in this process.
 
+mod authenticated;
 mod bad_input;
 mod commands;
 mod long_running;
