@@ -44,7 +44,7 @@ async fn the_emulator_says_when_it_is_ready_and_how_to_use_it() {
     let address = served.address.clone();
     let (code, err) = served.stop("-TERM").await;
     assert_eq!(code, Some(0), "{err}");
-    for language in ["Python", "Node", "Go (not run by our tests)", "Java (not run by our tests)", "Rust", "gcloud"] {
+    for language in ["Python", "Node", "Go", "Java (not run by our tests)", "Rust", "gcloud"] {
         assert!(err.contains(&format!("── {language}\n")), "{language}: {err}");
     }
     assert!(err.contains(&format!("redrive --emulator {address} --project shop")) && err.ends_with("stopped\n"), "{err}");
