@@ -202,6 +202,9 @@ pub(crate) enum Effect {
     Mouse(bool),
     /// Loads a theme.
     Theme(String),
+    /// Panics in a task of its own, so that a test can see what becomes of the terminal. In debug builds only.
+    #[cfg(debug_assertions)]
+    Panic,
     /// Ends the program.
     Quit,
 }

@@ -217,6 +217,11 @@ impl Console<'_> {
                 let error = self.look.load(&name).err();
                 Some(Message::Themed(name, error))
             }
+            #[cfg(debug_assertions)]
+            Effect::Panic => {
+                tokio::spawn(async { panic!("asked for with `:panic task`") });
+                None
+            }
             Effect::Fetch(..) | Effect::Do(..) | Effect::Quit => None,
         }
     }

@@ -96,6 +96,8 @@ impl App {
             Command::Quit => self.quit(),
             #[cfg(debug_assertions)]
             Command::Panic => panic!("asked for with `:panic`"),
+            #[cfg(debug_assertions)]
+            Command::PanicBehind => vec![Effect::Panic],
             Command::Go(kind) => self.go(kind),
             Command::Theme(name) => vec![Effect::Theme(name)],
             Command::Act(id) => match ACTIONS.iter().find(|action| action.id == id) {

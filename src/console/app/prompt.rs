@@ -143,6 +143,9 @@ pub(crate) enum Command {
     /// Panics, so that a test can see what becomes of the terminal. In debug builds only.
     #[cfg(debug_assertions)]
     Panic,
+    /// The same in a task beside the main loop.
+    #[cfg(debug_assertions)]
+    PanicBehind,
     /// Does the action of this id.
     Act(&'static str),
 }
@@ -172,7 +175,9 @@ impl Command {
         Some(match (name, argument) {
             ("q" | "quit" | "exit", _) => Command::Quit,
             #[cfg(debug_assertions)]
-            ("panic", _) => Command::Panic,
+            ("panic", None) => Command::Panic,
+            #[cfg(debug_assertions)]
+            ("panic", Some(_)) => Command::PanicBehind,
             ("help", _) => Command::Act("app.help"),
             ("tasks", Some(queue)) => Command::Tasks(queue),
             ("tasks", None) => Command::Go(Kind::Queues),

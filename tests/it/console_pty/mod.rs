@@ -55,6 +55,15 @@ fn the_terminal_is_given_back_after_a_panic() {
 }
 
 #[test]
+fn the_terminal_is_given_back_after_a_panic_beside_the_main_loop() {
+    let mut terminal = Terminal::start(&["demo"], COMFORTABLE);
+    terminal.wait_for("SAMPLE DATA");
+    terminal.press(":panic task\r");
+    let text = terminal.assert_given_back(1);
+    assert!(text.contains("panicked at"), "the reason is told on the screen from before:\n{text}");
+}
+
+#[test]
 fn the_terminal_is_given_back_after_sigterm() {
     let mut terminal = Terminal::start(&["demo"], COMFORTABLE);
     terminal.wait_for("SAMPLE DATA");
