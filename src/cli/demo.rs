@@ -1,12 +1,18 @@
 //! `redrive demo`.
 
+use std::time::Duration;
+
 use clap::Args;
+use tokio::net::TcpStream;
 
 use super::session::Session;
 use super::{Exit, signals};
 use crate::demo;
 use crate::emulator::Emulator;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
+
+/// An emulator on the same machine or network answers at once; longer than this, nobody is there.
+const CONNECT_MAX: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -41,6 +47,7 @@ impl Demo {
             (Some(emulator), _) => emulator.address().to_string(),
             (None, address) => address.unwrap_or_default(),
         };
+        answers(&address).await?;
         session.output.note(&format!("the sample shop is in project `{project}` on {address}, until ctrl-c"));
         session.output.data(&format!("ready {address}\n"))?;
         demo::run(&address, &project, stop).await?;
@@ -50,6 +57,17 @@ impl Demo {
         session.output.note("stopped");
         Ok(Exit::Done)
     }
+}
+
+/// Fails unless somebody listens: `ready` must not be said of a dead address.
+async fn answers(address: &str) -> Result<()> {
+    let refused = |source: std::io::Error| {
+        Error::new(Kind::Unavailable, format!("nobody answers at `{address}`"))
+            .with_hint("start one there: `redrive emulator --listen HOST:PORT`; without `--address` the demo brings its own")
+            .with_source(source)
+    };
+    let connected = tokio::time::timeout(CONNECT_MAX, TcpStream::connect(address)).await;
+    connected.unwrap_or_else(|late| Err(late.into())).map(drop).map_err(refused)
 }
 
 fn address(text: &str) -> Result<String, String> {

@@ -43,6 +43,9 @@ async fn malformed_names_are_usage_errors() {
         check_failed(&bench.run(args).await, 2, error, hint);
     }
     check_failed(&bench.run(&["demo", "--headless", "--address", "nowhere"]).await, 2, "an address is written `HOST:PORT`", "");
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let run = bench.run(&["demo", "--headless", "--address", &closed]).await;
+    check_failed(&run, 1, "nobody answers at", "redrive emulator --listen");
     // What clap itself refuses is escaped, too.
     let run = bench.run(&["topics", "publish", "orders", "--attribute", "\u{202e}x"]).await;
     check_failed(&run, 2, "KEY=VALUE", "");
