@@ -1,5 +1,6 @@
 //! Asks a person at a terminal.
 
+use std::collections::BTreeSet;
 use std::io::BufRead;
 
 use super::output::Output;
@@ -11,6 +12,19 @@ pub(super) fn ask(output: &mut Output<'_>, answers: &mut dyn BufRead, question: 
     let mut answer = String::new();
     answers.read_line(&mut answer)?;
     if ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
+        Ok(())
+    } else {
+        Err(Error::new(Kind::Cancelled, "nothing was done: not confirmed"))
+    }
+}
+
+/// Asks; only the names, in any order and parted by blanks or commas, are consent.
+pub(super) fn ask_names(output: &mut Output<'_>, answers: &mut dyn BufRead, question: &str, names: &[&str]) -> Result<()> {
+    output.ask(&format!("{question} Type `{}` to go on:", names.join(" ")));
+    let mut answer = String::new();
+    answers.read_line(&mut answer)?;
+    let typed: BTreeSet<&str> = answer.split([' ', ',', '\t', '\r', '\n']).filter(|word| !word.is_empty()).collect();
+    if typed == names.iter().copied().collect() && !typed.is_empty() {
         Ok(())
     } else {
         Err(Error::new(Kind::Cancelled, "nothing was done: not confirmed"))
@@ -35,5 +49,22 @@ mod tests {
         check("", false);
         check("\n", false);
         check("yep\n", false);
+    }
+
+    #[test]
+    fn only_all_the_names_are_consent() {
+        let check = |answer: &str, consent| {
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let mut output = Output::new(&mut out, &mut err, Format::Table, true);
+            let asked = ask_names(&mut output, &mut answer.as_bytes(), "Redrive?", &["audit", "mail"]);
+            assert_eq!(asked.is_ok(), consent, "{answer:?}");
+            assert_eq!(String::from_utf8(err).unwrap(), "Redrive? Type `audit mail` to go on: ");
+        };
+        check("audit mail\n", true);
+        check("mail, audit\n", true);
+        check("audit\n", false);
+        check("audit mail more\n", false);
+        check("y\n", false);
+        check("", false);
     }
 }

@@ -1,7 +1,5 @@
 //! `redrive dlq`.
 
-use std::collections::BTreeSet;
-
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -10,9 +8,10 @@ use super::Exit;
 use super::args::{parse, query};
 use super::causes::Causes;
 use super::output::{Column, Row, age, dash, left, right};
+use super::plan;
 use super::session::Session;
 use super::subs::subscription_numbers;
-use super::transfers::{follow, show_plan};
+use super::transfers::follow;
 use crate::error::{Error, Kind, Result};
 use crate::model::cause::CauseId;
 use crate::model::dead_letter::{Broken, DeadLetterRelation};
@@ -51,6 +50,9 @@ pub(super) struct Redrive {
     /// Topic to publish to, in place of the source's
     #[arg(long, value_name = "TOPIC")]
     to: Option<String>,
+    /// Confirm that this subscription of the topic receives the messages again, though it did not fail; can be given several times
+    #[arg(long, value_name = "SUBSCRIPTION")]
+    fan_out: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -95,24 +97,31 @@ impl Dlq {
         match self {
             Self::List => list(session, &ops).await,
             Self::Causes(causes) => causes.run(session, &ops).await,
-            Self::Redrive(Redrive { which, to }) => {
+            Self::Redrive(Redrive { which, to, fan_out }) => {
                 let delivery = match to {
                     Some(topic) => Delivery::Topic(Session::topic(&ops, &topic)?),
                     None => Delivery::SourceTopic,
                 };
-                which.run(session, &ops, transfer::Kind::Redrive, delivery).await
+                which.run(session, &ops, transfer::Kind::Redrive, delivery, fan_out).await
             }
-            Self::Discard(Discard { which }) => which.run(session, &ops, transfer::Kind::Discard, Delivery::SourceTopic).await,
+            Self::Discard(Discard { which }) => which.run(session, &ops, transfer::Kind::Discard, Delivery::SourceTopic, Vec::new()).await,
         }
     }
 }
 
 impl Which {
-    async fn run(self, session: &mut Session<'_, '_>, ops: &Ops, kind: transfer::Kind, delivery: Delivery) -> Result<Exit> {
+    async fn run(
+        self,
+        session: &mut Session<'_, '_>,
+        ops: &Ops,
+        kind: transfer::Kind,
+        delivery: Delivery,
+        fan_out: Vec<String>,
+    ) -> Result<Exit> {
         let (dry_run, yes) = (self.dry_run, self.yes);
         let plan = Box::pin(ops.plan_transfer(self.request(ops, kind, delivery)?)).await.map_err(where_to_look)?;
         if dry_run {
-            show_plan(session.output, &plan)?;
+            plan::show(session.output, &plan)?;
             return Ok(if plan.refusals.is_empty() { Exit::Done } else { Exit::Refused });
         }
         if let Some(refusal) = plan.refusals.first() {
@@ -120,7 +129,9 @@ impl Which {
             return Err(Error::new(Kind::Refused, refusal.clone()).with_hint("see the whole plan with `--dry-run`"));
         }
         plan.warnings.iter().for_each(|warning| session.output.warn(warning));
-        session.confirm(&question(&plan), yes)?;
+        let problems = plan.looked.iter().flat_map(|looked| &looked.problems);
+        problems.for_each(|problem| session.output.warn(&problem.words()));
+        confirm(session, &plan, &fan_out, yes)?;
         let id = ops.start_transfer(plan).await?;
         follow(session, ops, &id).await
     }
@@ -143,6 +154,16 @@ impl Which {
     }
 }
 
+/// Asks before a transfer. Who would process the messages again though they did not fail is confirmed by name.
+fn confirm(session: &mut Session<'_, '_>, plan: &Plan, confirmed: &[String], yes: bool) -> Result<()> {
+    let again: Vec<&str> = plan.fan_out().into_iter().map(SubscriptionName::id).collect();
+    let open: Vec<&str> = again.iter().copied().filter(|name| !confirmed.iter().any(|known| known == name)).collect();
+    if open.is_empty() {
+        return session.confirm(&plan::question(plan), yes);
+    }
+    session.confirm_by_name(&plan::question(plan), &open, &format!("--yes --fan-out {}", open.join(" --fan-out ")))
+}
+
 /// A dead-letter topic's name is easily taken for the name of the subscription that holds its messages.
 fn where_to_look(error: Error) -> Error {
     if error.is_not_found() && error.hint().is_none() {
@@ -150,41 +171,6 @@ fn where_to_look(error: Error) -> Error {
     } else {
         error
     }
-}
-
-/// Says what will be done, to how many, and who receives it.
-fn question(plan: &Plan) -> String {
-    let request = &plan.request;
-    let count = match (&request.selection, request.max, plan.expected) {
-        (Selection::Messages(ids), ..) => format!("{} chosen messages", ids.len()),
-        (_, Some(max), Some(expected)) if expected.value > max => format!("{max} of about {} messages", expected.value),
-        (_, _, Some(expected)) => format!("about {} messages", expected.value),
-        (selection @ (Selection::Matching(_) | Selection::Cause(_)), Some(max), _) => format!("up to {max} of {selection}"),
-        (selection @ (Selection::Matching(_) | Selection::Cause(_)), None, _) => selection.to_string(),
-        (_, Some(max), None) => format!("up to {max} messages"),
-        (_, None, None) => "all messages".to_owned(),
-    };
-    let from = request.source.id();
-    match request.kind {
-        transfer::Kind::Discard => format!("Discard {count} of `{from}`? A copy of each is kept on this machine."),
-        _ => {
-            let mut topics: Vec<_> = plan.routes.iter().map(|route| route.topic.id()).collect();
-            topics.sort_unstable();
-            topics.dedup();
-            let receivers = plan.routes.iter().flat_map(|route| &route.receivers);
-            // A set: sources of one topic share its subscriptions.
-            let also: BTreeSet<_> = receivers.filter(|receiver| !receiver.failed).map(|receiver| receiver.subscription.id()).collect();
-            let also: Vec<_> = also.into_iter().collect();
-            let to = if topics.is_empty() { String::new() } else { format!(" to `{}`", topics.join("`, `")) };
-            let also = if also.is_empty() { String::new() } else { format!(" Also received by `{}`.", also.join("`, `")) };
-            format!("{} {count} of `{from}`{to}?{also}", capital(request.kind.verb()))
-        }
-    }
-}
-
-fn capital(word: &str) -> String {
-    let mut chars = word.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 async fn list(session: &mut Session<'_, '_>, ops: &Ops) -> Result<Exit> {
@@ -252,25 +238,5 @@ fn words(broken: Broken) -> &'static str {
         Broken::TopicMissing => "dead-letter topic is missing: nothing can be forwarded",
         Broken::NoHolder => "no subscription: what lands there is lost",
         Broken::SourceTopicMissing => "source topic is deleted: nowhere to redrive to",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ops::transfer::{Receiver, Route};
-
-    #[test]
-    fn the_question_names_how_many_whereto_and_who_else() {
-        let subscription = |id: &str| format!("projects/shop/subscriptions/{id}").parse().unwrap();
-        let receiver = |id, failed| Receiver { subscription: subscription(id), filter: String::new(), failed };
-        let request = Request { max: Some(7), ..Request::new(transfer::Kind::Redrive, Source::Subscription(subscription("orders-hold"))) };
-        let route = Route {
-            source: Some(subscription("billing")),
-            topic: "projects/shop/topics/orders".parse().unwrap(),
-            receivers: vec![receiver("billing", true), receiver("audit", false)],
-        };
-        let plan = Plan { request, cutoff: Timestamp::UNIX_EPOCH, expected: None, routes: vec![route], refusals: vec![], warnings: vec![] };
-        assert_eq!(question(&plan), "Redrive up to 7 messages of `orders-hold` to `orders`? Also received by `audit`.");
     }
 }

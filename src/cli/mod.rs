@@ -15,6 +15,7 @@ mod jobs;
 mod logging;
 pub mod open;
 mod output;
+mod plan;
 mod queues;
 mod session;
 mod signals;

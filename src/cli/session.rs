@@ -65,6 +65,15 @@ impl<'s, 'o> Session<'s, 'o> {
         super::confirm::ask(self.output, &mut std::io::stdin().lock(), question)
     }
 
+    /// Asks before something that is confirmed by typing names. Refused where nobody can be asked; `instead` is what to add to the command then.
+    pub(super) fn confirm_by_name(&mut self, question: &str, names: &[&str], instead: &str) -> Result<()> {
+        if !std::io::stdin().is_terminal() {
+            return Err(Error::new(Kind::Refused, format!("not done without its being confirmed by name: {question}"))
+                .with_hint(format!("add `{instead}` if that is meant")));
+        }
+        super::confirm::ask_names(self.output, &mut std::io::stdin().lock(), question, names)
+    }
+
     /// Reads a topic's name, full or bare.
     pub(super) fn topic(ops: &Ops, text: &str) -> Result<TopicName> {
         TopicName::parse_in(text, ops.cloud().project())

@@ -9,14 +9,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::output::{Column, Format, Output, Row, ago, dash, left, right};
+use super::output::{Column, Output, Row, ago, dash, left, right};
 use super::session::Session;
 use super::{Exit, signals};
 use crate::error::{Error, Kind, Result};
-use crate::model::text;
-use crate::names::SubscriptionName;
 use crate::ops::Ops;
-use crate::ops::transfer::{self, Plan, Selection, State, Summary, TransferId};
+use crate::ops::transfer::{self, State, Summary, TransferId};
 
 /// Where stderr is no terminal, progress is a line this often.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -195,40 +193,6 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
-}
-
-/// Writes a plan: who gets what, what is refused, what to know before.
-pub(super) fn show_plan(output: &mut Output<'_>, plan: &Plan) -> Result<()> {
-    if output.format() != Format::Table {
-        return output.value(&plan_json(plan));
-    }
-    let request = &plan.request;
-    let mut lines = vec![format!("would {} from {}", request.kind.verb(), request.source)];
-    lines.push(match (&request.selection, plan.expected) {
-        (Selection::Messages(ids), _) => format!("  messages  {} chosen", ids.len()),
-        (Selection::All, Some(expected)) => format!("  messages  about {}, entered before {}", expected.value, plan.cutoff),
-        (Selection::All, None) => format!("  messages  all that entered before {}", plan.cutoff),
-        (selection, _) => format!("  messages  {selection}, entered before {}: how many is known only after looking", plan.cutoff),
-    });
-    for route in &plan.routes {
-        lines.push(format!("  from {} to {}", dash(route.source.as_ref().map(SubscriptionName::id)), route.topic));
-        for receiver in &route.receivers {
-            let who = if receiver.failed { "the one that failed" } else { "ALSO receives it" };
-            let filter = if receiver.filter.is_empty() { String::new() } else { format!("  filter {}", receiver.filter) };
-            lines.push(format!("    {who}: {}{filter}", receiver.subscription.id()));
-        }
-    }
-    lines.extend(plan.warnings.iter().map(|warning| format!("  warning: {warning}")));
-    lines.extend(plan.refusals.iter().map(|refusal| format!("  refused: {refusal}")));
-    lines.iter().try_for_each(|line| output.data(&format!("{}\n", text::line(line))))
-}
-
-fn plan_json(plan: &Plan) -> Value {
-    let mut value = serde_json::to_value(plan).unwrap_or_default();
-    if let Value::Object(map) = &mut value {
-        map.insert("expected".into(), super::output::measured(plan.expected));
-    }
-    value
 }
 
 struct SummaryRow<'a>(&'a Summary);

@@ -27,6 +27,7 @@ mod pubsub;
 mod raw;
 mod rest;
 mod scheduler;
+mod schemas;
 mod tasks;
 
 use std::fmt;

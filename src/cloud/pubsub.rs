@@ -128,7 +128,7 @@ impl Cloud {
     }
 }
 
-fn topic(topic: &google::Topic) -> Result<Topic> {
+pub(crate) fn topic(topic: &google::Topic) -> Result<Topic> {
     Ok(Topic {
         name: topic.name.parse()?,
         retention: topic.message_retention_duration.as_ref().map(duration),

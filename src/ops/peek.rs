@@ -23,6 +23,9 @@ const SNAPSHOT_TIMEOUT: Duration = Duration::from_mins(1);
 /// Empty pulls in a row after which a backlog counts as seen: one proves nothing.
 const EMPTY_PULLS: u32 = 2;
 
+/// Payloads are read up to this size: what is beyond is told as cut off.
+const LOOK_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// An empty pull waits this long for a message.
 const PULL_WAIT: Duration = Duration::from_millis(700);
 
@@ -84,15 +87,21 @@ impl Ops {
         if counted.is_some() {
             self.refuse_read_only()?;
         }
+        let seen = self.look(about, max).await?;
+        let note = counted.map(|max| {
+            format!("this look counts as a delivery attempt of each message shown: after {max} they go to the dead-letter topic")
+        });
+        Ok((seen, note))
+    }
+
+    /// Leases at most `max` messages, releases them, and tells whether there may be more.
+    pub(super) async fn look(&self, about: &Subscription, max: usize) -> Result<Seen> {
         let look = Look { cloud: self.cloud(), max, first_within: PULL_WAIT, deadline: Instant::now() + LEASED_TIMEOUT };
         let mut leases = Leases { cloud: self.cloud().clone(), subscription: about.name.clone(), ack_ids: Vec::new() };
         let looked = look.pull(&about.name, Some(&mut leases.ack_ids)).await;
         let released = release(self.cloud(), &about.name, std::mem::take(&mut leases.ack_ids)).await;
         let (seen, ()) = (looked?, released?);
-        let note = counted.map(|max| {
-            format!("this look counts as a delivery attempt of each message shown: after {max} they go to the dead-letter topic")
-        });
-        Ok((seen, note))
+        Ok(seen)
     }
 
     async fn peek_snapshot(&self, about: &Subscription, max: usize) -> Result<(Seen, Option<String>)> {
@@ -123,9 +132,10 @@ impl Ops {
 }
 
 /// The messages seen, oldest first.
-struct Seen {
-    messages: Vec<Message>,
-    truncated: bool,
+pub(super) struct Seen {
+    pub(super) messages: Vec<Message>,
+    /// Whether there may be more.
+    pub(super) truncated: bool,
 }
 
 /// How to read a backlog.
@@ -143,8 +153,8 @@ impl Look<'_> {
     async fn pull(&self, subscription: &SubscriptionName, mut leases: Option<&mut Vec<String>>) -> Result<Seen> {
         let begun = Instant::now();
         let mut found = BTreeMap::new();
-        let mut empty = 0;
-        while found.len() < self.max && Instant::now() < self.deadline {
+        let (mut empty, mut bytes) = (0, 0);
+        while found.len() < self.max && bytes < LOOK_BYTES_MAX && Instant::now() < self.deadline {
             let batch = self.next(subscription, found.len(), empty).await?;
             empty = if batch.is_empty() { empty + 1 } else { 0 };
             let mut ack_ids: Vec<_> = batch.iter().map(|one| one.ack_id.clone()).collect();
@@ -152,6 +162,7 @@ impl Look<'_> {
                 Some(leases) => leases.append(&mut ack_ids),
                 None => acknowledge(self.cloud, subscription, &ack_ids).await?,
             }
+            bytes += batch.iter().map(|one| one.message.data.len()).sum::<usize>();
             found.extend(batch.into_iter().map(|one| (one.message.id.clone(), one.message)));
             let waited = !found.is_empty() || begun.elapsed() >= self.first_within;
             if empty >= EMPTY_PULLS && waited {

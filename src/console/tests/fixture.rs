@@ -469,12 +469,15 @@ fn plan(request: &Request) -> Plan {
         request: request.clone(),
         cutoff: now(),
         expected: Some(measured(1375, Source::Monitoring)),
+        looked: None,
+        takes: None,
         routes: vec![Route {
             source: Some(name("billing")),
             topic: "projects/shop-prod/topics/orders".parse().unwrap(),
+            messages: 0,
             receivers: vec![
-                Receiver { subscription: name("billing"), filter: String::new(), failed: true },
-                Receiver { subscription: name("audit"), filter: "attributes.kind = \"order\"".into(), failed: false },
+                Receiver { subscription: name("billing"), filter: String::new(), failed: true, matches: None },
+                Receiver { subscription: name("audit"), filter: "attributes.kind = \"order\"".into(), failed: false, matches: None },
             ],
         }],
         refusals: vec![],

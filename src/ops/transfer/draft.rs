@@ -85,7 +85,13 @@ fn undone(message: &Message, identity: &Identity, source: &Source) -> BTreeMap<S
 }
 
 /// What does not fit under the limit of attributes is left out, the least needed first; for whom alone it is meant must fit.
-fn redriven(message: &Message, identity: &Identity, to: &Target, source: &Source, transfer: &TransferId) -> BTreeMap<String, String> {
+pub(super) fn redriven(
+    message: &Message,
+    identity: &Identity,
+    to: &Target,
+    source: &Source,
+    transfer: &TransferId,
+) -> BTreeMap<String, String> {
     let mut attributes = replayed(message);
     let first_published = || {
         let source = message.provenance().and_then(|from| from.publish_time).or(message.publish_time);

@@ -31,7 +31,7 @@ struct Content {
 
 impl Plan {
     pub(super) fn of(request: Request, cutoff: Timestamp) -> Self {
-        Self { request, cutoff, expected: None, routes: Vec::new(), refusals: Vec::new(), warnings: Vec::new() }
+        Self { request, cutoff, expected: None, looked: None, takes: None, routes: Vec::new(), refusals: Vec::new(), warnings: Vec::new() }
     }
 
     fn expect(&mut self, count: u64) {
@@ -222,9 +222,11 @@ impl Ops {
     async fn route_to(&self, topic: &TopicName, plan: &mut Plan) -> Result<()> {
         match self.receivers(topic, &[]).await? {
             Ok(receivers) => {
-                let receivers =
-                    receivers.into_iter().map(|one| Receiver { subscription: one.name, filter: one.filter, failed: false }).collect();
-                plan.routes.push(Route { source: None, topic: topic.clone(), receivers });
+                let receivers = receivers
+                    .into_iter()
+                    .map(|one| Receiver { subscription: one.name, filter: one.filter, failed: false, matches: None })
+                    .collect();
+                plan.routes.push(Route { source: None, topic: topic.clone(), messages: 0, receivers });
             }
             Err(why) => plan.refusals.push(why),
         }

@@ -6,6 +6,7 @@ mod calls;
 mod cargo;
 mod copy;
 mod draft;
+mod edit;
 mod engine;
 mod journal;
 mod live;
@@ -16,6 +17,10 @@ mod port;
 mod record;
 mod request;
 mod runner;
+mod sample;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,10 +28,12 @@ use serde::{Deserialize, Serialize};
 use crate::model::numbers::Measured;
 use crate::names::{SubscriptionName, TopicName};
 
+pub use edit::{difference, document, edited, read_patch, replaced};
 pub(super) use live::Live;
 pub use look::RUN_TASKS_MAX;
 pub use options::{Canary, Options};
 pub use request::{Delivery, Kind, Request, Selection, Source, TaskChange, WINDOW_MAX};
+pub use sample::{Looked, LookedCause, Problem};
 
 /// Names a transfer: short, unique on this machine, sorted by time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,12 +55,31 @@ pub struct Plan {
     /// How many there are, where that is known, as (value, source, as of).
     #[serde(skip)]
     pub expected: Option<Measured<u64>>,
+    /// What the messages themselves tell; `None` where none was looked at.
+    pub looked: Option<Looked>,
+    /// How long it takes at the rate asked for, where there is one.
+    pub takes: Option<Duration>,
     /// One route for each subscription that gave messages up.
     pub routes: Vec<Route>,
     /// Why it will not be done; empty when it can be.
     pub refusals: Vec<String>,
     /// What the operator should know before.
     pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// Names the subscriptions that would process messages again though they did not fail: the operator confirms them by name.
+    ///
+    /// Those whose filter keeps all messages away do not count, where all were looked at; nor do any where the topic was named outright.
+    pub fn fan_out(&self) -> BTreeSet<&SubscriptionName> {
+        if !matches!(self.request.delivery, Delivery::SourceTopic | Delivery::Addressed) || self.request.kind == Kind::Undo {
+            return BTreeSet::new();
+        }
+        let complete = self.looked.as_ref().is_some_and(|looked| looked.complete && looked.messages > 0);
+        let receivers = self.routes.iter().flat_map(|route| &route.receivers);
+        let again = receivers.filter(|receiver| !receiver.failed && !(complete && receiver.matches == Some(0)));
+        again.map(|receiver| &receiver.subscription).collect()
+    }
 }
 
 /// Where the messages of one source go, and who receives them.
@@ -63,6 +89,8 @@ pub struct Route {
     pub source: Option<SubscriptionName>,
     /// The topic they are published to.
     pub topic: TopicName,
+    /// How many of the messages looked at go this way.
+    pub messages: u64,
     /// Every subscription of that topic.
     pub receivers: Vec<Receiver>,
 }
@@ -76,6 +104,8 @@ pub struct Receiver {
     pub filter: String,
     /// Whether it is the one that gave the messages up.
     pub failed: bool,
+    /// How many of the messages looked at its filter lets through; `None` where none was looked at.
+    pub matches: Option<u64>,
 }
 
 /// Where a transfer stands.

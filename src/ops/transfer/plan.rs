@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Source as From;
 use super::engine::HELD_MAX;
 use super::look::absolute;
+use super::sample::{LOOK_MESSAGES_MAX, selects};
 use super::{Delivery, Kind, Plan, Receiver, Request, Route, Selection, WINDOW_MAX};
 use crate::error::{Error, Result};
 use crate::model::dead_letter::relations;
@@ -15,15 +16,18 @@ use crate::model::numbers::{Measured, Source};
 use crate::model::subscription::{self, Subscription};
 use crate::names::{SubscriptionName, TopicName};
 use crate::ops::Ops;
-use crate::ops::peek::is_ours;
+use crate::ops::peek::{Seen, is_ours};
 
-/// Messages looked at where no subscription says that it gives up to this one's topic.
-const SAMPLE_MESSAGES: u32 = 10;
+/// Messages looked at where that counts as a delivery attempt, and nothing else tells where they came from.
+const SAMPLE_MESSAGES: usize = 10;
 /// A subscription with a longer ack deadline is warned about: the transfer waits two of them before it is sure to be done.
 const DEADLINE_LONG: Duration = Duration::from_mins(1);
 
 /// The numbers only tell how many to expect: they are not waited for longer than this.
 const NUMBERS_WAIT: Duration = Duration::from_secs(4);
+
+/// Who gave messages up, and the topic they go back to.
+type Way = (Option<SubscriptionName>, TopicName);
 
 /// A destination as it was found.
 struct Destination {
@@ -36,8 +40,8 @@ struct Destination {
 impl Ops {
     /// Looks before the leap: what a transfer would do. Changes nothing.
     ///
-    /// Where no subscription is known to give up to the topic that `request.source` listens to, a few of its messages are leased, looked at for where
-    /// they came from, and released.
+    /// Messages are leased for a moment, looked at, and released. Where the subscription has a dead-letter policy of its own, that would count as a
+    /// delivery attempt of theirs: there only a few are, and only where no subscription is known to give up to its topic.
     pub async fn plan_transfer(&self, request: Request) -> Result<Plan> {
         check(&request)?;
         match request.source.clone() {
@@ -67,14 +71,47 @@ impl Ops {
         }
         let mut plan = Plan { expected, ..Plan::of(request, cutoff) };
         self.check_source(&held_by, &mut plan)?;
-        if matches!(plan.request.delivery, Delivery::SourceTopic | Delivery::Topic(_) | Delivery::Addressed)
-            && plan.request.kind != Kind::Discard
-        {
-            let subscriptions = listed?.items;
-            let destinations = self.destinations(&plan.request.delivery, &held_by, &subscriptions, plan.refusals.is_empty()).await?;
+        let published = matches!(plan.request.delivery, Delivery::SourceTopic | Delivery::Topic(_) | Delivery::Addressed)
+            && plan.request.kind != Kind::Discard;
+        let subscriptions = if published { listed?.items } else { Vec::new() };
+        let sources = sources(&plan.request, &held_by, &subscriptions);
+        let seen = self.seen(&held_by, published && sources.is_empty(), &mut plan).await?;
+        let mut ordered = BTreeSet::new();
+        if published {
+            let named = named(&plan.request.delivery, &sources, seen.as_ref());
+            let destinations = self.destinations(sources, named, &subscriptions).await?;
+            let all = destinations.iter().filter_map(|one| one.receivers.as_ref().ok()).flatten();
+            ordered = all.filter(|one| one.ordered).map(|one| one.name.clone()).collect();
             routes(destinations, &held_by, &mut plan);
         }
+        if let Some(seen) = seen {
+            count(&seen, clock, &mut plan);
+            plan.takes = takes(&plan);
+            self.look_into(&mut plan, &seen.messages, !seen.truncated, &held_by, &ordered).await;
+        }
+        plan.takes = takes(&plan);
+        warn_of_fan_out(&mut plan);
         Ok(plan)
+    }
+
+    /// Looks at messages as far as that costs nothing that is not said.
+    async fn seen(&self, held_by: &Subscription, unsourced: bool, plan: &mut Plan) -> Result<Option<Seen>> {
+        if !plan.refusals.is_empty() {
+            return Ok(None);
+        }
+        let Some(policy) = &held_by.dead_letters else { return self.look(held_by, LOOK_MESSAGES_MAX).await.map(Some) };
+        let id = held_by.name.id();
+        if !unsourced || self.refuse_read_only().is_err() {
+            plan.warnings.push(format!(
+                "the messages were not looked at: `{id}` has a dead-letter policy, by which a look counts as a delivery attempt"
+            ));
+            return Ok(None);
+        }
+        let attempts = policy.attempts_max;
+        plan.warnings.push(format!(
+            "up to {SAMPLE_MESSAGES} messages were looked at for where they came from, which counts as one of their {attempts} delivery attempts in `{id}`"
+        ));
+        self.look(held_by, SAMPLE_MESSAGES).await.map(|seen| Some(Seen { truncated: true, ..seen }))
     }
 
     /// Sees whether messages can be taken out of the subscription.
@@ -115,28 +152,20 @@ impl Ops {
         Ok(())
     }
 
+    /// Finds the topics that messages go to, and who receives them there; `named` are sources that only the messages tell of.
     async fn destinations(
         &self,
-        delivery: &Delivery,
-        held_by: &Subscription,
+        mut sources: Vec<Way>,
+        named: BTreeSet<SubscriptionName>,
         subscriptions: &[Subscription],
-        may_pull: bool,
     ) -> Result<Vec<Destination>> {
-        let sources: Vec<(Option<SubscriptionName>, TopicName)> = match delivery {
-            Delivery::Topic(topic) => vec![(None, topic.clone())],
-            Delivery::Direct { .. } | Delivery::Handler { .. } | Delivery::File(_) | Delivery::Task(_) | Delivery::Run => Vec::new(),
-            Delivery::SourceTopic | Delivery::Addressed => {
-                let mut sources: Vec<_> = relations(subscriptions, None)
-                    .into_iter()
-                    .filter(|relation| held_by.topic.is_some() && relation.dead_letter_topic == held_by.topic)
-                    .filter_map(|relation| Some((Some(relation.source), relation.topic?)))
-                    .collect();
-                if sources.is_empty() && may_pull {
-                    sources = self.sampled(held_by).await?;
-                }
-                sources
+        for source in named {
+            match self.cloud().get_subscription(&source).await {
+                Ok(subscription) => sources.extend(subscription.topic.map(|topic| (Some(source), topic))),
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error),
             }
-        };
+        }
         let mut found: BTreeMap<TopicName, std::result::Result<Vec<Subscription>, String>> = BTreeMap::new();
         for (_, topic) in &sources {
             if !found.contains_key(topic) {
@@ -145,24 +174,6 @@ impl Ops {
             }
         }
         Ok(sources.into_iter().map(|(source, topic)| Destination { receivers: found[&topic].clone(), source, topic }).collect())
-    }
-
-    /// Reads off some messages where they came from.
-    async fn sampled(&self, held_by: &Subscription) -> Result<Vec<(Option<SubscriptionName>, TopicName)>> {
-        let pulled = self.cloud().pull(&held_by.name, SAMPLE_MESSAGES, Duration::ZERO).await?;
-        let ack_ids: Vec<String> = pulled.messages.iter().map(|received| received.ack_id.clone()).collect();
-        self.cloud().modify_ack_deadline(&held_by.name, &ack_ids, Duration::ZERO).await?;
-        let sources: BTreeSet<SubscriptionName> =
-            pulled.messages.iter().filter_map(|received| received.message.provenance()?.subscription).collect();
-        let mut routes = Vec::new();
-        for source in sources {
-            match self.cloud().get_subscription(&source).await {
-                Ok(subscription) => routes.extend(subscription.topic.map(|topic| (Some(source), topic))),
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(routes)
     }
 
     /// Finds who receives what is published to a topic; words say why nothing can be.
@@ -228,6 +239,50 @@ fn fits(request: &Request) -> bool {
     }
 }
 
+/// Returns the ways back that are known without looking at messages.
+fn sources(request: &Request, held_by: &Subscription, subscriptions: &[Subscription]) -> Vec<Way> {
+    match &request.delivery {
+        Delivery::Topic(topic) => vec![(None, topic.clone())],
+        Delivery::SourceTopic | Delivery::Addressed => relations(subscriptions, None)
+            .into_iter()
+            .filter(|relation| held_by.topic.is_some() && relation.dead_letter_topic == held_by.topic)
+            .filter_map(|relation| Some((Some(relation.source), relation.topic?)))
+            .collect(),
+        Delivery::Direct { .. } | Delivery::Handler { .. } | Delivery::File(_) | Delivery::Task(_) | Delivery::Run => Vec::new(),
+    }
+}
+
+/// Names the sources that only the messages tell of.
+fn named(delivery: &Delivery, sources: &[Way], seen: Option<&Seen>) -> BTreeSet<SubscriptionName> {
+    if !matches!(delivery, Delivery::SourceTopic | Delivery::Addressed) {
+        return BTreeSet::new();
+    }
+    let named = seen.into_iter().flat_map(|seen| &seen.messages).filter_map(|message| message.provenance()?.subscription);
+    named.filter(|name| !sources.iter().any(|(known, _)| known.as_ref() == Some(name))).collect()
+}
+
+/// Counts what is selected, where all was seen.
+fn count(seen: &Seen, clock: Timestamp, plan: &mut Plan) {
+    if seen.truncated {
+        return;
+    }
+    let selected = seen.messages.iter().filter(|message| selects(&plan.request.selection, message, plan.cutoff)).count() as u64;
+    match plan.request.selection.count() {
+        Some(chosen) if chosen > selected => {
+            let missing = chosen - selected;
+            plan.warnings.push(format!("{missing} of the {chosen} chosen messages were not seen: gone, or leased by another consumer"));
+        }
+        _ => plan.expected = Some(Measured { value: selected, source: Source::Counted, as_of: clock }),
+    }
+}
+
+/// Tells how long it takes at the rate asked for.
+fn takes(plan: &Plan) -> Option<Duration> {
+    let (rate, expected) = (plan.request.rate_max?, plan.expected?.value);
+    let count = expected.min(plan.request.max.unwrap_or(u64::MAX));
+    Some(Duration::from_secs(count.div_ceil(u64::from(rate.max(1)))))
+}
+
 /// Puts destinations into the plan as routes, refusals and warnings.
 fn routes(destinations: Vec<Destination>, held_by: &Subscription, plan: &mut Plan) {
     let mut unusable = Vec::new();
@@ -241,9 +296,14 @@ fn routes(destinations: Vec<Destination>, held_by: &Subscription, plan: &mut Pla
                 ordered |= receivers.iter().any(|receiver| receiver.ordered);
                 let receivers = receivers
                     .into_iter()
-                    .map(|one| Receiver { failed: source.as_ref() == Some(&one.name), subscription: one.name, filter: one.filter })
+                    .map(|one| Receiver {
+                        failed: source.as_ref() == Some(&one.name),
+                        subscription: one.name,
+                        filter: one.filter,
+                        matches: None,
+                    })
                     .collect();
-                plan.routes.push(Route { source, topic, receivers });
+                plan.routes.push(Route { source, topic, messages: 0, receivers });
             }
             Err(why) => unusable.push(why),
         }
@@ -258,21 +318,21 @@ fn routes(destinations: Vec<Destination>, held_by: &Subscription, plan: &mut Pla
         )),
         _ => plan.refusals.extend(unusable),
     }
-    warn_of_fan_out(plan);
     if ordered && !held_by.ordered {
         plan.warnings.push(format!("`{}` is not ordered: the order within ordering keys is lost already", held_by.name.id()));
     }
 }
 
 fn warn_of_fan_out(plan: &mut Plan) {
+    let to_any = matches!(plan.request.delivery, Delivery::Topic(_));
+    let again = plan.fan_out();
     let mut others: BTreeMap<&TopicName, BTreeSet<String>> = BTreeMap::new();
     for route in &plan.routes {
-        for receiver in route.receivers.iter().filter(|receiver| !receiver.failed) {
+        for receiver in route.receivers.iter().filter(|receiver| to_any || again.contains(&receiver.subscription) && !receiver.failed) {
             let filter = if receiver.filter.is_empty() { String::new() } else { format!(" (filter `{}`)", receiver.filter) };
             others.entry(&route.topic).or_default().insert(format!("`{}`{filter}", receiver.subscription.id()));
         }
     }
-    let to_any = matches!(plan.request.delivery, Delivery::Topic(_));
     let warnings: Vec<String> = others
         .into_iter()
         .map(|(topic, names)| {

@@ -169,7 +169,7 @@ async fn dead_letters_are_redriven_all_or_chosen() {
     assert_eq!(plan["routes"][0]["topic"], "projects/shop/topics/orders");
     assert_eq!(plan["routes"][0]["source"], "projects/shop/subscriptions/billing");
     let words = bench.run(&["dlq", "redrive", "orders-hold", "--dry-run"]).await.out;
-    assert!(words.contains("the one that failed: billing") && words.contains("ALSO receives it: audit"), "{words}");
+    assert!(words.contains("the one that failed  billing") && words.contains("ALSO receives it     audit          0  filter"), "{words}");
     check_failed(&bench.run(&["dlq", "redrive", "orders-hold"]).await, 4, "Redrive", "--yes");
     assert_eq!(held(&bench).await, 3);
 

@@ -53,9 +53,10 @@ async fn messages_that_match_are_redriven_and_the_others_stay() {
     let bench = bench().await;
     let filter = "attribute.kind = order and payload.customer.id = 7";
     let plan = bench.json(&["dlq", "redrive", "hold", "--filter", filter, "--dry-run"]).await;
-    assert_eq!((&plan["request"]["selection"], &plan["expected"]), (&json!({ "matching": filter }), &Value::Null));
+    assert_eq!((&plan["request"]["selection"], &plan["expected"]["value"]), (&json!({ "matching": filter }), &json!(1)));
+    assert_eq!((&plan["looked"]["messages"], &plan["looked"]["causes"][0]["count"]), (&json!(4), &json!(1)));
     let words = bench.run(&["dlq", "redrive", "hold", "--filter", filter, "--dry-run"]).await.out;
-    assert!(words.contains(&format!("the messages that match `{filter}`")) && words.contains("known only after looking"), "{words}");
+    assert!(words.contains(&format!("1 of the messages that match `{filter}`")), "{words}");
     check_failed(&bench.run(&["dlq", "redrive", "hold", "--filter", filter]).await, 4, &format!("match `{filter}`"), "--yes");
 
     let done = report(&bench.run(&["dlq", "redrive", "hold", "--filter", filter, "--yes", "-o", "json"]).await);

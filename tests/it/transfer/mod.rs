@@ -1,6 +1,7 @@
 //! Transfers against the emulator: dead letters go back as they were, nothing is lost when a process dies, and what cannot work is refused before.
 
 mod plan;
+mod sample;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

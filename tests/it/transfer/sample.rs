@@ -1,0 +1,98 @@
+//! What a plan learns from the messages, and that it leaves them as they were.
+
+use redrive::ops::transfer::{Looked, Options, Plan};
+
+use super::*;
+
+const CROSSING: &str = "
+topics: [{ name: orders }, { name: dead }, { name: narrow }]
+subscriptions:
+  - { name: billing, topic: orders, ordered: true, dead_letter: { topic: dead, max_attempts: 5 } }
+  - { name: audit, topic: orders, filter: 'attributes.kind = \"order\"' }
+  - { name: never, topic: orders, filter: 'attributes:nobody-has-this' }
+  - { name: hold, topic: dead }
+  - { name: hold-strict, topic: dead, dead_letter: { topic: narrow, max_attempts: 5 } }
+  - { name: few, topic: narrow, filter: 'attributes.kind = \"order\"' }
+";
+
+async fn letter(world: &World, key: &str, attributes: &[(&str, &str)]) -> String {
+    let from = [("CloudPubSubDeadLetterSourceSubscription", "billing"), ("CloudPubSubDeadLetterSourceSubscriptionProject", "shop")];
+    let attributes = attributes.iter().chain(&from).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let draft = Draft { data: r#"{"n": 1}"#.into(), attributes: attributes.collect(), ordering_key: key.to_owned() };
+    world.ops.publish(&topic("dead"), draft).await.unwrap()
+}
+
+async fn looked(world: &World, request: Request) -> (Plan, Looked) {
+    let plan = world.ops.plan_transfer(request).await.unwrap();
+    let looked = plan.looked.clone().unwrap();
+    (plan, looked)
+}
+
+#[tokio::test]
+async fn tells_causes_receivers_and_what_would_stay_and_changes_nothing() {
+    let world = World::start(CROSSING).await;
+    let order = letter(&world, "", &[("kind", "order"), ("error", "card declined")]).await;
+    letter(&world, "ada", &[("error", "no address")]).await;
+    letter(&world, "", &[("error", "no address")]).await;
+    let worn = letter(&world, "", &[("redrive-generation", "20"), ("error", "no address")]).await;
+    let many: Vec<(String, String)> = (0..97).map(|n| (format!("a{n}"), String::new())).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    letter(&world, "", &many).await;
+
+    let (plan, looked) = looked(&world, Request { rate_max: Some(2), ..request(Kind::Redrive, "hold") }).await;
+    assert_eq!((looked.messages, looked.complete, looked.selected), (5, true, 5));
+    let causes: Vec<(u64, bool)> = looked.causes.iter().map(|one| (one.count, one.cause.contains("no address"))).collect();
+    assert_eq!(causes, [(3, true), (1, false), (1, false)]);
+    assert_eq!((plan.expected.unwrap().value, plan.takes), (5, Some(Duration::from_secs(3))));
+    let [route] = &plan.routes[..] else { panic!("{:?}", plan.routes) };
+    assert_eq!(route.messages, 4, "all but the worn one");
+    let matches: Vec<(&str, Option<u64>)> = route.receivers.iter().map(|one| (one.subscription.id(), one.matches)).collect();
+    assert_eq!(matches, [("audit", Some(1)), ("billing", Some(4)), ("never", Some(0))]);
+    let again: Vec<&str> = plan.fan_out().into_iter().map(|name| name.id()).collect();
+    assert_eq!(again, ["audit"], "what a filter keeps away is no fan-out");
+    let stays: Vec<_> = looked.problems.iter().filter(|problem| problem.refused).collect();
+    assert_eq!((stays.len(), stays[0].sample.as_str(), stays[0].count), (1, worn.as_str(), 1));
+    assert!(stays[0].words().contains("20 times already"), "{}", stays[0].words());
+    assert_eq!((plan.refusals.len(), looked.problems.len()), (0, 1), "{:?}", looked.problems);
+
+    let cause = looked.causes.iter().find(|one| one.cause.contains("card")).unwrap().id.clone();
+    let (plan, looked) = self::looked(&world, Request { selection: Selection::Cause(cause), ..request(Kind::Redrive, "hold") }).await;
+    assert_eq!((looked.messages, looked.selected, plan.expected.unwrap().value), (5, 1, 1));
+
+    // Nothing is leased, counted or written down.
+    let pulled = world.ops.cloud().pull(&subscription("hold"), 10, Duration::ZERO).await.unwrap().messages;
+    assert_eq!(pulled.len(), 5);
+    assert!(pulled.iter().all(|one| one.message.delivery_attempt.is_none()) && pulled.iter().any(|one| one.message.id == order));
+    assert_eq!(world.ops.transfers().unwrap().len(), 0);
+    assert!(world.ops.activity(100).unwrap().iter().all(|entry| entry.action == "topic.publish"));
+}
+
+#[tokio::test]
+async fn what_would_vanish_or_cannot_be_sent_is_refused_before() {
+    let world = World::start(CROSSING).await;
+    letter(&world, "", &[]).await;
+    let to_few = || Request { delivery: Delivery::Topic(topic("narrow")), ..request(Kind::Redrive, "hold") };
+    let (plan, _) = looked(&world, to_few()).await;
+    assert!(plan.refusals[0].contains("would vanish: no subscription's filter lets them through"), "{:?}", plan.refusals);
+    let (plan, looked) = looked(&world, Request { options: Options { force: true, ..Options::default() }, ..to_few() }).await;
+    assert_eq!((plan.refusals.len(), looked.problems[0].count), (0, 1));
+
+    let patch = |text: &str| Options { patch: Some(redrive::ops::transfer::read_patch(text).unwrap()), ..Options::default() };
+    let fixed = patch(r#"[{"op": "add", "path": "/attributes/kind", "value": "order"}]"#);
+    let (plan, _) = self::looked(&world, Request { options: fixed, ..to_few() }).await;
+    assert_eq!(plan.routes[0].receivers[0].matches, Some(1), "filters are asked about what is sent");
+    let unfit = patch(r#"[{"op": "remove", "path": "/payload/missing"}]"#);
+    let (plan, _) = self::looked(&world, Request { options: unfit, ..request(Kind::Redrive, "hold") }).await;
+    assert!(plan.refusals[0].contains("cannot be edited"), "{:?}", plan.refusals);
+}
+
+#[tokio::test]
+async fn under_a_dead_letter_policy_nothing_is_leased_unsaid() {
+    let world = World::start(CROSSING).await;
+    letter(&world, "", &[]).await;
+    let plan = world.ops.plan_transfer(request(Kind::Discard, "hold-strict")).await.unwrap();
+    assert_eq!(plan.looked, None);
+    assert!(plan.warnings.iter().any(|words| words.contains("counts as a delivery attempt")), "{:?}", plan.warnings);
+    let pulled = world.ops.cloud().pull(&subscription("hold-strict"), 1, Duration::from_secs(5)).await.unwrap().messages;
+    assert_eq!(pulled[0].message.delivery_attempt, Some(1));
+}
