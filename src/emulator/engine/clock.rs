@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Engine, Epoch};
-use crate::emulator::state::{Refusal, Tick};
+use crate::emulator::state::{Command, Effects, Moment, Refusal, Reset, Tick};
 
 /// So many open calls are named when the clock could not be moved in time.
 const NAMED_MAX: usize = 5;
@@ -50,7 +50,8 @@ impl Engine {
     /// Empties the state, puts the clock back to the wall clock, cuts off the calls under way and ends open streams.
     pub(crate) async fn reset(&self) -> Result<(), Refusal> {
         let mut core = self.lock();
-        core.state.reset();
+        let moment = Moment { now: core.latest, seed: self.next_seed() };
+        Reset.apply(&mut core.state, moment, &mut Effects::default())?;
         core.epoch += 1;
         self.0.clock_ahead_ns.store(0, Ordering::Relaxed);
         core.latest = self.clock();

@@ -1,13 +1,20 @@
 use std::time::Duration;
 
 use super::*;
+use crate::emulator::state::saved::Writer;
 use crate::emulator::state::target::HttpTarget;
-use crate::emulator::state::{Code, Tick, tasks};
+use crate::emulator::state::{Code, Record, Tick, tasks};
 
 /// A command of which a test says what it does.
 struct Do<F>(F);
 
-impl<T, F: FnOnce(&mut State, Moment, &mut Effects) -> Result<T, Refusal>> Command for Do<F> {
+impl<F: Send + 'static> Record for Do<F> {
+    const NUMBER: Option<u16> = None;
+
+    fn write(&self, _to: &mut Writer) {}
+}
+
+impl<T: Send + 'static, F: FnOnce(&mut State, Moment, &mut Effects) -> Result<T, Refusal> + Send + 'static> Command for Do<F> {
     type Reply = T;
 
     fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<T, Refusal> {

@@ -247,7 +247,7 @@ impl Builder {
         let (listener, address) = listen::bind(&self.listen).await?;
         let (engine, calls) = Engine::start(start_seed());
         if let Some(url) = self.app_engine {
-            engine.run(SetAppEngine(url)).await.map_err(|refusal| Error::invalid(refusal.message))?;
+            engine.run(SetAppEngine(Some(url))).await.map_err(|refusal| Error::invalid(refusal.message))?;
         }
         let identity = match Identity::new(project.clone(), reachable(address), self.identity) {
             Ok(identity) => identity,

@@ -4,6 +4,9 @@
 //! milliseconds and a failing run replays from its seed. It must not know gRPC, HTTP servers, sockets or tasks of tokio.
 
 pub(crate) mod pubsub;
+mod record;
+pub(crate) mod restart;
+pub(crate) mod saved;
 pub(crate) mod scheduler;
 pub(crate) mod target;
 pub(crate) mod tasks;
@@ -14,6 +17,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+pub(crate) use record::{Record, replay};
+pub(crate) use restart::{Reset, Restart};
+
+use saved::saved;
+
 /// All that the emulator knows.
 #[derive(Debug, Default)]
 pub(crate) struct State {
@@ -21,6 +29,8 @@ pub(crate) struct State {
     pub(crate) tasks: tasks::Tasks,
     pub(crate) scheduler: scheduler::Scheduler,
 }
+
+saved!(struct State { pubsub, tasks, scheduler });
 
 /// When a command is applied, and the entropy it may use: the two things a pure state cannot make for itself.
 #[derive(Debug, Clone, Copy)]
@@ -31,11 +41,16 @@ pub(crate) struct Moment {
 }
 
 /// Something a client may ask of the state. One struct per request, with its own reply type.
-pub(crate) trait Command {
-    type Reply;
+pub(crate) trait Command: Record {
+    type Reply: Send + 'static;
 
     /// Changes `state` and says in `out` what the world outside has to do. On an error the state is unchanged.
     fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<Self::Reply, Refusal>;
+
+    /// Tells whether applying it at `now` would change nothing at all, so that it need not be kept. Saying no is always right.
+    fn is_idle(&self, _state: &State, _now: Timestamp) -> bool {
+        false
+    }
 }
 
 /// What the world outside has to do after a command; the caller owns the buffer and reuses it.
@@ -61,6 +76,8 @@ pub(crate) enum Caller {
     Task { task: String, attempt: u64 },
     Job { job: String, attempt: u64 },
 }
+
+saved!(enum Caller { 0 = Push { subscription, lease }, 1 = Task { task, attempt }, 2 = Job { job, attempt } });
 
 /// A request that the dispatcher sends for the state. Redirects are not followed.
 #[derive(Debug, Clone)]
@@ -91,12 +108,16 @@ pub(crate) enum Answer {
     Failed(String),
 }
 
+saved!(enum Answer { 0 = Status(status), 1 = TimedOut, 2 = Failed(why) });
+
 /// The command with which the dispatcher reports.
 #[derive(Debug)]
 pub(crate) struct Answered {
     pub(crate) caller: Caller,
     pub(crate) answer: Answer,
 }
+
+saved!(struct Answered { caller, answer });
 
 impl Command for Answered {
     type Reply = ();
@@ -115,6 +136,10 @@ impl Command for Answered {
 #[derive(Debug)]
 pub(crate) struct Tick;
 
+saved!(
+    struct Tick {}
+);
+
 impl Command for Tick {
     type Reply = ();
 
@@ -130,13 +155,6 @@ impl Command for Tick {
 }
 
 impl State {
-    /// Forgets everything but the set-up, and which numbers were given: what refers to something forgotten never means something new.
-    pub(crate) fn reset(&mut self) {
-        self.pubsub.reset();
-        self.tasks.reset();
-        self.scheduler.reset();
-    }
-
     /// When something next falls due by itself; `None` while nothing is planned. O(log n) at most.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         [self.pubsub.next_due(), self.tasks.next_due(), self.scheduler.next_due()].into_iter().flatten().min()

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::convert::later;
 use super::message::Message;
 use super::serial::Serial;
+use crate::emulator::state::saved::saved;
 
 /// The messages, each in exactly one [`Place`].
 #[derive(Debug, Default)]
@@ -29,6 +30,8 @@ pub(super) struct Backlog {
     stirred: bool,
 }
 
+saved!(struct Backlog { unacked, bytes, ready, turns, delayed, leased, lines, ordered, held, stirred });
+
 #[derive(Debug)]
 struct Entry {
     message: Arc<Message>,
@@ -38,6 +41,8 @@ struct Entry {
     lease: u64,
     place: Place,
 }
+
+saved!(struct Entry { message, failures, lease, place });
 
 #[derive(Debug, Clone, Copy)]
 enum Place {
@@ -53,11 +58,15 @@ enum Place {
     },
 }
 
+saved!(enum Place { 0 = Ready(turn), 1 = InLine, 2 = Delayed(until), 3 = Leased { until, holder } });
+
 #[derive(Debug)]
 enum Turn {
     Message(u64),
     Line(String),
 }
+
+saved!(enum Turn { 0 = Message(id), 1 = Line(key) });
 
 /// The messages of one ordering key. One batch is out at a time; until all of it is settled the rest waits.
 #[derive(Debug, Default)]
@@ -67,11 +76,15 @@ struct Line {
     turn: Option<u64>,
 }
 
+saved!(struct Line { waiting, out, turn });
+
 #[derive(Debug, Default)]
 struct Held {
     messages: BTreeSet<u64>,
     bytes: u64,
 }
+
+saved!(struct Held { messages, bytes });
 
 /// How much to lease, for whom and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -216,6 +229,12 @@ impl Backlog {
     /// Tells whether this very lease holds the message now.
     pub(super) fn is_leased(&self, id: u64, lease: u64) -> bool {
         self.unacked.get(&id).is_some_and(|entry| entry.lease == lease && matches!(entry.place, Place::Leased { .. }))
+    }
+
+    /// What this very lease delivered, while it holds.
+    pub(super) fn delivery(&self, id: u64, lease: u64) -> Option<Delivery> {
+        let entry = self.unacked.get(&id).filter(|_| self.is_leased(id, lease))?;
+        Some(Delivery { message: entry.message.clone(), lease, attempt: entry.failures + 1 })
     }
 
     /// The number of the lease that holds or last held the message.

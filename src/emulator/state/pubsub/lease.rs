@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::backlog::{Delivery, Want};
 use super::convert::later;
@@ -82,6 +82,10 @@ pub(super) fn refuse_unpullable(subscription: &Subscription) -> Result<(), Refus
 /// Leases what is there now; waiting for more is up to the caller.
 impl Command for pb::PullRequest {
     type Reply = pb::PullResponse;
+
+    fn is_idle(&self, state: &State, now: Timestamp) -> bool {
+        state.pubsub.is_quiet(&self.subscription, now)
+    }
 
     fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<pb::PullResponse, Refusal> {
         state.pubsub.with(&self.subscription, at, out, |subscription, cx| {

@@ -34,9 +34,11 @@ use crate::emulator::pb::google::iam::v1::Policy;
 
 pub(crate) use crate::model::message::Draft;
 pub(crate) use lease::Settled;
+pub(crate) use message::Message;
 pub(crate) use stats::NO_ANSWER;
 pub(crate) use stream::{CloseStream, OpenStream, SetStreamDeadline, StreamLease};
 
+use crate::emulator::state::saved::saved;
 use schema::Schemas;
 use serial::Serial;
 use snapshot::Snapshot;
@@ -55,6 +57,8 @@ pub(crate) struct PubSub {
     agenda: Agenda,
 }
 
+saved!(struct PubSub { topics, subscriptions, snapshots, policies, schemas, serial, agenda });
+
 /// What next happens by itself, in order of time; each resource has one entry at most.
 type Agenda = BTreeSet<(Timestamp, Due)>;
 
@@ -63,6 +67,8 @@ enum Due {
     Subscription(Arc<str>),
     Snapshot(String),
 }
+
+saved!(enum Due { 0 = Subscription(name), 1 = Snapshot(name) });
 
 impl PubSub {
     /// Forgets everything but the last number given.
@@ -95,6 +101,33 @@ impl PubSub {
     /// When something next falls due by itself.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         self.agenda.first().map(|(time, _)| *time)
+    }
+
+    /// Ends all streams, and sends the pushes under way again.
+    pub(crate) fn restart(&mut self, at: Moment, out: &mut Effects) {
+        let names: Vec<Arc<str>> = self.subscriptions.keys().cloned().collect();
+        for name in names {
+            // It exists, and restarting it refuses nothing.
+            let _ = self.with(&name, at, out, |subscription, cx| {
+                subscription.end_streams(cx.now);
+                Ok(())
+            });
+            if let Some(subscription) = self.subscriptions.get_mut(&name) {
+                subscription.push_again(&name, &self.schemas, out);
+            }
+        }
+    }
+
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.serial.last().wrapping_add((self.topics.len() as u64) << 48).wrapping_add((self.subscriptions.len() as u64) << 56)
+    }
+
+    /// Tells whether trying to receive from a subscription changes nothing: nothing can be delivered, and no time has to pass.
+    fn is_quiet(&self, subscription: &str, now: Timestamp) -> bool {
+        self.subscriptions.get(subscription).is_none_or(|subscription| {
+            let waits = subscription.scheduled.is_none_or(|due| due > now);
+            waits && !subscription.backlog.has_ready() && subscription.push_endpoint().is_none()
+        })
     }
 
     /// Does something on a subscription: before it, what fell due happens; after it, what can be pushed is pushed, waiting receivers are woken,

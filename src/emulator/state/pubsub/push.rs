@@ -16,6 +16,7 @@ use super::serial::Serial;
 use super::stats::NO_ANSWER;
 use super::subscription::{Cx, Subscription};
 use crate::emulator::pb::google::pubsub::v1 as pb;
+use crate::emulator::state::saved::saved;
 use crate::emulator::state::{Answer, Caller, Effect, Effects, HttpCall, TokenKind};
 
 /// Requests under way at once at most, however well they go: each costs a connection and a copy of its message.
@@ -44,6 +45,8 @@ pub(super) struct Push {
     /// Lease to message, of the requests under way.
     calls: BTreeMap<u64, u64>,
 }
+
+saved!(struct Push { window, failures_in_row, paused_until, calls });
 
 impl Default for Push {
     fn default() -> Self {
@@ -97,6 +100,17 @@ impl Subscription {
         for delivery in self.deliver(&want, now, serial) {
             self.push.calls.insert(delivery.lease, delivery.message.id);
             out.list.extend(self.request(name, &delivery, schemas).map(Effect::Send));
+        }
+    }
+
+    /// Sends the pushes under way again, as they were; what nobody can answer any more is forgotten.
+    pub(super) fn push_again(&mut self, name: &str, schemas: &Schemas, out: &mut Effects) {
+        for (lease, id) in std::mem::take(&mut self.push.calls) {
+            let call = self.backlog.delivery(id, lease).and_then(|delivery| self.request(name, &delivery, schemas));
+            if let Some(call) = call {
+                self.push.calls.insert(lease, id);
+                out.list.push(Effect::Send(call));
+            }
         }
     }
 

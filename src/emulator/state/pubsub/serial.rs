@@ -1,11 +1,14 @@
 //! The one source of numbers: message ids, leases and streams.
 
+use crate::emulator::state::saved::saved;
 use jiff::Timestamp;
 
 /// Gives numbers that only increase, also from one process to the next: each is at least the moment in microseconds. No number is ever given
 /// twice, so what refers to an old lease, stream or subscription is recognised without a record of it.
 #[derive(Debug, Default)]
 pub(super) struct Serial(u64);
+
+saved!(tuple Serial);
 
 impl Serial {
     pub(super) fn next(&mut self, now: Timestamp) -> u64 {

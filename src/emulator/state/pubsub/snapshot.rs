@@ -11,6 +11,7 @@ use super::page::Page;
 use super::settings::{bad_path, paths};
 use super::{Due, PubSub, names};
 use crate::emulator::pb::google::pubsub::v1 as pb;
+use crate::emulator::state::saved::saved;
 use crate::emulator::state::{Command, Effects, Moment, Refusal, State};
 
 /// How long a snapshot lives, less the age of the oldest unacknowledged message.
@@ -27,6 +28,8 @@ pub(super) struct Snapshot {
     /// Of the topic's messages, those with a greater id came later and belong to it too.
     pub(super) after: u64,
 }
+
+saved!(struct Snapshot { settings, messages, after });
 
 impl Snapshot {
     fn expires(&self) -> Option<Timestamp> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::PubSub;
+use crate::emulator::state::saved::saved;
 
 /// Stands for "no answer" among the response codes of pushes: time-out or no connection.
 pub(crate) const NO_ANSWER: u16 = 0;
@@ -23,6 +24,8 @@ pub(crate) struct Counters {
     pub(crate) push_requests: BTreeMap<u16, u64>,
 }
 
+saved!(struct Counters { sent, acked, expired, dead_lettered, push_requests });
+
 /// A subscription in numbers. Reading it costs O(log n).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SubscriptionStats<'a> {
@@ -40,6 +43,8 @@ pub(crate) struct TopicStats {
     pub(crate) publish_requests: u64,
     pub(crate) published_messages: u64,
 }
+
+saved!(struct TopicStats { publish_requests, published_messages });
 
 impl PubSub {
     /// Returns every subscription of every project by its full name, in order of names.

@@ -1,12 +1,13 @@
 //! Streaming pulls: what each stream may hold, and what becomes of it when the stream ends.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::backlog::Want;
 use super::convert::later;
 use super::lease::{received, refuse_unpullable};
 use super::subscription::Subscription;
 use crate::emulator::pb::google::pubsub::v1 as pb;
+use crate::emulator::state::saved::saved;
 use crate::emulator::state::{Command, Effects, Moment, Refusal, State};
 
 /// Messages in one response of a stream at most, so that several streams share a backlog; the client's own limits come on top.
@@ -25,6 +26,8 @@ pub(super) struct Stream {
     deadline: SignedDuration,
 }
 
+saved!(struct Stream { messages_max, bytes_max, deadline });
+
 /// Opens a stream on a subscription.
 #[derive(Debug, Clone)]
 pub(crate) struct OpenStream {
@@ -35,6 +38,8 @@ pub(crate) struct OpenStream {
     pub(crate) bytes_max: i64,
 }
 
+saved!(struct OpenStream { subscription, deadline_s, messages_max, bytes_max });
+
 /// Changes the ack deadline of what a stream leases from now on.
 #[derive(Debug)]
 pub(crate) struct SetStreamDeadline {
@@ -43,12 +48,16 @@ pub(crate) struct SetStreamDeadline {
     pub(crate) deadline_s: i32,
 }
 
+saved!(struct SetStreamDeadline { subscription, stream, deadline_s });
+
 /// Leases what the stream may have now. An empty reply means: wait for the subscription.
 #[derive(Debug)]
 pub(crate) struct StreamLease {
     pub(crate) subscription: String,
     pub(crate) stream: u64,
 }
+
+saved!(struct StreamLease { subscription, stream });
 
 /// What goes out on a stream.
 #[derive(Debug)]
@@ -58,13 +67,15 @@ pub(crate) struct Batch {
 }
 
 /// Closes a stream.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct CloseStream {
     pub(crate) subscription: String,
     pub(crate) stream: u64,
     /// Whether the client left, by ending the stream or by going away; it was sent away otherwise.
     pub(crate) left: bool,
 }
+
+saved!(struct CloseStream { subscription, stream, left });
 
 fn stream_deadline(seconds: i32) -> Result<SignedDuration, Refusal> {
     if (10..=600).contains(&seconds) {
@@ -114,6 +125,10 @@ impl Command for SetStreamDeadline {
 impl Command for StreamLease {
     type Reply = Batch;
 
+    fn is_idle(&self, state: &State, now: Timestamp) -> bool {
+        state.pubsub.is_quiet(&self.subscription, now)
+    }
+
     fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<Batch, Refusal> {
         state.pubsub.with(&self.subscription, at, out, |subscription, cx| {
             refuse_unpullable(subscription)?;
@@ -131,6 +146,23 @@ impl Command for StreamLease {
 }
 
 impl Subscription {
+    /// Ends all streams; their clients are gone.
+    pub(super) fn end_streams(&mut self, now: Timestamp) {
+        for id in std::mem::take(&mut self.streams).into_keys() {
+            self.orphan(id, now, true);
+        }
+    }
+
+    /// What a stream holds belongs to nobody from now on, and comes back soon if its client left.
+    fn orphan(&mut self, stream: u64, now: Timestamp, left: bool) {
+        let soon = later(now, ORPHAN_LEASE);
+        for id in self.backlog.orphan(stream) {
+            if left && self.backlog.leased_until(id).is_some_and(|until| until > soon) {
+                self.backlog.extend(id, soon);
+            }
+        }
+    }
+
     /// What flow control leaves to a stream.
     fn room_of(&self, id: u64) -> Option<Want> {
         let stream = self.streams.get(&id)?;
@@ -152,14 +184,8 @@ impl Command for CloseStream {
 
     fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<(), Refusal> {
         state.pubsub.with(&self.subscription, at, out, |subscription, cx| {
-            if subscription.streams.remove(&self.stream).is_none() {
-                return Ok(());
-            }
-            let soon = later(cx.now, ORPHAN_LEASE);
-            for id in subscription.backlog.orphan(self.stream) {
-                if self.left && subscription.backlog.leased_until(id).is_some_and(|until| until > soon) {
-                    subscription.backlog.extend(id, soon);
-                }
+            if subscription.streams.remove(&self.stream).is_some() {
+                subscription.orphan(self.stream, cx.now, self.left);
             }
             Ok(())
         })

@@ -16,6 +16,7 @@ use super::serial::Serial;
 use super::stats::{Counters, SubscriptionStats};
 use super::stream::Stream;
 use crate::emulator::pb::google::pubsub::v1 as pb;
+use crate::emulator::state::saved::saved;
 use crate::model::filter::Filter;
 
 /// A subscription and all it holds.
@@ -33,6 +34,8 @@ pub(super) struct Subscription {
     /// When the agenda has this subscription next.
     pub(super) scheduled: Option<Timestamp>,
 }
+
+saved!(struct Subscription { settings, filter, backlog, acked, streams, push, counters, scheduled });
 
 /// The circumstances of an operation on a subscription.
 #[derive(Debug)]

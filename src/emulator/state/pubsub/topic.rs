@@ -14,6 +14,7 @@ use super::schema::Schemas;
 use super::settings::{bad_path, check_retention, paths};
 use super::stats::TopicStats;
 use crate::emulator::pb::google::pubsub::v1 as pb;
+use crate::emulator::state::saved::saved;
 use crate::emulator::state::{Command, Effects, Moment, Refusal, State};
 
 /// A topic, who subscribes to it, and what it keeps.
@@ -27,6 +28,8 @@ pub(super) struct Topic {
     pub(super) retained: BTreeMap<u64, Arc<Message>>,
     pub(super) stats: TopicStats,
 }
+
+saved!(struct Topic { settings, subscriptions, snapshots, retained, stats });
 
 impl Topic {
     /// Keeps new messages if anything may want them back, and forgets those that nothing can.

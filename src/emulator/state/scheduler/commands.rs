@@ -10,6 +10,7 @@ use crate::names::{JobName, Location};
 use super::Scheduler;
 use super::draft::JobDraft;
 use super::job::{Job, JobState, status_of};
+use crate::emulator::state::saved::saved;
 
 pub(crate) struct CreateJob {
     pub(crate) location: Location,
@@ -18,6 +19,8 @@ pub(crate) struct CreateJob {
     pub(crate) draft: JobDraft,
 }
 
+saved!(struct CreateJob { location, name, draft });
+
 pub(crate) struct UpdateJob {
     pub(crate) name: JobName,
     pub(crate) draft: JobDraft,
@@ -25,11 +28,18 @@ pub(crate) struct UpdateJob {
     pub(crate) mask: Vec<String>,
 }
 
+saved!(struct UpdateJob { name, draft, mask });
+
 pub(crate) struct DeleteJob(pub(crate) JobName);
 pub(crate) struct PauseJob(pub(crate) JobName);
 pub(crate) struct ResumeJob(pub(crate) JobName);
 /// Makes an attempt now, even of a paused job.
 pub(crate) struct RunJob(pub(crate) JobName);
+
+saved!(tuple DeleteJob);
+saved!(tuple PauseJob);
+saved!(tuple ResumeJob);
+saved!(tuple RunJob);
 
 impl Scheduler {
     pub(crate) fn job(&self, name: &JobName) -> Result<&Job, Refusal> {

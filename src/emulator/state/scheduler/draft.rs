@@ -11,6 +11,7 @@ use crate::model::queue::TaskRetry;
 use crate::names::JobName;
 
 use super::job::{Job, JobState, JobTarget};
+use crate::emulator::state::saved::saved;
 
 /// What the service calls itself in requests.
 const AGENT: &str = "Google-Cloud-Scheduler";
@@ -31,6 +32,8 @@ pub(crate) struct JobDraft {
     pub(crate) deadline: Option<Duration>,
 }
 
+saved!(struct JobDraft { description, target, schedule, time_zone, retry, deadline });
+
 /// Zeros and nothings are open, but for `count`: no retries. Negative durations are kept to be refused.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RetryDraft {
@@ -40,6 +43,8 @@ pub(crate) struct RetryDraft {
     pub(crate) backoff_max: Option<SignedDuration>,
     pub(crate) doublings: i32,
 }
+
+saved!(struct RetryDraft { count, duration, backoff_min, backoff_max, doublings });
 
 impl JobDraft {
     pub(super) fn check(self, name: JobName, now: Timestamp) -> Result<Job, Refusal> {

@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::emulator::state::pubsub::Draft;
+use crate::emulator::state::saved::saved;
 use crate::emulator::state::target::{AppEngineTarget, HttpTarget, NO_APP_ENGINE, Status, code_name, encode};
 use crate::emulator::state::{Caller, HttpCall, Refusal};
 use crate::model::cron::Schedule;
@@ -37,11 +38,15 @@ pub(crate) struct Job {
     pub(super) planned: Option<Timestamp>,
 }
 
+saved!(struct Job { name, description, target, schedule, zone_name, zone, state, user_update_time, status, schedule_time, last_attempt_time, retry, deadline, run, age, planned });
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JobState {
     Enabled,
     Paused,
 }
+
+saved!(enum JobState { 0 = Enabled, 1 = Paused });
 
 #[derive(Debug, Clone)]
 pub(crate) enum JobTarget {
@@ -49,6 +54,8 @@ pub(crate) enum JobTarget {
     AppEngine(AppEngineTarget),
     PubSub { topic: TopicName, message: Draft },
 }
+
+saved!(enum JobTarget { 0 = Http(target), 1 = AppEngine(target), 2 = PubSub { topic, message } });
 
 /// An execution: an attempt by schedule, and its retries.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +66,8 @@ pub(super) struct Run {
     failures: u32,
     under_way: bool,
 }
+
+saved!(struct Run { scheduled, first_attempt, failures, under_way });
 
 /// What an attempt comes to.
 pub(super) enum Sent {

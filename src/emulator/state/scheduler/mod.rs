@@ -13,7 +13,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::pubsub::Draft;
-use super::target::Outcome;
+use super::target::{LOST, Outcome};
 use super::{Answer, Effect, Effects, Moment, Refusal};
 use crate::names::JobName;
 
@@ -21,6 +21,7 @@ pub(crate) use commands::{CreateJob, DeleteJob, PauseJob, ResumeJob, RunJob, Upd
 pub(crate) use draft::{JobDraft, RetryDraft};
 pub(crate) use job::{Job, JobState, JobTarget};
 
+use crate::emulator::state::saved::saved;
 use job::Sent;
 
 /// Jobs.
@@ -39,6 +40,8 @@ pub(crate) struct Scheduler {
     pub(super) app_engine: Option<String>,
 }
 
+saved!(struct Scheduler { jobs, due, flights, attempts, created, app_engine });
+
 /// An attempt under way.
 #[derive(Debug)]
 struct Flight {
@@ -47,6 +50,8 @@ struct Flight {
     /// Begun by `RunJob`, outside the schedule.
     forced: bool,
 }
+
+saved!(struct Flight { age, forced });
 
 /// What a job with a Pub/Sub target publishes.
 #[derive(Debug)]
@@ -76,6 +81,28 @@ impl Scheduler {
             found.finish(job::status_of(outcome), false, at.now);
             self.replan(job);
         }
+    }
+
+    /// Sends the attempts under way again.
+    pub(crate) fn restart(&mut self, at: Moment, out: &mut Effects) {
+        let mut flights: Vec<(u64, u64, bool)> =
+            self.flights.iter().map(|(attempt, flight)| (*attempt, flight.age, flight.forced)).collect();
+        flights.sort_unstable();
+        for (attempt, age, forced) in flights {
+            let Some((name, job)) = self.jobs.iter_mut().find(|(_, job)| job.age == age) else {
+                self.flights.remove(&attempt);
+                continue;
+            };
+            let name = Arc::clone(name);
+            match job.request(attempt, forced, self.app_engine.as_deref(), at.now) {
+                Sent::Call(call) => out.list.push(Effect::Send(call)),
+                Sent::Publication { .. } | Sent::Nowhere(_) => self.answered(&name, attempt, &Answer::Failed(LOST.to_owned()), at),
+            }
+        }
+    }
+
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.attempts.wrapping_add(self.created << 40)
     }
 
     /// All that fell due by `at.now`; what goes to Pub/Sub is returned.

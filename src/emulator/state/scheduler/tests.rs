@@ -221,7 +221,7 @@ fn app_engine_needs_an_app() {
     let mut world = World::with(JobDraft { target: Some(target), ..http("* * * * *") });
     assert!(world.pass(1, 0, 200).is_empty());
     assert!(world.job().status.as_ref().unwrap().message.contains("no App Engine app"));
-    world.apply(SetAppEngine("http://localhost:8080".into())).unwrap();
+    world.apply(SetAppEngine(Some("http://localhost:8080".into()))).unwrap();
     assert_eq!(world.run().url, "http://localhost:8080/cron");
 }
 

@@ -13,6 +13,7 @@ pub(crate) use outcome::{Outcome, Status, code_name};
 pub(crate) use uri::{Override, Scheme, encode};
 
 use super::{Command, Effects, Moment, Refusal, State, TokenKind};
+use crate::emulator::state::saved::saved;
 
 /// The longest URL, after encoding.
 pub(crate) const URL_CHARS_MAX: usize = 2083;
@@ -23,15 +24,20 @@ const AGENT: &str = "AppEngine-Google; (+http://code.google.com/appengine)";
 /// What an attempt at an App Engine app says when no app stands behind it.
 pub(crate) const NO_APP_ENGINE: &str = "no App Engine app: the emulator was started without the address of one";
 
-/// Says where App Engine targets are sent, such as `http://localhost:8080`.
-pub(crate) struct SetAppEngine(pub(crate) String);
+/// What is said of an attempt that was under way when the emulator ended, and cannot be made again.
+pub(crate) const LOST: &str = "the emulator was started anew while the call was under way";
+
+/// Says where App Engine targets are sent, such as `http://localhost:8080`, if anywhere.
+pub(crate) struct SetAppEngine(pub(crate) Option<String>);
+
+saved!(tuple SetAppEngine);
 
 impl Command for SetAppEngine {
     type Reply = ();
 
     fn apply(self, state: &mut State, _at: Moment, _out: &mut Effects) -> Result<(), Refusal> {
-        state.scheduler.app_engine = Some(self.0.clone());
-        state.tasks.app_engine = Some(self.0);
+        state.scheduler.app_engine = self.0.clone();
+        state.tasks.app_engine = self.0;
         Ok(())
     }
 }
@@ -49,12 +55,16 @@ pub(crate) enum Method {
     Options,
 }
 
+saved!(enum Method { 0 = Post, 1 = Get, 2 = Head, 3 = Put, 4 = Delete, 5 = Patch, 6 = Options });
+
 /// The token that a target asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Token {
     OAuth { email: String, scope: String },
     Oidc { email: String, audience: String },
 }
+
+saved!(enum Token { 0 = OAuth { email, scope }, 1 = Oidc { email, audience } });
 
 /// A full URL and what is sent there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -66,6 +76,8 @@ pub(crate) struct HttpTarget {
     pub(crate) token: Option<Token>,
 }
 
+saved!(struct HttpTarget { url, method, headers, body, token });
+
 /// A path of the project's App Engine app and what is sent there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct AppEngineTarget {
@@ -76,6 +88,8 @@ pub(crate) struct AppEngineTarget {
     pub(crate) body: Bytes,
 }
 
+saved!(struct AppEngineTarget { method, routing, relative_uri, headers, body });
+
 /// Which part of an App Engine app.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Routing {
@@ -85,6 +99,8 @@ pub(crate) struct Routing {
     /// Made of the others; output only.
     pub(crate) host: String,
 }
+
+saved!(struct Routing { service, version, instance, host });
 
 impl Method {
     pub(crate) fn as_str(self) -> &'static str {

@@ -1,5 +1,6 @@
 //! How an attempt ended, in the terms of `google.rpc.Status`.
 
+use crate::emulator::state::saved::saved;
 use crate::emulator::state::{Answer, Code};
 
 /// The status kept of an attempt.
@@ -10,6 +11,8 @@ pub(crate) struct Status {
     pub(crate) message: String,
 }
 
+saved!(struct Status { code, message });
+
 /// An answer judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Outcome {
@@ -17,6 +20,8 @@ pub(crate) struct Outcome {
     /// The HTTP status, if there was an answer at all.
     pub(crate) http: Option<u16>,
 }
+
+saved!(struct Outcome { status, http });
 
 impl Outcome {
     pub(crate) fn of(answer: &Answer) -> Self {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::emulator::state::saved::saved;
 use http::Uri;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +10,8 @@ pub(crate) enum Scheme {
     Http,
     Https,
 }
+
+saved!(enum Scheme { 0 = Http, 1 = Https });
 
 /// A queue's replacements for parts of its tasks' URLs (`UriOverride`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -22,6 +25,8 @@ pub(crate) struct Override {
     /// Only what the task's own URL lacks is replaced.
     pub(crate) if_not_exists: bool,
 }
+
+saved!(struct Override { scheme, host, port, path, query, if_not_exists });
 
 /// Percent-encodes what may not stand in a URL: blanks, control characters, quotes and all beyond ASCII.
 pub(crate) fn encode(url: &str) -> String {

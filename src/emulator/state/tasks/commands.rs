@@ -13,6 +13,7 @@ use super::queue::{Queue, QueueState};
 use super::settings::QueueDraft;
 use super::task::{Task, TaskDraft};
 use super::{QUEUE_NAME_BLOCKED, Tasks, no_queue};
+use crate::emulator::state::saved::saved;
 
 /// Queues in one location of a project.
 const QUEUES_PER_LOCATION_MAX: usize = 1000;
@@ -28,6 +29,8 @@ pub(crate) struct CreateQueue {
     pub(crate) draft: QueueDraft,
 }
 
+saved!(struct CreateQueue { name, draft });
+
 /// Creates the queue if it does not exist, as the service does.
 pub(crate) struct UpdateQueue {
     pub(crate) name: QueueName,
@@ -35,6 +38,8 @@ pub(crate) struct UpdateQueue {
     /// Paths of fields in the proto's spelling; empty is all.
     pub(crate) mask: Vec<String>,
 }
+
+saved!(struct UpdateQueue { name, draft, mask });
 
 pub(crate) struct DeleteQueue(pub(crate) QueueName);
 pub(crate) struct PurgeQueue(pub(crate) QueueName);
@@ -46,9 +51,18 @@ pub(crate) struct CreateTask {
     pub(crate) draft: TaskDraft,
 }
 
+saved!(struct CreateTask { queue, draft });
+
 pub(crate) struct DeleteTask(pub(crate) TaskName);
 /// Dispatches a task now, even of a paused queue.
 pub(crate) struct RunTask(pub(crate) TaskName);
+
+saved!(tuple DeleteQueue);
+saved!(tuple PurgeQueue);
+saved!(tuple PauseQueue);
+saved!(tuple ResumeQueue);
+saved!(tuple DeleteTask);
+saved!(tuple RunTask);
 
 impl Tasks {
     pub(crate) fn queue(&self, name: &QueueName) -> Result<&Queue, Refusal> {

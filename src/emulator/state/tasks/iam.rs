@@ -5,6 +5,7 @@ use crate::emulator::state::{Code, Command, Effects, Moment, Refusal, State};
 use crate::names::QueueName;
 
 use super::no_queue;
+use crate::emulator::state::saved::saved;
 
 /// The etag that Google gives a policy that was never set (`ACAB` in JSON).
 const ETAG_UNSET: &[u8] = &[0, 32, 1];
@@ -14,6 +15,8 @@ pub(crate) struct SetQueuePolicy {
     pub(crate) queue: QueueName,
     pub(crate) policy: pb::Policy,
 }
+
+saved!(struct SetQueuePolicy { queue, policy });
 
 impl super::Queue {
     pub(crate) fn policy(&self) -> pb::Policy {

@@ -26,6 +26,7 @@ pub(crate) use settings::{HttpOverride, QueueDraft, RateDraft, RetryDraft};
 pub(crate) use task::{Attempt, Target, Task, TaskDraft};
 
 use super::{Answer, Effects, Moment, Refusal};
+use crate::emulator::state::saved::saved;
 
 /// A deleted queue's name cannot be used again for this time.
 const QUEUE_NAME_BLOCKED: SignedDuration = SignedDuration::from_hours(3 * 24);
@@ -45,6 +46,8 @@ pub(crate) struct Tasks {
     pub(super) app_engine: Option<String>,
 }
 
+saved!(struct Tasks { queues, due, blocked, attempts, app_engine });
+
 impl Tasks {
     /// Forgets everything but the last attempt's number and where App Engine is.
     pub(crate) fn reset(&mut self) {
@@ -58,6 +61,21 @@ impl Tasks {
             queue.answered(attempt, answer, at.now);
             self.replan(name);
         }
+    }
+
+    /// Sends the attempts under way again.
+    pub(crate) fn restart(&mut self, at: Moment, out: &mut Effects) {
+        let names: Vec<Arc<str>> = self.queues.keys().cloned().collect();
+        for name in names {
+            if let Some(queue) = self.queues.get_mut(&name) {
+                queue.send_again(self.app_engine.as_deref(), at.now, out);
+            }
+            self.replan(&name);
+        }
+    }
+
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.attempts.wrapping_add((self.queues.len() as u64) << 48)
     }
 
     /// All that fell due by `at.now`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::emulator::pb::google::iam::v1::Policy;
-use crate::emulator::state::target::{NO_APP_ENGINE, Outcome};
+use crate::emulator::state::target::{LOST, NO_APP_ENGINE, Outcome};
 use crate::emulator::state::{Answer, Effect, Effects};
 use crate::names::QueueName;
 
@@ -15,6 +15,7 @@ use super::request;
 use super::settings::Settings;
 use super::stats::Samples;
 use super::task::{Attempt, Task};
+use crate::emulator::state::saved::saved;
 
 /// The name of a task that was executed or deleted cannot be used again for this time.
 const TASK_NAME_BLOCKED: SignedDuration = SignedDuration::from_hours(1);
@@ -26,6 +27,8 @@ pub(crate) enum QueueState {
     Running,
     Paused,
 }
+
+saved!(enum QueueState { 0 = Running, 1 = Paused });
 
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -49,6 +52,8 @@ pub(crate) struct Queue {
     pub(super) planned: Option<Timestamp>,
 }
 
+saved!(struct Queue { name, state, settings, purge_time, samples, policy, tasks, plan, flights, bucket, created, blocked, blocked_order, planned });
+
 /// An attempt under way.
 #[derive(Debug)]
 struct Flight {
@@ -59,11 +64,15 @@ struct Flight {
     forced: Option<Timestamp>,
 }
 
+saved!(struct Flight { task, age, forced });
+
 /// A token bucket, kept as the one moment at which it is full again (the generic cell rate algorithm).
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
     full_at: Timestamp,
 }
+
+saved!(struct Bucket { full_at });
 
 impl Bucket {
     /// The longest time between two dispatches; slower rates are taken as this one.
@@ -213,6 +222,22 @@ impl Queue {
         match call {
             Some(call) => out.list.push(Effect::Send(call)),
             None => self.answered(*attempts, &Answer::Failed(NO_APP_ENGINE.to_owned()), now),
+        }
+    }
+
+    /// Sends the attempts under way again, as they were; those that cannot be have failed.
+    pub(super) fn send_again(&mut self, app_engine: Option<&str>, now: Timestamp, out: &mut Effects) {
+        let mut flights: Vec<u64> = self.flights.keys().copied().collect();
+        flights.sort_unstable();
+        for attempt in flights {
+            let flight = self.flights.get(&attempt);
+            let task = flight.and_then(|flight| self.tasks.get(&flight.task).filter(|task| task.age == flight.age));
+            // As it was before this attempt was counted.
+            let before = task.map(|task| Task { dispatches: task.dispatches.saturating_sub(1), ..task.clone() });
+            match before.and_then(|before| request::build(&self.name, &self.settings, &before, attempt, app_engine)) {
+                Some(call) => out.list.push(Effect::Send(call)),
+                None => self.answered(attempt, &Answer::Failed(LOST.to_owned()), now),
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::emulator::state::Refusal;
+use crate::emulator::state::saved::saved;
 use crate::emulator::state::target::{Method, Override, Routing, Token, check_overrides};
 use crate::model::queue::TaskRetry;
 use crate::names::QueueName;
@@ -25,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) sampling_ratio: Option<f64>,
 }
 
+saved!(struct Settings { routing, http, per_second, burst, concurrent, retry, sampling_ratio });
+
 /// What a queue puts in the place of its tasks' own settings (`HttpTarget`).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct HttpOverride {
@@ -33,6 +36,8 @@ pub(crate) struct HttpOverride {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) token: Option<Token>,
 }
+
+saved!(struct HttpOverride { uri, method, headers, token });
 
 /// A queue as a client gave it; what is left open gets defaults.
 #[derive(Debug, Clone, Default)]
@@ -44,12 +49,16 @@ pub(crate) struct QueueDraft {
     pub(crate) sampling_ratio: Option<f64>,
 }
 
+saved!(struct QueueDraft { routing, http, rate, retry, sampling_ratio });
+
 /// Zeros are open.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RateDraft {
     pub(crate) per_second: f64,
     pub(crate) concurrent: i32,
 }
+
+saved!(struct RateDraft { per_second, concurrent });
 
 /// Zeros and nothings are open; `attempts` of -1 is unlimited. Negative durations are kept to be refused.
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,6 +69,8 @@ pub(crate) struct RetryDraft {
     pub(crate) backoff_max: Option<jiff::SignedDuration>,
     pub(crate) doublings: i32,
 }
+
+saved!(struct RetryDraft { attempts, duration, backoff_min, backoff_max, doublings });
 
 impl QueueDraft {
     pub(super) fn check(mut self, queue: &QueueName) -> Result<Settings, Refusal> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{Queue, Tasks};
+use crate::emulator::state::saved::saved;
 
 const SECONDS: usize = 60;
 
@@ -16,6 +17,8 @@ pub(crate) struct Samples {
     /// Dispatches in each second of the last minute: the second, and how many.
     recent: [(i64, u32); SECONDS],
 }
+
+saved!(struct Samples { attempts, recent });
 
 /// What the queue's `stats` say.
 #[derive(Debug, Clone, Copy, PartialEq)]

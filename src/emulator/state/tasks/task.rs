@@ -12,6 +12,7 @@ use crate::names::{QueueName, TaskName};
 
 use super::queue::micros;
 use super::settings::RetryDraft;
+use crate::emulator::state::saved::saved;
 
 /// Body, headers and URL of a task together.
 const TASK_BYTES_MAX: usize = 1024 * 1024;
@@ -46,11 +47,15 @@ pub(crate) struct Task {
     pub(super) under_way: u32,
 }
 
+saved!(struct Task { id, target, schedule_time, create_time, deadline, retry, dispatches, responses, executions, first_attempt, last_attempt, previous, named, age, under_way });
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Target {
     Http(HttpTarget),
     AppEngine(AppEngineTarget),
 }
+
+saved!(enum Target { 0 = Http(target), 1 = AppEngine(target) });
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Attempt {
@@ -59,6 +64,8 @@ pub(crate) struct Attempt {
     pub(crate) response_time: Option<Timestamp>,
     pub(crate) status: Option<Status>,
 }
+
+saved!(struct Attempt { schedule_time, dispatch_time, response_time, status });
 
 /// A task as a client gave it.
 #[derive(Debug, Clone, Default)]
@@ -70,6 +77,8 @@ pub(crate) struct TaskDraft {
     pub(crate) deadline: Option<Duration>,
     pub(crate) retry: Option<RetryDraft>,
 }
+
+saved!(struct TaskDraft { name, target, schedule_time, deadline, retry });
 
 impl TaskDraft {
     /// Checks everything but whether the name is free; `number` makes the name if none is given.

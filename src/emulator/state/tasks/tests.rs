@@ -425,7 +425,7 @@ fn app_engine_needs_an_app() {
     let status = world.task(&task).last_attempt.as_ref().unwrap().status.clone().unwrap();
     assert_eq!(status.code, 14);
     assert!(status.message.contains("no App Engine app"), "{}", status.message);
-    world.apply(SetAppEngine("http://localhost:8080/".into())).unwrap();
+    world.apply(SetAppEngine(Some("http://localhost:8080/".into()))).unwrap();
     let call = world.pass_for(1, WORKS).pop().unwrap();
     assert_eq!(call.url, "http://localhost:8080/work?x=1");
     assert_eq!(header(&call, "X-AppEngine-QueueName"), Some("q"));

@@ -17,6 +17,8 @@ use super::convert::pb_timestamp;
 use super::names;
 use crate::emulator::pb::google::pubsub::v1 as pb;
 use crate::emulator::state::Refusal;
+use crate::emulator::state::saved::{Reader, Saved, Writer, damaged, saved};
+use crate::error::Result;
 use definition::Definition;
 
 /// What a topic or a message names in place of a schema that was deleted.
@@ -28,6 +30,8 @@ const DELETED_REVISION: &str = "_deleted-schema-revision_";
 #[derive(Debug, Default)]
 pub(super) struct Schemas(BTreeMap<String, Schema>);
 
+saved!(tuple Schemas);
+
 /// A schema: at least one revision.
 #[derive(Debug)]
 struct Schema {
@@ -37,6 +41,8 @@ struct Schema {
     /// The numbers of all ids ever given, so that a range that names a deleted revision still has its place.
     numbers: BTreeMap<String, u64>,
 }
+
+saved!(struct Schema { kind, revisions, numbers });
 
 #[derive(Debug)]
 struct Revision {
@@ -108,4 +114,33 @@ impl Schema {
 
 fn no_revision(schema: &str, id: &str) -> Refusal {
     Refusal::not_found(format!("Schema revision not found (schema={}, revision_id={id}).", names::id(schema)))
+}
+
+/// A definition is kept as its text.
+impl Saved for Revision {
+    fn save(&self, to: &mut Writer) {
+        let Self { id, text, created, definition } = self;
+        id.save(to);
+        text.save(to);
+        created.save(to);
+        matches!(definition, Definition::Avro(_)).save(to);
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self> {
+        let (id, text) = <(String, String)>::load(from)?;
+        let created = Saved::load(from)?;
+        let kind = if bool::load(from)? { pb::schema::Type::Avro } else { pb::schema::Type::ProtocolBuffer };
+        let definition = Definition::parse(kind, &text).map_err(|refusal| damaged(&refusal.message))?;
+        Ok(Self { id, text, created, definition })
+    }
+}
+
+impl Saved for pb::schema::Type {
+    fn save(&self, to: &mut Writer) {
+        i32::from(*self).save(to);
+    }
+
+    fn load(from: &mut Reader<'_>) -> Result<Self> {
+        Self::try_from(i32::load(from)?).map_err(|_| damaged("an unknown kind of schema"))
+    }
 }
