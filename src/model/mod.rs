@@ -15,3 +15,6 @@ pub mod subscription;
 pub mod task;
 pub mod text;
 pub mod topic;
+
+#[cfg(test)]
+pub(crate) mod campaign;

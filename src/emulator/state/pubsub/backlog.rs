@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::convert::later;
 use super::message::Message;
+use super::mutation::{Mutation, strikes};
 use super::serial::Serial;
 use crate::emulator::state::saved::saved;
 
@@ -228,7 +229,8 @@ impl Backlog {
 
     /// Tells whether this very lease holds the message now.
     pub(super) fn is_leased(&self, id: u64, lease: u64) -> bool {
-        self.unacked.get(&id).is_some_and(|entry| entry.lease == lease && matches!(entry.place, Place::Leased { .. }))
+        let is_latest = |entry: &Entry| entry.lease == lease || strikes(Mutation::StaleAckTaken);
+        self.unacked.get(&id).is_some_and(|entry| is_latest(entry) && matches!(entry.place, Place::Leased { .. }))
     }
 
     /// What this very lease delivered, while it holds.
@@ -251,6 +253,7 @@ impl Backlog {
     pub(super) fn extend(&mut self, id: u64, until: Timestamp) {
         let Some(entry) = self.unacked.get_mut(&id) else { return };
         if let Place::Leased { until: before, holder } = entry.place {
+            let until = if strikes(Mutation::ExtensionForgotten) { before } else { until };
             entry.place = Place::Leased { until, holder };
             self.leased.remove(&(before, id));
             self.leased.insert((until, id));
@@ -267,7 +270,7 @@ impl Backlog {
     /// deliver that again as well).
     pub(super) fn fail(&mut self, id: u64, until: Option<Timestamp>) {
         let Some(entry) = self.unacked.get_mut(&id) else { return };
-        entry.failures += 1;
+        entry.failures += u32::from(!strikes(Mutation::AttemptNotCounted));
         let (place, message) = (entry.place, entry.message.clone());
         self.leave(id, place);
         if let Some(until) = until {
@@ -276,7 +279,7 @@ impl Backlog {
         }
         if let Some(key) = self.line_of(&message) {
             let later: Vec<u64> = self.lines.get(&key).map(|line| line.out.range(id..).copied().collect()).unwrap_or_default();
-            for id in later {
+            for id in later.into_iter().filter(|_| !strikes(Mutation::BatchNotCalledBack)) {
                 self.release(id);
             }
         }
@@ -364,7 +367,7 @@ impl Backlog {
         if let Some(line) = self.line_of(&message).and_then(|key| self.lines.get_mut(&key)) {
             line.out.remove(&id);
         }
-        if let Some(held) = holder.and_then(|holder| self.held.get_mut(&holder)) {
+        if let Some(held) = holder.and_then(|holder| self.held.get_mut(&holder)).filter(|_| !strikes(Mutation::RoomNotFreed)) {
             held.messages.remove(&id);
             held.bytes -= message.bytes;
             self.stirred = true;
@@ -375,7 +378,8 @@ impl Backlog {
     fn line_up(&mut self, key: &str) {
         let Some(line) = self.lines.get_mut(key) else { return };
         let first = line.waiting.first().and_then(|id| self.unacked.get(id));
-        let deliverable = line.out.is_empty() && first.is_some_and(|entry| matches!(entry.place, Place::InLine));
+        let all_settled = line.out.is_empty() || strikes(Mutation::KeyOvertakes);
+        let deliverable = all_settled && first.is_some_and(|entry| matches!(entry.place, Place::InLine));
         match line.turn {
             Some(turn) if !deliverable => {
                 line.turn = None;

@@ -9,6 +9,7 @@ mod convert;
 mod iam;
 mod lease;
 mod message;
+mod mutation;
 mod names;
 mod page;
 mod publish;

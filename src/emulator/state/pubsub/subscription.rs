@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::backlog::{Backlog, Delivery, Want};
 use super::convert::{duration, later};
 use super::message::Message;
+use super::mutation::{Mutation, strikes};
 use super::push::Push;
 use super::schema::Schemas;
 use super::serial::Serial;
@@ -106,6 +107,9 @@ impl Subscription {
 
     /// Acknowledges a message.
     pub(super) fn ack(&mut self, id: u64) {
+        if strikes(Mutation::AckForgotten) {
+            return;
+        }
         if let Some(message) = self.backlog.remove(id) {
             self.counters.acked += 1;
             self.keep_acked(message);
@@ -121,7 +125,7 @@ impl Subscription {
 
     /// Settles a delivery that failed: the message goes to the dead letters when it has had its deliveries, else it comes again.
     pub(super) fn fail(&mut self, id: u64, cx: &mut Cx<'_>) {
-        let deliveries = self.backlog.failures(id) + 1;
+        let deliveries = self.backlog.failures(id) + 1 - u32::from(strikes(Mutation::DeadLetterLate));
         let grave = self.dead_letters().filter(|(_, max)| cx.dead_letters_work && deliveries >= *max).map(|(topic, _)| topic.to_owned());
         if let Some(topic) = grave {
             if let Some(message) = self.backlog.remove(id) {
@@ -139,7 +143,8 @@ impl Subscription {
     fn backoff(&self, failures: u32) -> Option<SignedDuration> {
         let policy = self.settings.retry_policy.as_ref()?;
         let (min, max) = (policy.minimum_backoff.as_ref()?, policy.maximum_backoff.as_ref()?);
-        let doublings = failures.saturating_sub(1).min(30);
+        let first = u32::from(!strikes(Mutation::BackoffTooLong));
+        let doublings = failures.saturating_sub(first).min(30);
         Some(duration(min).saturating_mul(1 << doublings).min(duration(max)))
     }
 
@@ -148,6 +153,9 @@ impl Subscription {
         while let Some(id) = self.backlog.expired(cx.now) {
             self.counters.expired += 1;
             self.push_lost(id, cx.now);
+            if strikes(Mutation::ExpiredLost) {
+                self.backlog.remove(id);
+            }
             self.fail(id, cx);
         }
         self.backlog.end_backoffs(cx.now);

@@ -1,10 +1,15 @@
 //! Random sequences of commands against a model that is a list: nothing lost, no ack forgotten, attempts right, keys in order, back-offs kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use super::super::mutation;
 use super::*;
+use crate::model::campaign::{explore, first_failure};
+
+/// Cases that CI runs.
+const CASES: u64 = 10_000;
 
 const ATTEMPTS_MAX: i32 = 5;
 const ACK_DEADLINE_MS: i64 = 10_000;
@@ -18,7 +23,7 @@ enum Step {
     Pull { max: i32 },
     Stream { which: usize },
     CloseStream { which: usize, left: bool },
-    Ack { nth: usize },
+    Ack { nth: usize, count: usize },
     Nack { nth: usize },
     Extend { nth: usize, seconds: i32 },
     Pass { ms: i64 },
@@ -30,12 +35,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (1..5).prop_map(|max| Step::Pull { max }),
         2 => (0..2usize).prop_map(|which| Step::Stream { which }),
         1 => (0..2usize, any::<bool>()).prop_map(|(which, left)| Step::CloseStream { which, left }),
-        3 => any::<usize>().prop_map(|nth| Step::Ack { nth }),
+        3 => (any::<usize>(), 1..4usize).prop_map(|(nth, count)| Step::Ack { nth, count }),
         4 => any::<usize>().prop_map(|nth| Step::Nack { nth }),
         1 => (any::<usize>(), 1..60).prop_map(|(nth, seconds)| Step::Extend { nth, seconds }),
         2 => (0..15_000i64).prop_map(|ms| Step::Pass { ms }),
     ];
-    prop::collection::vec(step, 1..100)
+    prop::collection::vec(step, 1..64)
 }
 
 /// What the model knows of a message that is neither acked nor dead.
@@ -98,7 +103,7 @@ impl Run {
             }
             Step::Stream { which } => self.stream(which),
             Step::CloseStream { which, left } => self.close_stream(which, left),
-            Step::Ack { nth } => self.ack(nth),
+            Step::Ack { nth, count } => self.ack(nth, count),
             Step::Nack { nth } => self.modify(nth, 0),
             Step::Extend { nth, seconds } => self.modify(nth, seconds),
             Step::Pass { ms } => self.pass(ms),
@@ -174,12 +179,18 @@ impl Run {
         Some((ack_id.clone(), good.then_some(*id)))
     }
 
-    fn ack(&mut self, nth: usize) {
-        let Some((ack_id, id)) = self.choose(nth) else { return };
-        let request = pb::AcknowledgeRequest { subscription: subscription("billing"), ack_ids: vec![ack_id] };
-        let settled = self.world.run(request).unwrap();
-        assert_eq!(settled.done.len(), usize::from(id.is_some()));
-        if let Some(id) = id {
+    /// Acknowledges `count` ids in one request, from the nth on, good ones and stale ones.
+    fn ack(&mut self, nth: usize, count: usize) {
+        let chosen: Vec<_> = (0..count).filter_map(|next| self.choose(nth.wrapping_add(next))).collect();
+        if chosen.is_empty() {
+            return;
+        }
+        // The same id twice is good once.
+        let good: BTreeSet<u64> = chosen.iter().filter_map(|(_, id)| *id).collect();
+        let ack_ids = chosen.into_iter().map(|(ack_id, _)| ack_id).collect();
+        let settled = self.world.run(pb::AcknowledgeRequest { subscription: subscription("billing"), ack_ids }).unwrap();
+        assert_eq!(settled.done.len(), good.len());
+        for id in good {
             self.live.remove(&id);
             self.acked += 1;
         }
@@ -232,11 +243,13 @@ impl Run {
     /// Acknowledges all there is, to see that nothing got lost.
     fn drain(&mut self) {
         for _ in 0..=self.live.len() * 2 {
-            self.pass(STREAM_DEADLINE_MS);
-            self.step(&Step::Pull { max: 1000 });
-            for nth in 0..self.issued.len() {
-                self.ack(nth);
+            if self.live.is_empty() {
+                break;
             }
+            self.pass(STREAM_DEADLINE_MS);
+            let first = self.issued.len();
+            self.step(&Step::Pull { max: 1000 });
+            self.ack(first, self.issued.len() - first);
         }
         assert!(self.live.is_empty(), "lost: {:?}", self.live);
         assert_eq!(self.world.stats("billing").undelivered, 0);
@@ -246,15 +259,30 @@ impl Run {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+/// A subscription, ordered or not, with back-offs or not, and what its client does.
+type Case = (bool, bool, Vec<Step>);
 
-    #[test]
-    fn behaves_as_the_model(ordered: bool, backoff: bool, steps in steps()) {
-        let mut run = Run::new(ordered, backoff);
-        for step in &steps {
-            run.step(step);
-        }
-        run.drain();
+fn cases() -> impl Strategy<Value = Case> {
+    (any::<bool>(), any::<bool>(), steps())
+}
+
+fn check((ordered, backoff, steps): Case) {
+    let mut run = Run::new(ordered, backoff);
+    for step in &steps {
+        run.step(step);
+    }
+    run.drain();
+}
+
+#[test]
+fn behaves_as_the_model() {
+    explore(CASES, &cases(), check);
+}
+
+#[test]
+fn each_of_ten_deliberate_defects_is_found() {
+    for mutation in mutation::ALL {
+        let found = mutation::with(mutation, || first_failure(CASES, &cases(), check));
+        assert!(found.is_some(), "{mutation:?} went unnoticed");
     }
 }

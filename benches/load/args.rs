@@ -1,0 +1,89 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::workload::{Size, Workload};
+
+#[derive(Debug, Parser)]
+#[command(name = "load", about = "Puts load on Pub/Sub and Cloud Tasks servers, and compares them")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) what: What,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum What {
+    /// One workload on a server that runs already
+    Run(Run),
+    /// All servers that are on this machine, in turn, several rounds; ends with 1 where a target is missed
+    Compare(Compare),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    #[arg(value_enum)]
+    pub(crate) workload: Workload,
+    /// Server under load
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) target: String,
+    #[command(flatten)]
+    size: SizeArgs,
+}
+
+impl Run {
+    pub(crate) fn size(&self) -> Size {
+        self.size.size()
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Compare {
+    /// Rounds; each starts every server anew
+    #[arg(long, default_value_t = 5)]
+    pub(crate) rounds: usize,
+    /// Only these workloads
+    #[arg(long = "only", value_enum)]
+    pub(crate) only: Vec<Workload>,
+    /// Measure this `redrive` instead of the one built along
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_redrive"))]
+    pub(crate) binary: PathBuf,
+    /// Start script of Google's Pub/Sub emulator
+    #[arg(long, default_value = "/usr/lib/google-cloud-sdk/platform/pubsub-emulator/bin/cloud-pubsub-emulator")]
+    pub(crate) google: PathBuf,
+    /// Binary of crates.io's `cloud-tasks-emulator`
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/bin/cloud-tasks-emulator"))]
+    pub(crate) tasks_peer: PathBuf,
+    #[command(flatten)]
+    size: SizeArgs,
+}
+
+impl Compare {
+    pub(crate) fn size(&self) -> Size {
+        self.size.size()
+    }
+
+    pub(crate) fn wants(&self, workload: Workload) -> bool {
+        self.only.is_empty() || self.only.contains(&workload)
+    }
+}
+
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct SizeArgs {
+    /// Messages or tasks of a workload, as a multiple of its own size
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+    /// Payload of a message, in bytes
+    #[arg(long, default_value_t = 100)]
+    payload_bytes: usize,
+    /// Requests under way at once
+    #[arg(long, default_value_t = 16)]
+    concurrency: usize,
+}
+
+impl SizeArgs {
+    fn size(self) -> Size {
+        Size { scale: self.scale, payload_bytes: self.payload_bytes, concurrency: self.concurrency }
+    }
+}
