@@ -20,9 +20,14 @@ pub(crate) struct Client(Grpc<Channel>);
 
 impl Client {
     pub(crate) async fn connect(target: &str) -> Result<Self> {
+        Self::connect_with_window(target, WINDOW_BYTES).await
+    }
+
+    /// Connects so that at most this much arrives before it is read.
+    pub(crate) async fn connect_with_window(target: &str, bytes: u32) -> Result<Self> {
         let endpoint = Endpoint::from_shared(format!("http://{target}"))?
-            .initial_stream_window_size(WINDOW_BYTES)
-            .initial_connection_window_size(WINDOW_BYTES)
+            .initial_stream_window_size(bytes)
+            .initial_connection_window_size(bytes)
             .tcp_nodelay(true);
         let channel = endpoint.connect().await.with_context(|| format!("nobody answers at {target}"))?;
         Ok(Self(Grpc::new(channel).max_decoding_message_size(REPLY_BYTES_MAX)))

@@ -48,6 +48,15 @@ Keys that check ID tokens: /oauth2/v3/certs (JWKS), /oauth2/v1/certs (PEM). As a
 What was sent is logged with `-v`. Nothing is kept when it stops (ctrl-c or SIGTERM).
 Any project is served; `--project` is the one of the seed and of the lines that are printed.";
 
+/// Open files that are enough for 10,000 connections.
+const FILES_WANTED: u64 = 10_500;
+
+/// Raises the limit of open files to what the system allows; returns what it is then.
+fn raise_file_limit() -> u64 {
+    // Where it cannot be read it is not known to be in the way.
+    rlimit::increase_nofile_limit(u64::MAX).unwrap_or(u64::MAX)
+}
+
 impl Emulate {
     pub(super) async fn run(self, session: &mut Session<'_, '_>) -> Result<Exit> {
         let stop = signals::stop()?;
@@ -66,6 +75,7 @@ impl Emulate {
         if let Some(url) = self.app_engine {
             builder = builder.app_engine(url);
         }
+        let files = raise_file_limit();
         let emulator = builder.issuer(self.issuer).start().await?;
         if let Some(path) = self.service_account_key {
             let email = format!("tests@{}.iam.gserviceaccount.com", emulator.project());
@@ -77,6 +87,11 @@ impl Emulate {
             .output
             .note(&format!("Pub/Sub, Cloud Tasks, Cloud Scheduler and Monitoring on {address}, gRPC and HTTP/JSON, until ctrl-c"));
         session.output.note(&format!("console: redrive --emulator {address} --project {}", emulator.project()));
+        if files < FILES_WANTED {
+            session.output.note(&format!(
+                "at most {files} files may be open here, and each connection is one; `ulimit -Hn {FILES_WANTED}` raises that, where it may"
+            ));
+        }
         session.output.note(&snippets::all(address, emulator.project().as_str()));
         if self.wait_ready {
             session.output.data(&format!("ready {address}\n"))?;

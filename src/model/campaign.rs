@@ -6,6 +6,11 @@
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use proptest::char::any as any_char;
+use proptest::collection::vec;
+use proptest::prelude::any;
+use proptest::prop_oneof;
+use proptest::sample::select;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
@@ -13,6 +18,10 @@ use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner
 const FACTOR: &str = "REDRIVE_CAMPAIGN";
 /// Attempts at making a failing value smaller.
 const SHRINKS_MAX: u32 = 20_000;
+/// Edits of one text at most.
+const EDITS_MAX: usize = 12;
+/// Characters that one edit takes out at most.
+const CUT_MAX: usize = 8;
 /// Runs this case only.
 const SEED: &str = "REDRIVE_SEED";
 
@@ -44,6 +53,25 @@ where
     (0..cases).find(|&seed| {
         let value = strategy.new_tree(&mut runner(seed)).expect("the strategy refuses no value").current();
         catch_unwind(AssertUnwindSafe(|| check(value))).is_err()
+    })
+}
+
+/// Texts that almost mean something: one of `samples` with pieces cut out and words, or any characters, put in.
+pub(crate) fn damaged(samples: &'static [&'static str], words: &'static [&'static str]) -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        4 => select(words).prop_map(str::to_owned),
+        1 => "\\PC{0,3}",
+        1 => any_char().prop_map(String::from),
+    ];
+    let edits = vec((any::<usize>(), 0..=CUT_MAX, piece), 0..=EDITS_MAX);
+    (select(samples), edits).prop_map(|(sample, edits)| {
+        let mut chars: Vec<char> = sample.chars().collect();
+        for (at, cut, piece) in edits {
+            let start = at % (chars.len() + 1);
+            let end = (start + cut).min(chars.len());
+            chars.splice(start..end, piece.chars());
+        }
+        chars.into_iter().collect()
     })
 }
 

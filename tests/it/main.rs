@@ -9,4 +9,5 @@ mod emulator_pubsub;
 mod emulator_tasks;
 mod layout;
 mod ops;
+mod stress;
 mod transfer;

@@ -204,6 +204,10 @@ fn render(route: &Route, bytes: Bytes, wanted: Wanted) -> Result<Response<Body>,
 }
 
 #[cfg(test)]
+mod bad;
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod storm;
 #[cfg(test)]
 mod tests;

@@ -85,4 +85,6 @@ async fn ask(services: &Services, what: &str, method: Method, path: &str, body: 
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -67,7 +67,7 @@ pub(super) async fn serve(listener: TcpListener, front: Front, engine: Engine, g
                     connections.spawn(connection(stream, front.clone(), graceful.watcher()));
                 }
                 Err(error) => {
-                    tracing::warn!(target: "redrive::emulator", %error, "a connection was not accepted");
+                    tracing::warn!(target: "redrive::emulator", %error, "a connection was not accepted; if too many files are open, `ulimit -n` is the limit");
                     tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
                 }
             }

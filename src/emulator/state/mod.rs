@@ -3,6 +3,7 @@
 //! Everything here is a function of (state, command, moment): no IO, no clock, no randomness of its own, so that a day of retries runs in
 //! milliseconds and a failing run replays from its seed. It must not know gRPC, HTTP servers, sockets or tasks of tokio.
 
+mod payload;
 pub(crate) mod pubsub;
 mod record;
 pub(crate) mod restart;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+pub(crate) use payload::kept;
 pub(crate) use record::{Record, replay};
 pub(crate) use restart::{Reset, Restart};
 

@@ -156,4 +156,6 @@ const NAMES_OF_MONTHS: [&str; 12] =
     ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

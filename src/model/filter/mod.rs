@@ -150,4 +150,6 @@ impl fmt::Display for Quoted<'_> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

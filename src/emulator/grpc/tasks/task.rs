@@ -2,9 +2,9 @@
 
 use super::super::wkt;
 use super::{pb, queue};
-use crate::emulator::state::Refusal;
 use crate::emulator::state::target::{AppEngineTarget, HttpTarget, Token};
 use crate::emulator::state::tasks::{Attempt, Target, Task, TaskDraft};
+use crate::emulator::state::{Refusal, kept};
 use crate::names::QueueName;
 
 use pb::http_request::AuthorizationHeader;
@@ -26,7 +26,7 @@ fn target(proto: MessageType) -> Result<Target, Refusal> {
             url: request.url,
             method: queue::method(request.http_method)?.unwrap_or_default(),
             headers: request.headers.into_iter().collect(),
-            body: request.body,
+            body: kept(request.body),
             token: request.authorization_header.map(|header| match header {
                 AuthorizationHeader::OauthToken(token) => queue::oauth(token),
                 AuthorizationHeader::OidcToken(token) => queue::oidc(token),
@@ -37,7 +37,7 @@ fn target(proto: MessageType) -> Result<Target, Refusal> {
             routing: request.app_engine_routing.map(queue::routing),
             relative_uri: request.relative_uri,
             headers: request.headers.into_iter().collect(),
-            body: request.body,
+            body: kept(request.body),
         }),
     })
 }

@@ -11,7 +11,7 @@ use super::subscription::Dead;
 use super::topic::Topic;
 use super::{Around, Draft, PubSub, names, settle};
 use crate::emulator::pb::google::pubsub::v1 as pb;
-use crate::emulator::state::{Command, Effects, Moment, Refusal, State};
+use crate::emulator::state::{Command, Effects, Moment, Refusal, State, kept};
 use crate::model::message::{DEAD_LETTER_PREFIX, RESERVED_PREFIX};
 
 /// Messages in a request at most.
@@ -48,7 +48,7 @@ impl Command for pb::PublishRequest {
 }
 
 fn draft(message: pb::PubsubMessage) -> Result<Draft, Refusal> {
-    let draft = Draft { data: message.data, attributes: message.attributes, ordering_key: message.ordering_key };
+    let draft = Draft { data: kept(message.data), attributes: message.attributes, ordering_key: message.ordering_key };
     check(&draft)?;
     Ok(draft)
 }

@@ -1,6 +1,7 @@
 //! Pub/Sub by sequences of commands, in made-up time.
 
 mod admin;
+mod cost;
 mod dead_letters;
 mod delivery;
 mod model;
