@@ -20,6 +20,9 @@ pub(super) struct Emulate {
     /// YAML or TOML file with topics, subscriptions, queues, jobs, messages and tasks to begin with
     #[arg(long, value_name = "FILE")]
     seed: Option<PathBuf>,
+    /// Move dead letters only where policies grant it to Pub/Sub's service agent, as on Google Cloud
+    #[arg(long)]
+    dead_letter_grants: bool,
     /// Print one line, `ready HOST:PORT`, on stdout once everything is served; `/healthz` answers from then on
     #[arg(long)]
     wait_ready: bool,
@@ -68,6 +71,9 @@ impl Emulate {
         }
         if let Some(seed) = self.seed {
             builder = builder.seed_file(seed);
+        }
+        if self.dead_letter_grants {
+            builder = builder.require_dead_letter_grants();
         }
         if self.require_auth {
             builder = builder.require_auth();

@@ -14,6 +14,7 @@ use crate::emulator::engine::{Engine, Stuck};
 use crate::emulator::faults::Faults;
 use crate::emulator::rest;
 use crate::emulator::state::Refusal;
+use crate::emulator::state::pubsub::RequireGrants;
 
 /// The largest body: a list of all the faults there can be.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -41,6 +42,8 @@ pub(super) async fn answer(engine: &Engine, faults: &Faults, request: Request<Bo
         }
         (&Method::GET, "/clock") => Ok(clock(engine)),
         (&Method::POST, "/clock/advance") => advance(engine, request).await,
+        (&Method::GET, "/dead-letter-grants") => Ok(grants(engine)),
+        (&Method::PUT, "/dead-letter-grants") => require_grants(engine, request).await,
         (&Method::GET, "/faults") => Ok(faults.list()),
         (&Method::POST, "/faults") => inject(faults, request).await,
         (&Method::DELETE, "/faults") => {
@@ -119,6 +122,20 @@ fn duration(field: &str, json: &Json, max: SignedDuration) -> Result<SignedDurat
     parsed
         .filter(|duration| !duration.is_negative() && *duration <= max)
         .ok_or_else(|| Failure::invalid(format!("`{field}` must be a time such as `3600s`, `90m` or `1h`, {} s at most.", max.as_secs())))
+}
+
+fn grants(engine: &Engine) -> Json {
+    json!({"required": engine.read(|state, _| state.pubsub.grants_are_required())})
+}
+
+/// Switches, until the next reset, whether Pub/Sub's service agent needs to be granted what moving dead letters takes.
+async fn require_grants(engine: &Engine, request: Request<Body>) -> Result<Json, Failure> {
+    let body = read(request).await?.unwrap_or_default();
+    let required = body.as_object().filter(|fields| fields.len() == 1).and_then(|fields| fields.get("required")?.as_bool());
+    let required = required.ok_or_else(|| Failure::invalid("The body must be {\"required\": true} or {\"required\": false}."))?;
+    let switched = engine.run(RequireGrants { required, from_start: false }).await;
+    switched.map_err(|refusal| Failure::invalid(refusal.message))?;
+    Ok(grants(engine))
 }
 
 async fn inject(faults: &Faults, request: Request<Body>) -> Result<Json, Failure> {

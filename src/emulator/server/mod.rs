@@ -17,6 +17,7 @@ use super::faults::{Fault, Faults};
 use super::grpc::Services;
 use super::identity::{self, Identity, Wanted};
 use super::seed::{self, Seed};
+use super::state::pubsub::RequireGrants;
 use super::state::target::SetAppEngine;
 use crate::error::{Error, Kind, Result};
 use crate::names::ProjectId;
@@ -64,12 +65,20 @@ pub struct Builder {
     seed: Option<PathBuf>,
     app_engine: Option<String>,
     identity: identity::Settings,
+    dead_letter_grants: bool,
 }
 
 impl Emulator {
     /// Returns a builder for an emulator on a free port of `127.0.0.1`.
     pub fn builder() -> Builder {
-        Builder { listen: LISTEN_DEFAULT.to_owned(), project: None, seed: None, app_engine: None, identity: identity::Settings::default() }
+        Builder {
+            listen: LISTEN_DEFAULT.to_owned(),
+            project: None,
+            seed: None,
+            app_engine: None,
+            identity: identity::Settings::default(),
+            dead_letter_grants: false,
+        }
     }
 
     /// Returns where it listens, with the port it really got.
@@ -210,6 +219,15 @@ impl Builder {
         self
     }
 
+    /// Has dead letters move only where Pub/Sub's service agent (`service-NUMBER@gcp-sa-pubsub.iam.gserviceaccount.com`) was granted it by
+    /// policies of the subscription (subscriber) and of the dead-letter topic (publisher), as on Google Cloud. Else every permission is
+    /// taken for granted. `PUT /dead-letter-grants` switches it while the emulator runs.
+    #[must_use]
+    pub fn require_dead_letter_grants(mut self) -> Self {
+        self.dead_letter_grants = true;
+        self
+    }
+
     /// Sets the file, YAML or TOML, of what is there from the start: topics, subscriptions, queues, jobs, messages and tasks.
     ///
     /// ```yaml
@@ -249,6 +267,8 @@ impl Builder {
         if let Some(url) = self.app_engine {
             engine.run(SetAppEngine(Some(url))).await.map_err(|refusal| Error::invalid(refusal.message))?;
         }
+        let grants = RequireGrants { required: self.dead_letter_grants, from_start: true };
+        engine.run(grants).await.map_err(|refusal| Error::invalid(refusal.message))?;
         let identity = match Identity::new(project.clone(), reachable(address), self.identity) {
             Ok(identity) => identity,
             Err(why) => {

@@ -4,7 +4,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::pubsub::{CloseStream, OpenStream, SetStreamDeadline, StreamLease};
+use super::pubsub::{CloseStream, OpenStream, RequireGrants, SetStreamDeadline, StreamLease};
 use super::saved::{Reader, Saved, Writer, damaged, saved};
 use super::scheduler::{CreateJob, DeleteJob, PauseJob, ResumeJob, RunJob, UpdateJob};
 use super::target::SetAppEngine;
@@ -91,6 +91,7 @@ table! {
         43 => pb::RollbackSchemaRequest,
         44 => pb::DeleteSchemaRevisionRequest,
         45 => pb::DeleteSchemaRequest,
+        46 => RequireGrants,
 
         60 => CreateQueue,
         61 => UpdateQueue,

@@ -6,9 +6,11 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
+use prost::Message as _;
 
 use super::backlog::{Delivery, Want};
 use super::convert::later;
+use super::publish::not_above;
 use super::schema::Schemas;
 use super::subscription::Subscription;
 use crate::emulator::pb::google::pubsub::v1 as pb;
@@ -18,6 +20,9 @@ use crate::emulator::state::{Command, Effects, Moment, Refusal, State};
 const PULL_MESSAGES_MAX: i32 = 1000;
 /// A pull adds no further message once it has this much payload, in bytes: Google's limit for a response.
 const PULL_BYTES_MAX: u64 = 10_000_000;
+
+/// Bytes of a request that acknowledges or changes deadlines at most (512 KiB).
+const REQUEST_BYTES_MAX: u64 = 512 * 1024;
 
 /// One delivery of one message. Numbers are never given twice, so an id of an earlier delivery, of another subscription or of one that was
 /// deleted is recognised by the lease not being there.
@@ -115,6 +120,7 @@ impl Command for pb::AcknowledgeRequest {
     type Reply = Settled;
 
     fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<Settled, Refusal> {
+        not_above("request_size", self.encoded_len() as u64, REQUEST_BYTES_MAX)?;
         let ids = parse(&self.ack_ids)?;
         state.pubsub.with(&self.subscription, at, out, |subscription, _| Ok(settle(subscription, self.ack_ids, &ids, Subscription::ack)))
     }
@@ -131,6 +137,7 @@ impl Command for pb::ModifyAckDeadlineRequest {
                 "Invalid ack deadline given (ack_deadline={seconds}). The ack deadline must be between 0 and 600 seconds."
             )));
         }
+        not_above("request_size", self.encoded_len() as u64, REQUEST_BYTES_MAX)?;
         let ids = parse(&self.ack_ids)?;
         state.pubsub.with(&self.subscription, at, out, |subscription, cx| {
             Ok(settle(subscription, self.ack_ids, &ids, |subscription, id| {

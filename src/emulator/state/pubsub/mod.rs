@@ -6,6 +6,8 @@
 
 mod backlog;
 mod convert;
+mod expire;
+mod grants;
 mod iam;
 mod lease;
 mod message;
@@ -34,12 +36,14 @@ use super::{Answer, Effect, Effects, Moment, Refusal};
 use crate::emulator::pb::google::iam::v1::Policy;
 
 pub(crate) use crate::model::message::Draft;
+pub(crate) use grants::RequireGrants;
 pub(crate) use lease::Settled;
 pub(crate) use message::Message;
 pub(crate) use stats::NO_ANSWER;
 pub(crate) use stream::{CloseStream, OpenStream, SetStreamDeadline, StreamLease};
 
 use crate::emulator::state::saved::saved;
+use grants::Grants;
 use schema::Schemas;
 use serial::Serial;
 use snapshot::Snapshot;
@@ -54,46 +58,50 @@ pub(crate) struct PubSub {
     snapshots: BTreeMap<String, Snapshot>,
     schemas: Schemas,
     policies: BTreeMap<String, Policy>,
+    grants: Grants,
     serial: Serial,
     agenda: Agenda,
 }
 
-saved!(struct PubSub { topics, subscriptions, snapshots, policies, schemas, serial, agenda });
+saved!(struct PubSub { topics, subscriptions, snapshots, policies, grants, schemas, serial, agenda });
 
-/// What next happens by itself, in order of time; each resource has one entry at most.
+/// What next happens by itself, in order of time; each resource has one entry of a kind at most.
 type Agenda = BTreeSet<(Timestamp, Due)>;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
     Subscription(Arc<str>),
+    /// A look whether the subscription has expired.
+    Expiry(Arc<str>),
     Snapshot(String),
 }
 
-saved!(enum Due { 0 = Subscription(name), 1 = Snapshot(name) });
+saved!(enum Due { 0 = Subscription(name), 1 = Snapshot(name), 2 = Expiry(name) });
 
 impl PubSub {
-    /// Forgets everything but the last number given.
+    /// Forgets everything but the last number given and what was set from the start.
     pub(crate) fn reset(&mut self) {
-        *self = Self { serial: std::mem::take(&mut self.serial), ..Self::default() };
+        *self = Self { serial: std::mem::take(&mut self.serial), grants: self.grants.at_start(), ..Self::default() };
     }
 
     /// The dispatcher's report on a push.
     pub(crate) fn push_answered(&mut self, subscription: &str, lease: u64, answer: &Answer, at: Moment, out: &mut Effects) {
         // A subscription that is gone by now needs no answer.
-        let _ = self.with(subscription, at, out, |subscription, cx| {
+        let _ = self.with_unused(subscription, at, out, |subscription, cx| {
             subscription.push_answered(lease, answer, cx);
             Ok(())
         });
     }
 
-    /// All that fell due by `at.now`: expired leases, back-offs over, retention, expiry.
+    /// All that fell due by `at.now`: expired leases, back-offs over, retention, expiry of snapshots and subscriptions.
     pub(crate) fn tick(&mut self, at: Moment, out: &mut Effects) {
         while let Some((_, due)) = self.agenda.first().filter(|(time, _)| *time <= at.now).cloned() {
             match due {
                 Due::Subscription(name) => {
-                    // Only existing subscriptions are on the agenda; what happens is in `with` itself.
-                    let _ = self.with(&name, at, out, |_, _| Ok(()));
+                    // Only existing subscriptions are on the agenda; what happens is in there.
+                    let _ = self.with_unused(&name, at, out, |_, _| Ok(()));
                 }
+                Due::Expiry(name) => self.expire(&name, at, out),
                 Due::Snapshot(name) => drop(self.drop_snapshot(&name)),
             }
         }
@@ -109,7 +117,10 @@ impl PubSub {
         let names: Vec<Arc<str>> = self.subscriptions.keys().cloned().collect();
         for name in names {
             // It exists, and restarting it refuses nothing.
-            let _ = self.with(&name, at, out, |subscription, cx| {
+            let _ = self.with_unused(&name, at, out, |subscription, cx| {
+                if !subscription.streams.is_empty() {
+                    subscription.last_used = cx.now;
+                }
                 subscription.end_streams(cx.now);
                 Ok(())
             });
@@ -127,12 +138,11 @@ impl PubSub {
     fn is_quiet(&self, subscription: &str, now: Timestamp) -> bool {
         self.subscriptions.get(subscription).is_none_or(|subscription| {
             let waits = subscription.scheduled.is_none_or(|due| due > now);
-            waits && !subscription.backlog.has_ready() && subscription.push_endpoint().is_none()
+            waits && subscription.is_use_noted(now) && !subscription.backlog.has_ready() && subscription.push_endpoint().is_none()
         })
     }
 
-    /// Does something on a subscription: before it, what fell due happens; after it, what can be pushed is pushed, waiting receivers are woken,
-    /// the next moment is planned and dead letters are published.
+    /// Does something on a subscription for a client, which is a use of it.
     fn with<T>(
         &mut self,
         name: &str,
@@ -140,10 +150,24 @@ impl PubSub {
         out: &mut Effects,
         work: impl FnOnce(&mut Subscription, &mut Cx<'_>) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        let Some((name, _)) = self.subscriptions.get_key_value(name) else { return Err(names::not_found(name, "subscriptions")) };
-        let name = name.clone();
+        self.with_unused(name, at, out, |subscription, cx| {
+            subscription.note_use(cx.now);
+            work(subscription, cx)
+        })
+    }
+
+    /// Does something on a subscription: before it, what fell due happens; after it, what can be pushed is pushed, waiting receivers are woken,
+    /// the next moment is planned and dead letters are published.
+    fn with_unused<T>(
+        &mut self,
+        name: &str,
+        at: Moment,
+        out: &mut Effects,
+        work: impl FnOnce(&mut Subscription, &mut Cx<'_>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let Some((name, subscription)) = self.subscriptions.get_key_value(name) else { return Err(names::not_found(name, "subscriptions")) };
+        let (name, dead_letters_work) = (name.clone(), self.dead_letters_work(name, subscription));
         let Some(subscription) = self.subscriptions.get_mut(&name) else { return Err(names::not_found(&name, "subscriptions")) };
-        let dead_letters_work = subscription.dead_letters().is_some_and(|(topic, _)| self.topics.contains_key(topic));
         let mut cx = Cx { now: at.now, serial: &mut self.serial, schemas: &self.schemas, dead_letters_work, dead: Vec::new() };
         if subscription.scheduled.is_some_and(|time| time <= at.now) {
             subscription.pass_time(&mut cx);

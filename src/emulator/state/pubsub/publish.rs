@@ -76,7 +76,7 @@ fn check(draft: &Draft) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn not_above(what: &str, given: u64, max: u64) -> Result<(), Refusal> {
+pub(super) fn not_above(what: &str, given: u64, max: u64) -> Result<(), Refusal> {
     if given <= max {
         return Ok(());
     }

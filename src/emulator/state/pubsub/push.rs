@@ -124,6 +124,7 @@ impl Subscription {
         *self.counters.push_requests.entry(status).or_default() += 1;
         let good = ACKS.contains(&status);
         if good {
+            self.note_use(cx.now);
             self.push.succeeded();
         } else {
             self.push.failed(cx.now, self.settings.retry_policy.is_none());

@@ -16,7 +16,7 @@ const DAY_S: i64 = 24 * 60 * MINUTE_S;
 const ACK_DEADLINE_S_DEFAULT: i32 = 10;
 /// Retention, in seconds, of subscriptions that name none.
 const RETENTION_S_DEFAULT: i64 = 7 * DAY_S;
-/// Idle time, in seconds, after which subscriptions that name none would expire.
+/// Idle time, in seconds, after which subscriptions that name none expire.
 const EXPIRATION_S_DEFAULT: i64 = 31 * DAY_S;
 /// Deliveries before a dead letter, of policies that name none.
 const DELIVERY_ATTEMPTS_DEFAULT: i32 = 5;

@@ -8,7 +8,7 @@ use super::push::Push;
 use super::settings::{complete, paths, update};
 use super::subscription::Subscription;
 use super::topic::Topic;
-use super::{PubSub, names, unplan};
+use super::{PubSub, names};
 use crate::emulator::pb::google::pubsub::v1 as pb;
 use crate::emulator::state::{Command, Effect, Effects, Moment, Refusal, State};
 
@@ -16,7 +16,7 @@ use crate::emulator::state::{Command, Effect, Effects, Moment, Refusal, State};
 impl Command for pb::Subscription {
     type Reply = pb::Subscription;
 
-    fn apply(mut self, state: &mut State, _at: Moment, _out: &mut Effects) -> Result<pb::Subscription, Refusal> {
+    fn apply(mut self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<pb::Subscription, Refusal> {
         let pubsub = &mut state.pubsub;
         names::check(&self.name, "subscriptions")?;
         names::check(&self.topic, "topics")?;
@@ -29,9 +29,11 @@ impl Command for pb::Subscription {
         let topic = pubsub.topics.get_mut(&self.topic).ok_or_else(|| names::not_found(&self.topic, "topics"))?;
         let name: Arc<str> = self.name.as_str().into();
         topic.subscriptions.insert(name.clone());
-        let subscription = Subscription::new(self, filter);
+        let mut subscription = Subscription::new(self, filter, at.now);
+        subscription.topic_retention = topic.retention();
         let shown = shown(&subscription, Some(topic));
         pubsub.subscriptions.insert(name, subscription);
+        pubsub.plan_expiry(&shown.name, at.now);
         Ok(shown)
     }
 }
@@ -84,6 +86,7 @@ impl PubSub {
             }
             Ok(())
         })?;
+        self.plan_expiry(&name, at.now);
         // Who waits for messages of what now pushes waits in vain.
         if self.subscription(&name)?.push_endpoint().is_some() {
             out.list.push(Effect::Closed(name.clone()));
@@ -139,16 +142,10 @@ impl Command for pb::DeleteSubscriptionRequest {
     type Reply = ();
 
     fn apply(self, state: &mut State, _at: Moment, out: &mut Effects) -> Result<(), Refusal> {
-        let pubsub = &mut state.pubsub;
-        let entry = pubsub.subscriptions.remove_entry(self.subscription.as_str());
-        let (name, mut subscription) = entry.ok_or_else(|| names::not_found(&self.subscription, "subscriptions"))?;
-        unplan(&name, &mut subscription, &mut pubsub.agenda);
-        if let Some(topic) = pubsub.topics.get_mut(&subscription.settings.topic) {
-            topic.subscriptions.remove(&name);
+        if state.pubsub.remove_subscription(&self.subscription, out) {
+            return Ok(());
         }
-        pubsub.policies.remove(&self.subscription);
-        out.list.push(Effect::Closed(self.subscription));
-        Ok(())
+        Err(names::not_found(&self.subscription, "subscriptions"))
     }
 }
 

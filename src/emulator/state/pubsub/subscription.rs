@@ -34,9 +34,15 @@ pub(super) struct Subscription {
     pub(super) counters: Counters,
     /// When the agenda has this subscription next.
     pub(super) scheduled: Option<Timestamp>,
+    /// When a client last did something with it, or took a push: see `expire`.
+    pub(super) last_used: Timestamp,
+    /// When the agenda looks whether it has expired.
+    pub(super) expiry: Option<Timestamp>,
+    /// How long the topic keeps its messages for all subscriptions.
+    pub(super) topic_retention: Option<SignedDuration>,
 }
 
-saved!(struct Subscription { settings, filter, backlog, acked, streams, push, counters, scheduled });
+saved!(struct Subscription { settings, filter, backlog, acked, streams, push, counters, scheduled, last_used, expiry, topic_retention });
 
 /// The circumstances of an operation on a subscription.
 #[derive(Debug)]
@@ -44,7 +50,7 @@ pub(super) struct Cx<'a> {
     pub(super) now: Timestamp,
     pub(super) serial: &'a mut Serial,
     pub(super) schemas: &'a Schemas,
-    /// Whether the dead-letter topic exists, so that messages can go there.
+    /// Whether messages can go to the dead-letter topic.
     pub(super) dead_letters_work: bool,
     /// Messages that have to be published to the dead-letter topic.
     pub(super) dead: Vec<Dead>,
@@ -59,7 +65,7 @@ pub(super) struct Dead {
 }
 
 impl Subscription {
-    pub(super) fn new(settings: pb::Subscription, filter: Option<Filter>) -> Self {
+    pub(super) fn new(settings: pb::Subscription, filter: Option<Filter>, now: Timestamp) -> Self {
         Self {
             backlog: Backlog::new(settings.enable_message_ordering),
             settings,
@@ -69,6 +75,9 @@ impl Subscription {
             push: Push::default(),
             counters: Counters::default(),
             scheduled: None,
+            last_used: now,
+            expiry: None,
+            topic_retention: None,
         }
     }
 
@@ -176,8 +185,10 @@ impl Subscription {
         [self.backlog.next_due(), forgotten, resumed].into_iter().flatten().min()
     }
 
+    /// The longer of its own and the topic's.
     fn retention(&self) -> SignedDuration {
-        self.settings.message_retention_duration.as_ref().map_or(SignedDuration::MAX, duration)
+        let own = self.settings.message_retention_duration.as_ref().map_or(SignedDuration::MAX, duration);
+        self.topic_retention.map_or(own, |topic| own.max(topic))
     }
 
     pub(super) fn stats(&self) -> SubscriptionStats<'_> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::PubSub;
 use super::convert::duration;
@@ -53,10 +53,15 @@ impl Topic {
         }
     }
 
+    /// How long it keeps messages by its own setting.
+    pub(super) fn retention(&self) -> Option<SignedDuration> {
+        self.settings.message_retention_duration.as_ref().map(duration)
+    }
+
     /// Messages published after this moment are kept by the topic's own setting; `None` when it keeps none.
     pub(super) fn retention_begin(&self, now: Timestamp) -> Option<Timestamp> {
-        let retention = self.settings.message_retention_duration.as_ref()?;
-        Some(now.checked_sub(duration(retention)).unwrap_or(Timestamp::MIN))
+        let retention = self.retention()?;
+        Some(now.checked_sub(retention).unwrap_or(Timestamp::MIN))
     }
 }
 
@@ -103,7 +108,7 @@ impl Command for pb::GetTopicRequest {
 impl Command for pb::UpdateTopicRequest {
     type Reply = pb::Topic;
 
-    fn apply(self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<pb::Topic, Refusal> {
+    fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<pb::Topic, Refusal> {
         let new = self.topic.unwrap_or_default();
         let PubSub { topics, schemas, .. } = &mut state.pubsub;
         let topic = topics.get_mut(&new.name).ok_or_else(|| names::not_found(&new.name, "topics"))?;
@@ -123,9 +128,11 @@ impl Command for pb::UpdateTopicRequest {
             }
         }
         complete(&mut settings, schemas)?;
-        topic.settings = settings;
+        topic.settings = settings.clone();
         topic.forget(at.now);
-        Ok(topic.settings.clone())
+        let (names, retention) = (topic.subscriptions.clone(), topic.retention());
+        state.pubsub.tell_retention(&names, retention, at, out);
+        Ok(settings)
     }
 }
 
@@ -179,11 +186,24 @@ impl Command for pb::ListTopicSnapshotsRequest {
     }
 }
 
+impl PubSub {
+    /// Has subscriptions keep messages as long as their topic does.
+    fn tell_retention(&mut self, names: &BTreeSet<Arc<str>>, retention: Option<SignedDuration>, at: Moment, out: &mut Effects) {
+        for name in names {
+            // Only existing subscriptions are named by a topic.
+            let _ = self.with_unused(name, at, out, |subscription, _| {
+                subscription.topic_retention = retention;
+                Ok(())
+            });
+        }
+    }
+}
+
 /// Deletes the topic; its subscriptions keep what they have and name [`DELETED_TOPIC`] from now on.
 impl Command for pb::DeleteTopicRequest {
     type Reply = ();
 
-    fn apply(self, state: &mut State, _at: Moment, _out: &mut Effects) -> Result<(), Refusal> {
+    fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<(), Refusal> {
         let pubsub = &mut state.pubsub;
         let topic = pubsub.topics.remove(&self.topic).ok_or_else(|| names::not_found(&self.topic, "topics"))?;
         for name in &topic.subscriptions {
@@ -197,6 +217,7 @@ impl Command for pb::DeleteTopicRequest {
             }
         }
         pubsub.policies.remove(&self.topic);
+        pubsub.tell_retention(&topic.subscriptions, None, at, out);
         Ok(())
     }
 }

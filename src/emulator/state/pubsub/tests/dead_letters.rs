@@ -1,6 +1,8 @@
 //! Dead-letter policies.
 
 use super::*;
+use crate::emulator::pb::google::iam::v1 as iam;
+use crate::emulator::state::pubsub::RequireGrants;
 
 #[expect(clippy::unnecessary_wraps, reason = "as the fields take it")]
 fn policy(attempts: i32) -> Option<pb::DeadLetterPolicy> {
@@ -103,4 +105,34 @@ fn a_push_subscription_gives_up_too() {
     assert!(world.calls().is_empty());
     assert_eq!(texts(&world.pull("graves", 5)), ["a"]);
     assert_eq!(world.stats("billing").counters.push_requests, [(500, 5)].into());
+}
+
+#[test]
+fn without_grants_to_the_service_agent_nothing_moves_where_they_are_required() {
+    let mut world = world(|_| {});
+    world.run(RequireGrants { required: true, from_start: false }).unwrap();
+    world.publish("orders", "poison");
+    let agent = "serviceAccount:service-123@gcp-sa-pubsub.iam.gserviceaccount.com";
+    let grant = |resource: String, role: &str, member: &str| iam::SetIamPolicyRequest {
+        resource,
+        policy: Some(iam::Policy {
+            bindings: vec![iam::Binding { role: role.into(), members: vec![member.into()], condition: None }],
+            ..Default::default()
+        }),
+        update_mask: None,
+    };
+    world.run(grant(topic("dead"), "roles/pubsub.publisher", agent)).unwrap();
+    world.run(grant(subscription("billing"), "roles/pubsub.subscriber", "user:ada@example.com")).unwrap();
+    for attempt in 1..=7 {
+        let received = world.pull("billing", 1);
+        assert_eq!(received[0].delivery_attempt, attempt, "it comes again, and counts on");
+        world.nack("billing", &received);
+    }
+    assert_eq!(world.stats("graves").undelivered, 0);
+    world.run(grant(subscription("billing"), "roles/pubsub.subscriber", agent)).unwrap();
+    let received = world.pull("billing", 1);
+    world.nack("billing", &received);
+    assert_eq!((world.stats("billing").undelivered, world.stats("graves").undelivered), (0, 1));
+    world.state.pubsub.reset();
+    assert!(!world.state.pubsub.grants_are_required(), "a reset takes it back");
 }

@@ -4,6 +4,7 @@ mod admin;
 mod cost;
 mod dead_letters;
 mod delivery;
+mod expiry;
 mod model;
 mod ordering;
 mod push;
@@ -14,7 +15,7 @@ mod seek_model;
 use jiff::{SignedDuration, Timestamp};
 
 use super::stats::{SubscriptionStats, TopicStats};
-use super::{CloseStream, OpenStream, Settled, StreamLease};
+use super::{CloseStream, Due, OpenStream, Settled, StreamLease};
 use crate::emulator::pb::google::pubsub::v1 as pb;
 use crate::emulator::state::{Answer, Answered, Code, Command, Effect, Effects, HttpCall, Moment, Refusal, State, Tick};
 
