@@ -28,7 +28,7 @@ def connect(client, transport):
     """A generated client on a plaintext connection: gRPC, or HTTP/1.1 and JSON."""
     factory = client.get_transport_class(transport)
     if transport == "grpc":
-        return client(transport=factory(channel=grpc.insecure_channel(ADDRESS, options=[("grpc.max_send_message_length", -1)])))
+        return client(transport=factory(channel=grpc.insecure_channel(ADDRESS, options=[("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)])))
     return client(transport=factory(host=f"http://{ADDRESS}", credentials=AnonymousCredentials()))
 
 

@@ -220,6 +220,8 @@ def test_pull_acknowledge_and_modify_refuse(publisher, subscriber, project, topi
             subscriber.modify_ack_deadline(subscription=subscription, ack_ids=[received.ack_id], ack_deadline_seconds=seconds)
     with refused("INVALID_ARGUMENT", "no ack id"):
         subscriber.acknowledge(subscription=subscription, ack_ids=[])
+    with refused("INVALID_ARGUMENT", "more than 512 KiB"):
+        subscriber.acknowledge(subscription=subscription, ack_ids=[received.ack_id] * 25_000)
     with refused("INVALID_ARGUMENT", "an ack id that was never given out"):
         subscriber.acknowledge(subscription=subscription, ack_ids=["no ack id of ours"])
     for call in (

@@ -83,6 +83,7 @@ def test_publish_refuses(publisher, project, topic):
         "no message": [],
         "nothing in it": [PubsubMessage()],
         "101 attributes": [PubsubMessage(data=b"x", attributes={f"k{n}": "v" for n in range(101)})],
+        "key of Google's own": [PubsubMessage(data=b"x", attributes={"googclient_schemaname": "v"})],
         "key of 257 bytes": [PubsubMessage(data=b"x", attributes={"k" * 257: "v"})],
         "value of 1025 bytes": [PubsubMessage(data=b"x", attributes={"k": "v" * 1025})],
         "ordering key of 1025 bytes": [PubsubMessage(data=b"x", ordering_key="k" * 1025)],
@@ -94,6 +95,16 @@ def test_publish_refuses(publisher, project, topic):
             publisher.publish(topic=topic, messages=messages)
     with refused("NOT_FOUND"):
         publisher.publish(topic=f"projects/{project}/topics/{MISSING}", messages=[PubsubMessage(data=b"x")])
+
+
+def test_messages_of_10_megabytes_arrive(publisher, subscriber, project, topic):
+    name = subscriber.create_subscription(name=f"projects/{project}/subscriptions/large", topic=topic).name
+    data = bytes(range(256)) * 39_062
+    publisher.publish(topic=topic, messages=[PubsubMessage(data=data)])
+    [received] = subscriber.pull(subscription=name, max_messages=2).received_messages
+    assert received.message.data == data
+    with refused("INVALID_ARGUMENT", "above 10 MB"):
+        publisher.publish(topic=topic, messages=[PubsubMessage(data=data + b"x" * 10_000)])
 
 
 def test_publish_takes_what_is_just_within_the_limits(publisher, topic):
