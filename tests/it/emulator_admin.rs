@@ -357,3 +357,34 @@ async fn bad_input_is_refused_by_its_field() {
     let clock = shop.ok(Method::GET, "/clock", json!({})).await;
     assert_eq!(clock["ahead"], "0s", "what is refused moves nothing");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn grants_for_dead_letters_can_be_required() {
+    let shop = Shop::open().await;
+    for (topic, subscription) in [("orders", "billing"), ("dead", "graves")] {
+        let (topic, mut settings) = (format!("projects/p/topics/{topic}"), json!({}));
+        shop.ok(Method::PUT, &format!("/v1/{topic}"), json!({})).await;
+        settings["topic"] = json!(topic);
+        shop.ok(Method::PUT, &format!("/v1/projects/p/subscriptions/{subscription}"), settings).await;
+    }
+    let policy = json!({"deadLetterTopic": "projects/p/topics/dead", "maxDeliveryAttempts": 5});
+    let update = json!({"subscription": {"deadLetterPolicy": policy}, "updateMask": "deadLetterPolicy"});
+    shop.ok(Method::PATCH, &format!("/v1/{SUBSCRIPTION}"), update).await;
+    assert_eq!(shop.ok(Method::PUT, "/dead-letter-grants", json!({"required": true})).await, json!({"required": true}));
+    assert_eq!(shop.publish("AAAA").await.0, 200);
+    for attempt in 1..=7 {
+        let received = shop.pull().await;
+        assert_eq!(received[0]["deliveryAttempt"], attempt, "it comes again and again");
+        let nack = json!({"ackIds": [received[0]["ackId"]], "ackDeadlineSeconds": 0});
+        shop.ok(Method::POST, &format!("/v1/{SUBSCRIPTION}:modifyAckDeadline"), nack).await;
+    }
+    for wrong in ["", "{}", "[]", "{\"required\": 1}"] {
+        assert_eq!(shop.call(Method::PUT, "/dead-letter-grants", wrong).await.0, 400, "{wrong}");
+    }
+    shop.emulator.reset().await.unwrap();
+    assert_eq!(shop.ok(Method::GET, "/dead-letter-grants", json!(null)).await, json!({"required": false}));
+    let strict = Emulator::builder().require_dead_letter_grants().start().await.unwrap();
+    strict.reset().await.unwrap();
+    let asked = shop.http.get(format!("http://{}/dead-letter-grants", strict.address())).send();
+    assert_eq!(in_time(asked).await.unwrap().json::<Value>().await.unwrap(), json!({"required": true}), "from the start, so after a reset too");
+}
