@@ -26,7 +26,7 @@ fn python() {
     });
     let mut command = Command::new(environment.join("bin/python"));
     command.args(["-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]).arg(&suite);
-    drive(command, "python", 229);
+    drive(command, "python", 258);
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn node() {
     });
     let mut command = Command::new(node);
     command.arg(suite.join("suite.cjs")).env("NODE_PATH", environment.join("node_modules"));
-    drive(command, "node", 16);
+    drive(command, "node", 17);
 }
 
 /// Go and Google's clients for it come as Debian's packages, unpacked without being installed; the suite is compiled around the printed lines.

@@ -386,5 +386,9 @@ async fn grants_for_dead_letters_can_be_required() {
     let strict = Emulator::builder().require_dead_letter_grants().start().await.unwrap();
     strict.reset().await.unwrap();
     let asked = shop.http.get(format!("http://{}/dead-letter-grants", strict.address())).send();
-    assert_eq!(in_time(asked).await.unwrap().json::<Value>().await.unwrap(), json!({"required": true}), "from the start, so after a reset too");
+    assert_eq!(
+        in_time(asked).await.unwrap().json::<Value>().await.unwrap(),
+        json!({"required": true}),
+        "from the start, so after a reset too"
+    );
 }

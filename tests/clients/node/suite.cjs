@@ -11,7 +11,7 @@ const assert = require('node:assert/strict');
 const { readFileSync } = require('node:fs');
 const { createServer } = require('node:http');
 const { randomUUID } = require('node:crypto');
-const { PubSub } = require('@google-cloud/pubsub');
+const { Encodings, PubSub, Schema, SchemaTypes } = require('@google-cloud/pubsub');
 
 const [INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION] = [3, 5, 6, 9];
 const TEST_MS_MAX = 60_000;
@@ -155,6 +155,32 @@ test('subscriptions: refused', async (pubsub) => {
   await refused(NOT_FOUND, () => missing.createSnapshot('before'));
   await refused(NOT_FOUND, () => pubsub.detachSubscription('not-there'));
   await assert.rejects(collect(missing, () => true), { code: NOT_FOUND });
+});
+
+test('schemas: revisions, and messages that are checked', async (pubsub, project) => {
+  const field = (name, type) => ({ name, type, default: type === 'int' ? 0 : '' });
+  const definition = (...fields) => JSON.stringify({ type: 'record', name: 'User', fields });
+  const schema = await pubsub.createSchema('user', SchemaTypes.Avro, definition(field('id', 'int')));
+  const name = `projects/${project}/schemas/user`;
+  assert.equal(await schema.getName(), name);
+  const details = await schema.get();
+  assert.equal(details.definition, definition(field('id', 'int')));
+  await pubsub.validateSchema({ type: SchemaTypes.Avro, definition: '"string"' });
+  await refused(INVALID_ARGUMENT, () => pubsub.validateSchema({ type: SchemaTypes.Avro, definition: '{' }));
+  await schema.validateMessage(Buffer.from('{"id": 1}'), Encodings.Json);
+  await refused(INVALID_ARGUMENT, () => schema.validateMessage(Buffer.from('{"id": "1"}'), Encodings.Json));
+  const [topic] = await pubsub.createTopic({ name: 'users', schemaSettings: { schema: name, encoding: Encodings.Json } });
+  const [subscription] = await topic.createSubscription('mailer');
+  await refused(INVALID_ARGUMENT, () => topic.publishMessage({ json: { id: 'one' } }));
+  await topic.publishMessage({ json: { id: 1 } });
+  const [message] = await collect(subscription, (messages) => messages.length === 1);
+  const told = Schema.metadataFromMessage(message.attributes);
+  assert.deepEqual([told.name, told.revision, told.encoding], [name, details.revisionId, Encodings.Json]);
+  const listed = [];
+  for await (const found of pubsub.listSchemas()) listed.push(found.name);
+  assert.deepEqual(listed, [name]);
+  await schema.delete();
+  await refused(NOT_FOUND, () => schema.get());
 });
 
 test('publish: what is refused', async (pubsub) => {
@@ -329,7 +355,8 @@ test('policies of a topic and of a subscription', async (pubsub) => {
   }
 });
 
-test('the lines that `redrive emulator` prints, pasted', async () => {
+// Only where `redrive emulator` was started for the suite.
+if (process.env.PRINTED) test('the lines that `redrive emulator` prints, pasted', async () => {
   const lines = readFileSync(process.env.PRINTED, 'utf8').split('── Node\n')[1].split('\n── ')[0];
   const pasted = new Function('require', `${lines}\nreturn { pubsub, tasks, jobs };`)(require);
   const parent = 'projects/demo/locations/europe-west1';

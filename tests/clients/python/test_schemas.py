@@ -5,7 +5,7 @@ import struct
 
 import pytest
 from conftest import MISSING, connect, refused, until
-from google.api_core.exceptions import InvalidArgument
+from google.api_core.exceptions import BadRequest
 from google.iam.v1.policy_pb2 import Binding, Policy
 from google.pubsub_v1 import SchemaServiceClient
 from google.pubsub_v1.types import Encoding, PubsubMessage, Schema, SchemaSettings, SchemaView, Topic
@@ -150,7 +150,7 @@ def test_a_topic_takes_what_fits_and_tells_receivers(schemas, publisher, subscri
 
 def test_a_refused_message_says_why_in_the_details(schemas, publisher, project, parent):
     topic = checked_topic(publisher, project, create(schemas, parent), Encoding.JSON)
-    with pytest.raises(InvalidArgument) as caught:
+    with pytest.raises(BadRequest) as caught:
         publisher.publish(topic=topic, messages=[PubsubMessage(data=b'{"id": "1", "mail": null}')])
     assert caught.value.reason == "INVALID_JSON_AVRO_MESSAGE"
     assert caught.value.domain == "pubsub.googleapis.com"

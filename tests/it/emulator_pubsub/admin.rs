@@ -12,7 +12,9 @@ use super::*;
 fn refused<T: std::fmt::Debug>(result: Result<T, Error>, code: Code, message: &str) {
     let error = result.unwrap_err();
     let status = error.status().expect("the service should have answered");
-    assert_eq!((status.code, status.message.as_str()), (code, message));
+    // The words are Google's where they are known; no document has them, so another server is not held to them.
+    let said = if elsewhere().is_some() { message } else { &status.message };
+    assert_eq!((status.code, said), (code, message));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,7 +37,7 @@ async fn topics() {
         shop.add_topic(id).await;
     }
     let mut names = Vec::new();
-    let mut pages = client.list_topics().set_project("projects/shop").set_page_size(1).by_item();
+    let mut pages = client.list_topics().set_project(project()).set_page_size(1).by_item();
     while let Some(topic) = pages.next().await {
         names.push(topic.unwrap().name);
     }
@@ -45,8 +47,11 @@ async fn topics() {
     let again = client.create_topic().set_name(topic("orders")).send().await;
     refused(again, Code::AlreadyExists, "Resource already exists in the project (resource=orders).");
     let malformed = client.create_topic().set_name(topic("1x")).send().await;
-    let says = "Invalid resource name given (name=projects/shop/topics/1x). Refer to https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names for more information.";
-    refused(malformed, Code::InvalidArgument, says);
+    let says = format!(
+        "Invalid resource name given (name={}). Refer to https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names for more information.",
+        topic("1x")
+    );
+    refused(malformed, Code::InvalidArgument, &says);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,7 +84,7 @@ async fn subscriptions() {
     let updated = client.update_subscription().set_subscription(change).set_update_mask(mask).send().await.unwrap();
     assert_eq!(updated, expected.set_ack_deadline_seconds(60).set_retain_acked_messages(true));
     shop.add_subscription("mail", "orders", |settings| settings).await;
-    let listed = client.list_subscriptions().set_project("projects/shop").send().await.unwrap();
+    let listed = client.list_subscriptions().set_project(project()).send().await.unwrap();
     assert_eq!(listed.subscriptions.iter().map(|s| &s.name).collect::<Vec<_>>(), [&subscription("billing"), &subscription("mail")]);
     let of_topic = shop.topics.list_topic_subscriptions().set_topic(topic("orders")).send().await.unwrap();
     assert_eq!(of_topic.subscriptions, [subscription("billing"), subscription("mail")]);

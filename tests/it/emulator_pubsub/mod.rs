@@ -1,4 +1,6 @@
-//! Pub/Sub of the emulator under the official Rust clients: JSON for administration and single pulls, gRPC for publishing and streams.
+//! Pub/Sub under the official Rust clients: JSON for administration and single pulls, gRPC for publishing and streams.
+//!
+//! Each test has an emulator of its own; `REDRIVE_CONFORMANCE_SERVER` (host:port) names another server for all of them.
 
 mod admin;
 mod delivery;
@@ -19,9 +21,10 @@ use serde_json::{Value, json};
 /// Nothing on one machine takes this long; what does has hung.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An emulator, and the official clients on it.
+/// A server, and the official clients on it.
 struct Shop {
-    emulator: Emulator,
+    address: String,
+    _emulator: Option<Emulator>,
     topics: TopicAdmin,
     subscriptions: SubscriptionAdmin,
     http: reqwest::Client,
@@ -31,12 +34,27 @@ fn nobody() -> Credentials {
     anonymous::Builder::new().build()
 }
 
+fn elsewhere() -> Option<String> {
+    std::env::var("REDRIVE_CONFORMANCE_SERVER").ok().filter(|address| !address.is_empty())
+}
+
+/// The test's project: `shop`, or one of its own on a server that it shares with others.
+fn project() -> String {
+    match elsewhere() {
+        None => "projects/shop".to_owned(),
+        Some(_) => {
+            let test = std::thread::current().name().unwrap_or_default().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+            format!("projects/rust-{}-{test}", std::process::id())
+        }
+    }
+}
+
 fn topic(id: &str) -> String {
-    format!("projects/shop/topics/{id}")
+    format!("{}/topics/{id}", project())
 }
 
 fn subscription(id: &str) -> String {
-    format!("projects/shop/subscriptions/{id}")
+    format!("{}/subscriptions/{id}", project())
 }
 
 fn seconds(seconds: i64) -> PbDuration {
@@ -49,11 +67,17 @@ async fn in_time<T>(what: impl Future<Output = T>) -> T {
 
 impl Shop {
     async fn open() -> Self {
-        let emulator = Emulator::builder().project("shop".parse().unwrap()).start().await.unwrap();
-        let url = format!("http://{}", emulator.address());
+        let (address, emulator) = match elsewhere() {
+            Some(address) => (address, None),
+            None => {
+                let emulator = Emulator::builder().project("shop".parse().unwrap()).start().await.unwrap();
+                (emulator.address().to_string(), Some(emulator))
+            }
+        };
+        let url = format!("http://{address}");
         let topics = TopicAdmin::builder().with_endpoint(&url).with_credentials(nobody()).build().await.unwrap();
         let subscriptions = SubscriptionAdmin::builder().with_endpoint(&url).with_credentials(nobody()).build().await.unwrap();
-        Self { emulator, topics, subscriptions, http: reqwest::Client::new() }
+        Self { address, _emulator: emulator, topics, subscriptions, http: reqwest::Client::new() }
     }
 
     /// A shop with the topic `orders` and its subscription `billing`, set up as told.
@@ -65,7 +89,7 @@ impl Shop {
     }
 
     fn url(&self) -> String {
-        format!("http://{}", self.emulator.address())
+        format!("http://{}", self.address)
     }
 
     async fn add_topic(&self, id: &str) {

@@ -29,16 +29,16 @@ async fn to_a_snapshot_also_of_another_subscription() {
     let shop = Shop::with_billing(|settings| settings).await;
     shop.add_subscription("peek", "orders", |settings| settings).await;
     shop.publish("orders", vec![message("a", &[])]).await;
-    let name = "projects/shop/snapshots/before";
+    let name = &format!("{}/snapshots/before", project());
     let client = &shop.subscriptions;
     let create = client.create_snapshot().set_name(name).set_subscription(subscription("billing")).set_labels([("by", "test")]);
     let snapshot = create.send().await.unwrap();
-    assert_eq!((snapshot.name.as_str(), &snapshot.topic), (name, &topic("orders")));
+    assert_eq!((&snapshot.name, &snapshot.topic), (name, &topic("orders")));
     assert_eq!(snapshot.labels["by"], "test");
     let life = snapshot.expire_time.unwrap().seconds() - jiff::Timestamp::now().as_second();
     assert!((7 * 86_400 - 60..=7 * 86_400).contains(&life), "{life}");
     assert_eq!(client.get_snapshot().set_snapshot(name).send().await.unwrap(), snapshot);
-    assert_eq!(client.list_snapshots().set_project("projects/shop").send().await.unwrap().snapshots, [snapshot]);
+    assert_eq!(client.list_snapshots().set_project(project()).send().await.unwrap().snapshots, [snapshot]);
     shop.publish("orders", vec![message("b", &[])]).await;
     for id in ["billing", "peek"] {
         ack_all(&shop, id).await;

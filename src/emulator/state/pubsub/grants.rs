@@ -74,7 +74,8 @@ fn is_granted(policy: &Policy, roles: &[&str]) -> bool {
 
 /// `serviceAccount:service-PROJECT_NUMBER@gcp-sa-pubsub.iam.gserviceaccount.com`, of whatever number: the emulator gives none.
 fn is_service_agent(member: &str) -> bool {
-    let number = member.strip_prefix("serviceAccount:service-").and_then(|rest| rest.strip_suffix("@gcp-sa-pubsub.iam.gserviceaccount.com"));
+    let number =
+        member.strip_prefix("serviceAccount:service-").and_then(|rest| rest.strip_suffix("@gcp-sa-pubsub.iam.gserviceaccount.com"));
     number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
         || matches!(member, "allUsers" | "allAuthenticatedUsers")
 }

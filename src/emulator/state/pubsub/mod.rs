@@ -165,7 +165,9 @@ impl PubSub {
         out: &mut Effects,
         work: impl FnOnce(&mut Subscription, &mut Cx<'_>) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
-        let Some((name, subscription)) = self.subscriptions.get_key_value(name) else { return Err(names::not_found(name, "subscriptions")) };
+        let Some((name, subscription)) = self.subscriptions.get_key_value(name) else {
+            return Err(names::not_found(name, "subscriptions"));
+        };
         let (name, dead_letters_work) = (name.clone(), self.dead_letters_work(name, subscription));
         let Some(subscription) = self.subscriptions.get_mut(&name) else { return Err(names::not_found(&name, "subscriptions")) };
         let mut cx = Cx { now: at.now, serial: &mut self.serial, schemas: &self.schemas, dead_letters_work, dead: Vec::new() };

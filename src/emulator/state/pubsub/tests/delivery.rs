@@ -27,7 +27,10 @@ fn a_message_comes_as_it_was_published_until_it_is_acked() {
     assert_eq!((stats.undelivered, stats.backlog_bytes, stats.oldest_unacked), (0, 0, None));
     assert_eq!((stats.counters.sent, stats.counters.acked, stats.counters.expired), (1, 1, 0));
     assert_eq!(world.topic_stats("orders"), TopicStats { publish_requests: 1, published_messages: 1 });
-    assert!(world.state.pubsub.agenda.iter().all(|(_, due)| matches!(due, Due::Expiry(_))), "nothing else is planned for an idle subscription");
+    assert!(
+        world.state.pubsub.agenda.iter().all(|(_, due)| matches!(due, Due::Expiry(_))),
+        "nothing else is planned for an idle subscription"
+    );
 }
 
 #[test]

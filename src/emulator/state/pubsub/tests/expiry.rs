@@ -98,8 +98,7 @@ fn a_topics_longer_retention_holds_for_its_subscriptions() {
     let set = |settings: &mut pb::Subscription| settings.message_retention_duration = pb_duration(600);
     let mut world = World::with_billing(set);
     let retain = |world: &mut World, seconds: Option<i64>| {
-        let settings =
-            pb::Topic { name: topic("orders"), message_retention_duration: seconds.and_then(pb_duration), ..Default::default() };
+        let settings = pb::Topic { name: topic("orders"), message_retention_duration: seconds.and_then(pb_duration), ..Default::default() };
         let update_mask = Some(prost_types::FieldMask { paths: vec!["message_retention_duration".into()] });
         world.run(pb::UpdateTopicRequest { topic: Some(settings), update_mask }).unwrap();
     };

@@ -254,7 +254,8 @@ impl Run {
         assert!(self.live.is_empty(), "lost: {:?}", self.live);
         assert_eq!(self.world.stats("billing").undelivered, 0);
         assert_eq!(self.world.stats("billing").backlog_bytes, 0);
-        let planned = self.world.state.pubsub.agenda.iter().filter(|(_, due)| matches!(due, Due::Subscription(name) if name.ends_with("billing")));
+        let planned =
+            self.world.state.pubsub.agenda.iter().filter(|(_, due)| matches!(due, Due::Subscription(name) if name.ends_with("billing")));
         let planned = planned.count();
         assert_eq!(planned, 0, "nothing is planned for an empty subscription");
     }
