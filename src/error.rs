@@ -139,7 +139,7 @@ impl Error {
 
     /// Tells whether the call may have taken effect although it failed.
     pub fn is_ambiguous(&self) -> bool {
-        matches!(self.kind(), Kind::Unavailable | Kind::Timeout | Kind::Internal)
+        matches!(self.kind(), Kind::Unavailable | Kind::Timeout | Kind::Cancelled | Kind::Internal)
     }
 
     /// Tells whether the server does not offer this call.

@@ -53,6 +53,8 @@ struct World {
     room: Option<usize>,
     syncs_fail: bool,
     syncs: u64,
+    /// Changes until the machine dies in the middle of one; at zero it is dead.
+    fuse: Option<u64>,
 }
 
 #[derive(Default)]
@@ -97,6 +99,16 @@ impl SimDisk {
         self.world().syncs_fail = fail;
     }
 
+    /// Lets the machine die in the middle of the change after so many more.
+    pub(crate) fn set_fuse(&self, changes: Option<u64>) {
+        self.world().fuse = changes;
+    }
+
+    /// Tells whether it died so; [`SimDisk::crash`] switches it on again.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.world().fuse == Some(0)
+    }
+
     pub(crate) fn syncs(&self) -> u64 {
         self.world().syncs
     }
@@ -116,6 +128,7 @@ impl SimDisk {
     pub(crate) fn crash(&self, dice: &mut Dice) {
         let mut world = self.world();
         world.epoch += 1;
+        world.fuse = None;
         let gone: Vec<PathBuf> =
             world.dirs.iter().filter(|(_, named)| !**named).map(|(path, _)| path.clone()).filter(|_| dice.chance(50)).collect();
         world.dirs.retain(|path, _| !gone.iter().any(|lost| path.starts_with(lost)));
@@ -136,6 +149,28 @@ impl SimDisk {
             file.durable = content;
         }
     }
+}
+
+impl World {
+    /// Counts a change; an error in which the machine dies, and ever after.
+    fn burn(&mut self) -> io::Result<()> {
+        match &mut self.fuse {
+            Some(0) => Err(dead()),
+            Some(1) => {
+                self.fuse = Some(0);
+                Err(dead())
+            }
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn dead() -> io::Error {
+    io::Error::other("the machine crashed")
 }
 
 impl Change {
@@ -167,12 +202,14 @@ impl Disk for SimDisk {
         if world.dirs.contains_key(path) {
             return Ok(false);
         }
+        world.burn()?;
         world.dirs.insert(path.to_owned(), false);
         Ok(true)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut world = self.world();
+        world.burn()?;
         if matches!(world.ignore, Some(Ignore::Names(name)) if named(path, name)) {
             return Ok(());
         }
@@ -190,6 +227,7 @@ impl Disk for SimDisk {
                 return Err(io::ErrorKind::NotFound.into());
             }
             (Access::Create, false) => {
+                world.burn()?;
                 world.files.insert(path.to_owned(), File::default());
             }
             (_, true) => {}
@@ -214,7 +252,7 @@ impl Open {
     fn with<T>(&mut self, work: impl FnOnce(&mut World, &Path) -> io::Result<T>) -> io::Result<T> {
         let mut world = self.disk.world();
         if world.epoch != self.epoch {
-            return Err(io::Error::other("the machine crashed"));
+            return Err(dead());
         }
         work(&mut world, &self.path)
     }
@@ -224,7 +262,8 @@ impl Open {
             let file = world.files.get_mut(path).unwrap();
             change.apply(&mut file.now);
             file.unsynced.push(change);
-            Ok(())
+            // It dies while the change is on its way: a crash may tear it.
+            world.burn()
         })
     }
 }
@@ -260,6 +299,7 @@ impl DiskFile for Open {
     fn sync(&mut self) -> io::Result<()> {
         self.with(|world, path| {
             world.syncs += 1;
+            world.burn()?;
             if world.syncs_fail {
                 return Err(io::Error::other("input/output error"));
             }

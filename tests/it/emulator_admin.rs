@@ -304,6 +304,10 @@ async fn a_dropped_answer_is_of_a_request_that_took_effect() {
     let (status, dropped) = shop.publish("AAAA").await;
     assert_eq!((status, &dropped["error"]["status"]), (503, &json!("UNAVAILABLE")));
     assert_eq!(shop.pull().await.len(), 1, "it was published");
+    shop.emulator.inject(Fault::drop_after_commit("Publish").code("DEADLINE_EXCEEDED").times(1)).unwrap();
+    let (status, dropped) = shop.publish("AAAA").await;
+    assert_eq!((status, &dropped["error"]["status"]), (504, &json!("DEADLINE_EXCEEDED")));
+    assert_eq!(shop.pull().await.len(), 1, "it was published too");
     // The official client tries again by itself, and so publishes twice.
     shop.emulator.inject(Fault::drop_after_commit("Publish").times(1)).unwrap();
     in_time(shop.publisher().await.publish(Message::new().set_data("x"))).await.unwrap();

@@ -36,7 +36,8 @@ pub struct Fault(Map<String, Json>);
 pub(super) enum Act {
     Refuse(Status),
     Delay(Duration),
-    Drop,
+    /// The request takes effect; this is the answer.
+    Drop(Status),
     Close(Status),
 }
 
@@ -66,7 +67,7 @@ impl Fault {
         Self::of(method, "delay").with("delay", format!("{}ns", delay.as_nanos()))
     }
 
-    /// Lets requests take effect, and answers UNAVAILABLE.
+    /// Lets requests take effect, and answers UNAVAILABLE, or what [`Fault::code`] says.
     pub fn drop_after_commit(method: &str) -> Self {
         Self::of(method, "drop-after-commit")
     }
@@ -74,6 +75,12 @@ impl Fault {
     /// Closes streaming pulls with a code: those open now, and those opened later.
     pub fn close_stream(code: &str) -> Self {
         Self::of("StreamingPull", "close-stream").with("code", code)
+    }
+
+    /// Sets the code of the status, such as `DEADLINE_EXCEEDED`.
+    #[must_use]
+    pub fn code(self, code: &str) -> Self {
+        self.with("code", code)
     }
 
     /// Sets the text of the status.
@@ -127,7 +134,7 @@ impl Fault {
         let act = match kind.as_str() {
             "status" => Act::Refuse(fields.status()?),
             "delay" => Act::Delay(fields.delay()?),
-            "drop-after-commit" => Act::Drop,
+            "drop-after-commit" => Act::Drop(fields.dropped()?),
             "close-stream" => Act::Close(fields.status()?),
             _ => return Err("`kind` must be `status`, `delay`, `drop-after-commit` or `close-stream`".to_owned()),
         };
@@ -199,11 +206,20 @@ impl Fields {
         Duration::try_from(delay).ok().filter(|delay| *delay <= Duration::from_secs(DELAY_SECONDS_MAX)).ok_or_else(wrong)
     }
 
+    fn dropped(&mut self) -> Result<Status, String> {
+        self.0.entry("code").or_insert_with(|| "UNAVAILABLE".into());
+        self.status_saying("An injected fault dropped the answer; the request took effect.")
+    }
+
     fn status(&mut self) -> Result<Status, String> {
+        self.status_saying("An injected fault.")
+    }
+
+    fn status_saying(&mut self, words: &str) -> Result<Status, String> {
         let code = self.text("code")?.ok_or("`code` is missing, such as `UNAVAILABLE`")?;
         let code =
             code_of(&code).ok_or_else(|| format!("`code`: `{}` is no code of an error such as `UNAVAILABLE`", code.escape_debug()))?;
-        Ok(Status::new(code, self.text("message")?.unwrap_or_else(|| "An injected fault.".to_owned())))
+        Ok(Status::new(code, self.text("message")?.unwrap_or_else(|| words.to_owned())))
     }
 }
 

@@ -98,9 +98,9 @@ impl Faults {
         }
         match act {
             Some(Act::Refuse(status)) => status.into_http(),
-            Some(Act::Drop) => {
+            Some(Act::Drop(status)) => {
                 drop(serve(request).await);
-                Status::unavailable("An injected fault dropped the answer; the request took effect.").into_http()
+                status.into_http()
             }
             _ if is_stream => stream::closable(serve(request).await, self.clone(), method, names),
             _ => serve(request).await,

@@ -88,15 +88,16 @@ pub(super) enum FaultKind {
     Bad,
     /// What it was asked of does not exist.
     Gone,
-    /// Nothing will work: credentials, permission, API off.
+    /// Nothing will work: permission missing, API off.
     Access,
 }
 
 impl From<&Error> for Fault {
     fn from(error: &Error) -> Self {
         let kind = match error.kind() {
+            // A token may just have run out: the next attempt has a new one.
+            error::Kind::Exhausted | error::Kind::Unauthenticated => FaultKind::Later,
             _ if error.is_access() => FaultKind::Access,
-            error::Kind::Exhausted => FaultKind::Later,
             _ if error.is_ambiguous() => FaultKind::Lost,
             _ if error.is_not_found() => FaultKind::Gone,
             _ => FaultKind::Bad,

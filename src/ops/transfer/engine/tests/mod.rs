@@ -1,5 +1,6 @@
 //! The contract under thousands of random schedules, each from its seed: crashes at every step, lost answers, leases that end, full disks.
 
+mod campaign;
 mod cases;
 mod run;
 mod service;

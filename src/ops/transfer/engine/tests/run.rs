@@ -10,6 +10,7 @@ use super::super::super::record::{Began, Record, Story};
 use super::super::super::{Counts, Delivery, Kind, Request, Selection, State, TransferId};
 use super::super::{Call, Elapsed, Engine, Event, Settings, Step};
 use super::service::{Faults, Service};
+use crate::error::Result;
 use crate::model::message::Message;
 use crate::wal::sim::{Dice, Ignore, SimDisk};
 
@@ -65,6 +66,8 @@ pub(super) struct Run {
     /// Cancelled at this time.
     pub(super) cancel_at: Option<Elapsed>,
     wake: Option<Elapsed>,
+    /// How far the operator's clock is behind the service's.
+    clock_behind: jiff::SignedDuration,
 }
 
 const STEPS_MAX: usize = 40_000;
@@ -113,6 +116,7 @@ impl Run {
             errors: Vec::new(),
             cancel_at: None,
             wake: None,
+            clock_behind: jiff::SignedDuration::ZERO,
         }
     }
 
@@ -138,7 +142,26 @@ impl Run {
         }
     }
 
+    /// Begins a transfer, over crashes while it does.
     fn begin(&mut self, cutoff: jiff::Timestamp) -> (TransferId, Journal) {
+        loop {
+            self.set_fuse();
+            match self.try_begin(cutoff) {
+                Ok(begun) => return begun,
+                Err(error) => assert!(self.disk.is_dead(), "{error}"),
+            }
+            self.die();
+        }
+    }
+
+    /// Sometimes the machine dies within the next changes of the disk, whatever they are.
+    fn set_fuse(&mut self) {
+        let dies = self.scene.crash > 0 && self.dice.chance(30);
+        let changes = 1 + self.dice.roll() % 12;
+        self.disk.set_fuse(dies.then_some(changes));
+    }
+
+    fn try_begin(&mut self, cutoff: jiff::Timestamp) -> Result<(TransferId, Journal)> {
         self.transfers += 1;
         let id = TransferId(format!("t{}", self.transfers));
         let began = Began {
@@ -149,9 +172,24 @@ impl Run {
             cutoff,
             expected: None,
             routes: Vec::new(),
-            at: self.service.clock(),
+            at: self.clock(),
         };
-        (id, self.archive.create(began).unwrap())
+        let journal = self.archive.create(began)?;
+        Ok((id, journal))
+    }
+
+    /// Opens the journal as a resumed transfer does.
+    fn recover(&mut self, id: &TransferId) -> Result<(Journal, Story, Began)> {
+        let (mut journal, mut story, began) = self.archive.open(id)?;
+        let resumed = Record::Resumed { at: self.clock() };
+        journal.commit(Vec::new(), std::slice::from_ref(&resumed))?;
+        story.add(resumed);
+        Ok((journal, story, began))
+    }
+
+    /// The operator's own clock, of which nothing may depend.
+    fn clock(&self) -> jiff::Timestamp {
+        self.service.clock() - self.clock_behind
     }
 
     /// Plays until a transfer is done, over crashes, stops and second transfers.
@@ -193,17 +231,19 @@ impl Run {
     }
 
     fn transfer(&mut self, id: &TransferId, journal: Option<Journal>) -> Ending {
-        let past = self.archive.past(&self.request().source, id, self.service.clock()).unwrap();
+        let past = self.archive.past(&self.request().source, id, self.clock()).unwrap();
         let (mut journal, story, began) = if let Some(journal) = journal {
-            (journal, Story::default(), None)
+            (journal, Story::default(), *self.archive.read(id).unwrap().began.unwrap())
         } else {
-            let (mut journal, mut story, began) = self.archive.open(id).unwrap();
-            let resumed = Record::Resumed { at: self.service.clock() };
-            journal.commit(Vec::new(), std::slice::from_ref(&resumed)).unwrap();
-            story.add(resumed);
-            (journal, story, Some(began))
+            self.set_fuse();
+            match self.recover(id) {
+                Ok(recovered) => recovered,
+                Err(error) => {
+                    assert!(self.disk.is_dead(), "{error}");
+                    return self.die();
+                }
+            }
         };
-        let began = began.unwrap_or_else(|| *self.archive.read(id).unwrap().began.unwrap());
         let mut engine = Engine::new(settings(&began, &self.service), past, &story);
         self.started = self.service.now;
         self.answers.clear();
@@ -253,6 +293,9 @@ impl Run {
             self.disk.set_room(Some(self.dice.below(400)));
         }
         if let Err(error) = journal.commit(copies, &records) {
+            if self.disk.is_dead() {
+                return Some(self.die());
+            }
             let step = engine.journal_failed(&error.to_string());
             // What is on its way arrives, but nobody hears of it: as bad as a crash.
             self.crashes += 1;
@@ -277,9 +320,9 @@ impl Run {
             assert!(matches!(call, Call::Release { .. } | Call::Find(_)), "{call:?} is under way at the end");
             self.act(call);
         }
-        let ended = Record::Ended { at: self.service.clock(), state, counts: engine.counts(), errors: Vec::new() };
+        let ended = Record::Ended { at: self.clock(), state, counts: engine.counts(), errors: Vec::new() };
         let _ = journal.commit(Vec::new(), &[ended]);
-        Some(Ending::Ended(state))
+        Some(if self.disk.is_dead() { self.die() } else { Ending::Ended(state) })
     }
 
     fn act(&mut self, call: Call) {
@@ -293,7 +336,7 @@ impl Run {
         Duration::from_millis(self.dice.roll() % ms_max)
     }
 
-    /// Loses power; what was on its way to the service may arrive all the same.
+    /// Loses power, and the clock may be wrong when it is back; what was on its way to the service may arrive all the same.
     fn die(&mut self) -> Ending {
         self.crashes += 1;
         for (_, call) in std::mem::take(&mut self.calls) {
@@ -303,6 +346,7 @@ impl Run {
         }
         self.answers.clear();
         self.disk.crash(&mut self.dice);
+        self.clock_behind = [jiff::SignedDuration::ZERO, jiff::SignedDuration::from_hours(1)][self.dice.below(2)];
         Ending::Crashed
     }
 
