@@ -45,20 +45,17 @@ pub(crate) trait DiskFile: Send + Sync {
     fn try_lock(&mut self, exclusive: bool) -> io::Result<bool>;
 }
 
-/// Creates a directory with its missing parents, durably.
+/// Creates a directory with its missing parents, durably. One that is there may have been made by a process that died before it could sync the name.
 pub(crate) fn make_dir(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let created = match disk.create_dir(path) {
+    match disk.create_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             make_dir(disk, parent.ok_or(error)?)?;
             disk.create_dir(path)?
         }
         other => other?,
     };
-    match parent {
-        Some(parent) if created => disk.sync_dir(parent),
-        _ => Ok(()),
-    }
+    parent.map_or(Ok(()), |parent| disk.sync_dir(parent))
 }
 
 /// The file system of this machine.

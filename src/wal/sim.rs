@@ -104,7 +104,7 @@ impl SimDisk {
         self.world().fuse = changes;
     }
 
-    /// Tells whether it died so; [`SimDisk::crash`] switches it on again.
+    /// Tells whether it died so; [`SimDisk::crash`] or [`SimDisk::kill`] switches it on again.
     pub(crate) fn is_dead(&self) -> bool {
         self.world().fuse == Some(0)
     }
@@ -124,6 +124,14 @@ impl SimDisk {
         file.durable = file.now.clone();
     }
 
+    /// Ends every process, but not the machine: open files are gone, what was written is there, what was not synced may still be lost by a later crash.
+    pub(crate) fn kill(&self) {
+        let mut world = self.world();
+        world.epoch += 1;
+        world.fuse = None;
+        world.files.values_mut().for_each(|file| file.locked = false);
+    }
+
     /// Loses power: open files are gone, unsynced writes are kept, dropped or torn.
     pub(crate) fn crash(&self, dice: &mut Dice) {
         let mut world = self.world();
@@ -133,8 +141,11 @@ impl SimDisk {
             world.dirs.iter().filter(|(_, named)| !**named).map(|(path, _)| path.clone()).filter(|_| dice.chance(50)).collect();
         world.dirs.retain(|path, _| !gone.iter().any(|lost| path.starts_with(lost)));
         world.files.retain(|path, file| !gone.iter().any(|lost| path.starts_with(lost)) && (file.named || dice.chance(50)));
+        // What is there after a crash is on the disk.
+        world.dirs.values_mut().for_each(|named| *named = true);
         for file in world.files.values_mut() {
             file.locked = false;
+            file.named = true;
             let mut content = std::mem::take(&mut file.durable);
             for change in std::mem::take(&mut file.unsynced) {
                 match (dice.below(3), change) {
@@ -259,6 +270,9 @@ impl Open {
 
     fn change(&mut self, change: Change) -> io::Result<()> {
         self.with(|world, path| {
+            if world.fuse == Some(0) {
+                return Err(dead());
+            }
             let file = world.files.get_mut(path).unwrap();
             change.apply(&mut file.now);
             file.unsynced.push(change);

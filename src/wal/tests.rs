@@ -172,8 +172,8 @@ fn a_million_records_are_read_quickly() {
     let took = begun.elapsed();
     assert_eq!(scanned.records, 1_000_000);
     assert!(sum > 0);
-    // Unoptimised code on a busy machine; a release build takes about a tenth of a second.
-    assert!(took < std::time::Duration::from_secs(5), "{took:?}");
+    // Unoptimised code on a busy machine, so this only tells a square from a line; a release build takes about a tenth of a second.
+    assert!(took < std::time::Duration::from_mins(1), "{took:?}");
 }
 
 /// Writes batches, crashes at `crash_after` of them, and checks that exactly a prefix is there which holds all that was committed.

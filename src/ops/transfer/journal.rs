@@ -69,7 +69,9 @@ impl Archive {
             self.disk.sync_dir(export.parent().unwrap_or(Path::new("."))).map_err(unwritable)?;
         }
         let folder = path.parent().unwrap_or(Path::new("."));
-        wal::make_dir(self.disk.as_ref(), folder).map_err(|error| wal::at(folder, error))?;
+        for folder in [&self.folder, folder] {
+            wal::make_dir(self.disk.as_ref(), folder).map_err(|error| wal::at(folder, error))?;
+        }
         let wal = Wal::create(self.disk.as_ref(), &path)?;
         let mut journal = self.held(wal, &began.id, &began.request, 0);
         journal.commit(Vec::new(), &[Record::Began(Box::new(began))])?;
@@ -191,11 +193,19 @@ impl Archive {
             let takes = began.request.takes() && !matches!(source, Source::File(_));
             if takes && began.request.source == *source && now.duration_since(began.at).unsigned_abs() < REMEMBERED {
                 let story = self.read(&id)?;
+                // Its process may have died between write and sync: nothing is acknowledged on the word of a record that a crash could still take back.
+                self.make_durable(&id)?;
                 past.published.extend(story.published);
                 past.kept.extend(story.kept);
             }
         }
         Ok(past)
+    }
+
+    fn make_durable(&self, id: &TransferId) -> Result<()> {
+        let path = self.journal(id);
+        let synced = self.disk.open(&path, Access::Write).and_then(|mut file| file.sync());
+        synced.map_err(|error| wal::at(&path, error))
     }
 
     /// Reads what a transfer is; `None` for one that a crash kept from beginning.

@@ -100,6 +100,9 @@ pub(super) struct Story {
     /// Publishes whose answer was lost or that a crash cut off.
     pub(super) unsure: u64,
     pub(super) ended: Option<Ended>,
+    /// Whether it was taken up again, and whether ever after a run that did not get to its end.
+    pub(super) resumed: bool,
+    pub(super) crashed: bool,
 }
 
 /// How it ended, the last time.
@@ -120,6 +123,8 @@ impl Story {
                 self.unsure += self.open.len() as u64;
                 self.open.clear();
                 self.failed.clear();
+                self.resumed = true;
+                self.crashed |= self.ended.is_none();
                 self.ended = None;
             }
             Record::Intent { ids, .. } => self.open.extend(ids),

@@ -16,11 +16,18 @@ pub(super) struct Acks {
     /// The last lease of anything acknowledged ends by then.
     lease_end: Elapsed,
     last: Elapsed,
+    /// Leases of an earlier run end by then.
+    earlier_end: Elapsed,
 }
 
 impl Acks {
     pub(super) fn add(&mut self, identity: Identity, ack_id: String) {
         self.queue.push((identity, ack_id));
+    }
+
+    /// Begins where an earlier run left off.
+    pub(super) fn after(earlier_end: Elapsed) -> Self {
+        Self { earlier_end, ..Self::default() }
     }
 
     /// Remembers how long a lease may hide a message whose ack does not take.
@@ -34,8 +41,9 @@ impl Acks {
 
     /// Returns when the last look is worth something: no lease hides anything any more.
     pub(super) fn settled_at(&self, exactly_once: bool, grace: Duration) -> Elapsed {
-        let hidden = if exactly_once || self.lease_end.is_zero() { Elapsed::ZERO } else { self.lease_end + grace };
-        self.last.max(hidden)
+        let ours = if exactly_once { Elapsed::ZERO } else { self.lease_end };
+        let hidden = ours.max(self.earlier_end);
+        if hidden.is_zero() { self.last } else { self.last.max(hidden + grace) }
     }
 }
 

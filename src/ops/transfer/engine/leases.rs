@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::acks::chunks;
-use super::{Call, Elapsed, Engine, Fault, Identity, Lease, Phase, Place, Step};
+use super::{Call, Elapsed, Engine, Fault, Identity, Lease, Phase, Place, Settings, Step, Story};
 
 /// A message that is worked on is leased for so long, whatever the subscription's own deadline: after a crash it is back by then.
 const WORK_LEASE: Duration = Duration::from_secs(15);
-/// A message that is skipped or failed is leased for so long at a time, until the end.
-const HELD_LEASE: Duration = Duration::from_mins(1);
+/// A message that is skipped or failed is leased for so long at a time, at most, until the end.
+const HELD_LEASE_MAX: Duration = Duration::from_mins(1);
+/// Such a lease is shorter than two ack deadlines by this: after a crash, a transfer that looks for the messages does not end before they are back.
+const HELD_LEASE_MARGIN: Duration = Duration::from_secs(2);
 /// A lease longer than wanted by this is cut.
 const LEASE_SLACK: Duration = Duration::from_secs(5);
 /// An extension is asked for again after this.
@@ -36,6 +38,17 @@ impl Engine {
         self.held.insert(identity, lease);
     }
 
+    fn held_lease(&self) -> Duration {
+        (2 * self.settings.ack_deadline).saturating_sub(HELD_LEASE_MARGIN).clamp(WORK_LEASE, HELD_LEASE_MAX)
+    }
+
+    /// Returns how long after its begin the leases of an earlier run may hide messages.
+    pub(super) fn hidden_by_earlier_run(settings: &Settings, story: &Story) -> Elapsed {
+        // With confirmed acks, only a run that did not get to its end may have left something safe unacknowledged.
+        let hides = if settings.exactly_once { story.crashed } else { story.resumed };
+        if hides { WORK_LEASE.max(settings.ack_deadline) } else { Elapsed::ZERO }
+    }
+
     /// Asks for longer (or shorter) leases where that is due.
     pub(super) fn extend(&mut self, now: Elapsed, step: &mut Step) {
         if !self.settings.leased {
@@ -54,14 +67,15 @@ impl Engine {
             // What ran out is delivered again and leased anew.
             self.held.retain(|_, lease| lease.ends > now);
             let mut held = Vec::new();
+            let held_lease = self.held_lease();
             for (identity, lease) in &mut self.held {
-                if lease.is_due(now, HELD_LEASE, HELD_LEFT, &mut next) {
+                if lease.is_due(now, held_lease, HELD_LEFT, &mut next) {
                     held.push(lease.ask(identity, now));
                 }
             }
             self.extend_at = next;
             self.ask(work, WORK_LEASE, step);
-            self.ask(held, HELD_LEASE, step);
+            self.ask(held, held_lease, step);
         }
         if self.extend_at < Elapsed::MAX {
             step.wake_at(self.extend_at);

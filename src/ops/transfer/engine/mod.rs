@@ -276,6 +276,7 @@ impl Engine {
         let kept = if settings.kind == Kind::Export { Place::Moved } else { Place::Discarded };
         places.extend(story.kept.iter().map(|id| (id.clone(), kept)));
         let (moved, discarded) = story.delivered();
+        let earlier_end = if places.is_empty() { Elapsed::ZERO } else { Self::hidden_by_earlier_run(&settings, story) };
         let routes = settings.routes.iter().map(|(source, topic)| (source.clone(), Route::To(topic.clone()))).collect();
         Self {
             settings,
@@ -296,7 +297,7 @@ impl Engine {
             last_success: None,
             rate_begun: Elapsed::ZERO,
             rate_started: 0,
-            acks: acks::Acks::default(),
+            acks: acks::Acks::after(earlier_end),
             held: HashMap::new(),
             extending: HashMap::new(),
             extend_at: Elapsed::MAX,

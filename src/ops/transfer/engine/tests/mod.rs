@@ -52,8 +52,10 @@ fn play(scene: Scene) -> (Run, State) {
     }
     if state == State::Done {
         let left = run.service.source.iter().filter(|stored| !stored.acked && is_in_scope(&run, &stored.message.id)).count();
-        // Only an ack that did nothing, hidden by a pull whose answer was lost as well, may be overlooked: and it is known as published.
-        assert!(left == 0 || run.scene.faults.pull > 0, "{left} messages are left");
+        // Only what pulls did not bring in all the time may be overlooked: their answers were lost or took for ever. An ack that did nothing may also be
+        // hidden behind messages that are not marked; it is known as published.
+        let excused = run.scene.faults.pull > 0 || run.scene.faults.slow > 0 || run.scene.marked;
+        assert!(left == 0 || excused, "{left} messages are left: {:?} {:?}", run.scene, run.log);
     }
     (run, state)
 }

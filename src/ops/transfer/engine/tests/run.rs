@@ -66,6 +66,7 @@ pub(super) struct Run {
     /// Cancelled at this time.
     pub(super) cancel_at: Option<Elapsed>,
     wake: Option<Elapsed>,
+    pub(super) log: Vec<String>,
     /// How far the operator's clock is behind the service's.
     clock_behind: jiff::SignedDuration,
 }
@@ -89,7 +90,9 @@ impl Run {
         service.now = Elapsed::from_secs(100);
         for n in 0..scene.messages {
             let key = if scene.keys == 0 { String::new() } else { format!("k{}", dice.below(scene.keys)) };
-            service.add(vec![u8::try_from(n % 250).unwrap(), 0, 255], &key, BTreeMap::from([("n".to_owned(), n.to_string())]));
+            let third = n.is_multiple_of(3).to_string();
+            let attributes = BTreeMap::from([("n".to_owned(), n.to_string()), ("third".to_owned(), third)]);
+            service.add(vec![u8::try_from(n % 250).unwrap(), 0, 255], &key, attributes);
             if scene.matching {
                 service.now += Elapsed::from_secs(1);
             }
@@ -99,6 +102,7 @@ impl Run {
         let scope = scope.filter(|(n, _)| if scene.matching { selected(*n) } else { !scene.marked || dice.chance(40) });
         let scope = scope.map(|(_, stored)| stored.message.clone()).collect();
         let disk = SimDisk::ignoring(scene.ignore.clone());
+        crate::wal::make_dir(&disk, Path::new("/home")).unwrap();
         let archive = Archive::new(Arc::new(disk.clone()), Path::new("/home"));
         Self {
             scene,
@@ -116,6 +120,7 @@ impl Run {
             errors: Vec::new(),
             cancel_at: None,
             wake: None,
+            log: Vec::new(),
             clock_behind: jiff::SignedDuration::ZERO,
         }
     }
@@ -123,7 +128,7 @@ impl Run {
     fn request(&self) -> Request {
         let ids: BTreeSet<String> = self.scope.iter().map(|message| message.id.clone()).collect();
         // By the cutoff: were it by the clock, a resumed run would select more.
-        let query = || format!("attribute.n !~ '^(0|3|6|9|12|15|18|21|24|27|30|33|36|39)$' and age > {MATCHING_AGE_S}s").parse().unwrap();
+        let query = || format!("attribute.third = \"false\" and age > {MATCHING_AGE_S}s").parse().unwrap();
         let selection = match &self.scene {
             Scene { matching: true, .. } => Selection::Matching(query()),
             Scene { marked: true, .. } => Selection::Messages(ids),
@@ -231,7 +236,13 @@ impl Run {
     }
 
     fn transfer(&mut self, id: &TransferId, journal: Option<Journal>) -> Ending {
-        let past = self.archive.past(&self.request().source, id, self.clock()).unwrap();
+        let past = match self.archive.past(&self.request().source, id, self.clock()) {
+            Ok(past) => past,
+            Err(error) => {
+                assert!(self.disk.is_dead(), "{error}");
+                return self.die();
+            }
+        };
         let (mut journal, story, began) = if let Some(journal) = journal {
             (journal, Story::default(), *self.archive.read(id).unwrap().began.unwrap())
         } else {
@@ -246,6 +257,7 @@ impl Run {
         };
         let mut engine = Engine::new(settings(&began, &self.service), past, &story);
         self.started = self.service.now;
+        self.log.push(format!("{id} from {:?} {:?}", self.started, engine.counts()));
         self.answers.clear();
         let mut events = Vec::new();
         for _ in 0..STEPS_MAX {
@@ -253,6 +265,7 @@ impl Run {
             let step = engine.step(now, events);
             if let Some(ending) = self.perform(&mut engine, &mut journal, step) {
                 self.counts = engine.counts();
+                self.log.push(format!("{} at {:?} {:?}", matches!(ending, Ending::Crashed), self.service.now, engine.counts()));
                 self.errors = engine.errors().map(str::to_owned).collect();
                 return ending;
             }
@@ -336,7 +349,7 @@ impl Run {
         Duration::from_millis(self.dice.roll() % ms_max)
     }
 
-    /// Loses power, and the clock may be wrong when it is back; what was on its way to the service may arrive all the same.
+    /// The process or the machine dies, and the clock may be wrong when it is back; what was on its way to the service may arrive all the same.
     fn die(&mut self) -> Ending {
         self.crashes += 1;
         for (_, call) in std::mem::take(&mut self.calls) {
@@ -345,7 +358,11 @@ impl Run {
             }
         }
         self.answers.clear();
-        self.disk.crash(&mut self.dice);
+        if self.dice.chance(40) {
+            self.disk.kill();
+        } else {
+            self.disk.crash(&mut self.dice);
+        }
         self.clock_behind = [jiff::SignedDuration::ZERO, jiff::SignedDuration::from_hours(1)][self.dice.below(2)];
         Ending::Crashed
     }
@@ -382,14 +399,24 @@ impl Run {
 
     /// Returns what all journals together say may have been published more than once.
     pub(super) fn unsure(&self) -> u64 {
-        self.archive.ids().unwrap().iter().map(|id| self.archive.read(id).unwrap().unsure_max()).sum()
+        self.stories().iter().map(|(_, story)| story.unsure_max()).sum()
+    }
+
+    /// Reads all journals; a transfer that a crash kept from beginning has none.
+    fn stories(&self) -> Vec<(TransferId, Story)> {
+        let ids = self.archive.ids().unwrap().into_iter();
+        ids.filter_map(|id| match self.archive.read(&id) {
+            Err(error) if error.is_not_found() => None,
+            story => Some((id, story.unwrap())),
+        })
+        .collect()
     }
 
     /// Returns the message ids in the files of copies, as the journals vouch for them.
     pub(super) fn kept(&self) -> Vec<String> {
         let mut kept = Vec::new();
-        for id in self.archive.ids().unwrap() {
-            let bytes = usize::try_from(self.archive.read(&id).unwrap().kept_bytes).unwrap();
+        for (id, story) in self.stories() {
+            let bytes = usize::try_from(story.kept_bytes).unwrap();
             if bytes > 0 {
                 let content = self.disk.content(&self.archive.copies(&id, &self.request()));
                 for line in String::from_utf8(content[..bytes].to_vec()).unwrap().lines() {

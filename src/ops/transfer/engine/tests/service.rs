@@ -140,10 +140,12 @@ impl Service {
                 blocked.push(key);
                 continue;
             }
-            if !leased && !self.ordered && dice.chance(20) {
+            // An empty answer though there is something is a fault of its own.
+            let may_skip = self.faults.pull > 0 || !out.is_empty();
+            if may_skip && !leased && !self.ordered && dice.chance(20) {
                 continue;
             }
-            if self.ordered && !key.is_empty() && dice.chance(20) {
+            if may_skip && self.ordered && !key.is_empty() && dice.chance(20) {
                 blocked.push(key);
                 continue;
             }
