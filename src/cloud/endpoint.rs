@@ -13,6 +13,7 @@ pub(crate) enum Api {
     Tasks,
     Scheduler,
     Monitoring,
+    IamCredentials,
 }
 
 impl Api {
@@ -23,6 +24,7 @@ impl Api {
             Self::Tasks => "Cloud Tasks",
             Self::Scheduler => "Cloud Scheduler",
             Self::Monitoring => "Monitoring",
+            Self::IamCredentials => "IAM Credentials",
         }
     }
 
@@ -33,6 +35,7 @@ impl Api {
             Self::Tasks => "cloudtasks.googleapis.com",
             Self::Scheduler => "cloudscheduler.googleapis.com",
             Self::Monitoring => "monitoring.googleapis.com",
+            Self::IamCredentials => "iamcredentials.googleapis.com",
         }
     }
 
@@ -49,7 +52,7 @@ impl Api {
     /// Returns the environment variable that names an emulator of it; Monitoring is asked where the service itself is.
     pub(crate) fn emulator_variable(self) -> &'static str {
         match self {
-            Self::PubSub | Self::Monitoring => "PUBSUB_EMULATOR_HOST",
+            Self::PubSub | Self::Monitoring | Self::IamCredentials => "PUBSUB_EMULATOR_HOST",
             Self::Tasks => "CLOUD_TASKS_EMULATOR_HOST",
             Self::Scheduler => "CLOUD_SCHEDULER_EMULATOR_HOST",
         }
@@ -156,7 +159,7 @@ impl Endpoints {
     /// Returns the endpoint of a service; Monitoring is a companion of another and asked for by that one.
     pub(crate) fn of(&self, api: Api) -> &Endpoint {
         match api {
-            Api::PubSub | Api::Monitoring => &self.pubsub,
+            Api::PubSub | Api::Monitoring | Api::IamCredentials => &self.pubsub,
             Api::Tasks => &self.tasks,
             Api::Scheduler => &self.scheduler,
         }

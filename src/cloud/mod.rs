@@ -29,6 +29,7 @@ mod rest;
 mod scheduler;
 mod schemas;
 mod tasks;
+mod tokens;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

@@ -9,6 +9,7 @@ mod draft;
 mod edit;
 mod engine;
 mod journal;
+mod delivery;
 mod live;
 mod look;
 mod options;
@@ -30,6 +31,7 @@ use crate::names::{SubscriptionName, TopicName};
 
 pub use edit::{difference, document, edited, read_patch, replaced};
 pub(super) use live::Live;
+pub(in crate::ops) use port::addresses;
 pub use look::RUN_TASKS_MAX;
 pub use options::{Canary, Options};
 pub use request::{Delivery, Kind, Request, Selection, Source, TaskChange, WINDOW_MAX};

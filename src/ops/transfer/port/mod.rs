@@ -1,6 +1,7 @@
 //! The service, the files and the handlers, as the engine's calls need them: each call is one attempt. Must not decide what is done next.
 
 mod file;
+mod post;
 mod tasks;
 
 use std::path::PathBuf;
@@ -13,11 +14,18 @@ use super::engine::{Arrival, Call, Event, Fault, Target};
 use super::{Delivery, Request, Selection, Source, TransferId};
 use crate::cloud::Received;
 use crate::error::{Error, Kind, Result};
+use crate::model::message::Message;
+use crate::model::task::Task;
 use crate::names::{SubscriptionName, TopicName};
 use crate::ops::Ops;
 
-pub(super) use file::{Lines, count};
+pub(super) use file::count;
+pub(super) use post::Endpoint;
+pub(in crate::ops) use post::addresses;
 pub(super) use tasks::{LISTED_MAX, alive};
+
+/// The subscription that a replay pretends to be where a message names none.
+const PRETENDED: &str = "replay";
 
 /// Everything that a transfer calls.
 pub(super) struct Port {
@@ -25,13 +33,15 @@ pub(super) struct Port {
     id: TransferId,
     request: Request,
     source: Reader,
+    endpoints: post::Endpoints,
+    handler: tokio::sync::OnceCell<Endpoint>,
 }
 
 /// Where it takes from.
 enum Reader {
     Subscription(SubscriptionName),
     Tasks(Mutex<tasks::Cursor>),
-    Lines(Mutex<Option<Lines>>),
+    Lines(Mutex<Option<file::Lines>>),
 }
 
 impl Port {
@@ -40,10 +50,10 @@ impl Port {
         let source = match (&request.source, file) {
             (Source::Subscription(name), _) => Reader::Subscription(name.clone()),
             (Source::Queue(queue), _) => Reader::Tasks(Mutex::new(tasks::Cursor::new(queue.clone(), &request.selection)?)),
-            (Source::File(_) | Source::Kept(_), Some((path, bytes_max))) => Reader::Lines(Mutex::new(Some(Lines::open(&path, bytes_max)?))),
+            (Source::File(_) | Source::Kept(_), Some((path, bytes_max))) => Reader::Lines(Mutex::new(Some(file::Lines::open(&path, bytes_max)?))),
             (Source::File(_) | Source::Kept(_), None) => return Err(Error::new(Kind::Internal, "a file to read from is not named")),
         };
-        Ok(Self { ops, id, request, source })
+        Ok(Self { ops, id, request, source, endpoints: post::Endpoints::default(), handler: tokio::sync::OnceCell::new() })
     }
 
     /// Gives leases back; what is not leased needs nothing.
@@ -105,7 +115,18 @@ impl Port {
 
     /// Delivers one message or task; returns what it is called there.
     async fn send(&self, to: &Target, cargo: Cargo) -> std::result::Result<String, Fault> {
+        let fault = |error: Error| Fault::from(&error);
         let sent = match (to, cargo) {
+            (Target::Endpoint(name), Cargo::Message(message)) => {
+                let private = matches!(self.request.delivery, Delivery::Direct { private: true });
+                let endpoint = self.endpoints.of(&self.ops, name, private).await.map_err(fault)?;
+                return endpoint.post(&self.ops, &as_pushed(message), name).await;
+            }
+            (Target::Handler, Cargo::Message(message)) => {
+                let to = self.pretended(&message).map_err(fault)?;
+                return self.handler().await.map_err(fault)?.post(&self.ops, &as_pushed(message), &to).await;
+            }
+            (Target::Handler, Cargo::Task(task)) => return self.replay_task(&task).await,
             (Target::Queue(_), Cargo::Task(task)) => match &self.request.delivery {
                 Delivery::Task(change) => tasks::create(&self.ops, &self.id, &self.request, change, &task).await,
                 _ => Err(undeliverable(to)),
@@ -113,7 +134,25 @@ impl Port {
             (Target::Run, Cargo::Task(task)) => self.ops.cloud().run_task(&task.name).await.map(|_| String::new()),
             _ => Err(undeliverable(to)),
         };
-        sent.map_err(|error| Fault::from(&error))
+        sent.map_err(fault)
+    }
+
+    /// Returns the handler that the request names, which is looked at the first time.
+    async fn handler(&self) -> Result<&Endpoint> {
+        let Delivery::Handler { url, anywhere } = &self.request.delivery else { return Err(undeliverable(&Target::Handler)) };
+        self.handler.get_or_try_init(|| Endpoint::handler(url, *anywhere)).await
+    }
+
+    /// Names the subscription whose push a handler is to take it for.
+    fn pretended(&self, message: &Message) -> Result<SubscriptionName> {
+        let known = message.provenance().and_then(|from| from.subscription).or_else(|| self.request.source.subscription().cloned());
+        known.map_or_else(|| SubscriptionName::parse_in(PRETENDED, self.ops.cloud().project()), Ok)
+    }
+
+    async fn replay_task(&self, task: &Task) -> std::result::Result<String, Fault> {
+        let Delivery::Handler { url, anywhere } = &self.request.delivery else { return Err(Fault::from(&undeliverable(&Target::Handler))) };
+        let answer = crate::ops::debug::try_out(task, url, *anywhere).await.map_err(|error| Fault::from(&error))?;
+        post::judge(answer.status, (200..300).contains(&answer.status), "the handler")
     }
 
     /// Finds where messages of a source that the plan did not know go.
@@ -130,6 +169,14 @@ impl Port {
             Err(why) => Err(Error::new(Kind::FailedPrecondition, why)),
         }
     }
+}
+
+/// As the subscription that gave it up would push it once more: counted on, and with the time at which it was first published.
+fn as_pushed(mut message: Message) -> Message {
+    let from = message.provenance();
+    message.delivery_attempt = from.as_ref().and_then(|from| from.delivery_count).map(|count| count.saturating_add(1));
+    message.publish_time = from.and_then(|from| from.publish_time).or(message.publish_time);
+    message
 }
 
 fn undeliverable(to: &Target) -> Error {
