@@ -24,7 +24,13 @@ pub(super) struct Consent {
 }
 
 /// Plans, asks, does, and reports.
-pub(super) async fn carry_out(session: &mut Session<'_, '_>, ops: &Ops, request: Request, fan_out: &[String], consent: &Consent) -> Result<Exit> {
+pub(super) async fn carry_out(
+    session: &mut Session<'_, '_>,
+    ops: &Ops,
+    request: Request,
+    fan_out: &[String],
+    consent: &Consent,
+) -> Result<Exit> {
     let plan = Box::pin(ops.plan_transfer(request)).await?;
     if consent.dry_run {
         plan::show(session.output, &plan)?;
@@ -34,12 +40,21 @@ pub(super) async fn carry_out(session: &mut Session<'_, '_>, ops: &Ops, request:
         plan.refusals.iter().skip(1).for_each(|more| session.output.warn(more));
         return Err(Error::new(Kind::Refused, refusal.clone()).with_hint("see the whole plan with `--dry-run`"));
     }
+    if request_is_empty(&plan) {
+        session.output.note(&format!("nothing of `{}` is selected", plan.request.source.id()));
+        return Ok(Exit::Done);
+    }
     plan.warnings.iter().for_each(|warning| session.output.warn(warning));
     let problems = plan.looked.iter().flat_map(|looked| &looked.problems);
     problems.for_each(|problem| session.output.warn(&problem.words()));
     confirm(session, &plan, fan_out, consent.yes)?;
     let id = ops.start_transfer(plan).await?;
     follow(session, ops, &id).await
+}
+
+/// Tells whether there is nothing to do: of tasks that is known before.
+fn request_is_empty(plan: &Plan) -> bool {
+    plan.request.source.queue().is_some() && plan.expected.is_some_and(|expected| expected.value == 0)
 }
 
 /// Asks before a transfer. Who would process the messages again though they did not fail is confirmed by name.

@@ -6,20 +6,20 @@ use serde_json::{Value, json};
 
 use super::Exit;
 use super::args::{parse, query};
+use super::carry::{Consent, carry_out};
 use super::causes::Causes;
+use super::moving::{self, Export, Replay, Way};
 use super::output::{Column, Row, age, dash, left, right};
-use super::plan;
 use super::session::Session;
 use super::subs::subscription_numbers;
-use super::transfers::follow;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::model::cause::CauseId;
 use crate::model::dead_letter::{Broken, DeadLetterRelation};
 use crate::model::numbers::Numbers;
 use crate::model::query::Query;
 use crate::names::{SubscriptionName, TopicName};
 use crate::ops::Ops;
-use crate::ops::transfer::{self, Delivery, Plan, Request, Selection, Source};
+use crate::ops::transfer::{self, Delivery, Request, Selection, Source};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Dlq {
@@ -41,6 +41,16 @@ pub(super) enum Dlq {
         after_help = "Examples:\n  redrive dlq discard orders-hold --dry-run\n  redrive dlq discard orders-hold --message-id 8812 --yes\n  redrive dlq discard orders-hold --cause 0f3a6c19b2d4"
     )]
     Discard(Discard),
+    /// Send messages to a handler on this machine as a push subscription would, and leave them where they are
+    #[command(
+        after_help = "Examples:\n  redrive dlq replay orders-hold --to-url http://127.0.0.1:8080/orders --max 1 --yes\n  redrive dlq replay orders-hold --to-url http://127.0.0.1:8080/orders --filter 'attempts >= 5' --take"
+    )]
+    Replay(Replay),
+    /// Write messages to a file with everything needed to publish them again, and leave them where they are
+    #[command(
+        after_help = "Example:\n  redrive dlq export orders-hold --to-file orders.jsonl --yes\n\n`redrive transfers import orders.jsonl --to TOPIC` publishes them."
+    )]
+    Export(Export),
 }
 
 #[derive(Debug, Args)]
@@ -50,6 +60,12 @@ pub(super) struct Redrive {
     /// Topic to publish to, in place of the source's
     #[arg(long, value_name = "TOPIC")]
     to: Option<String>,
+    /// How they go back
+    #[arg(long, value_enum, conflicts_with = "to")]
+    delivery: Option<Way>,
+    /// Deliver to endpoints with private addresses, too (with `--delivery direct`)
+    #[arg(long)]
+    allow_private: bool,
     /// Confirm that this subscription of the topic receives the messages again, though it did not fail; can be given several times
     #[arg(long, value_name = "SUBSCRIPTION")]
     fan_out: Vec<String>,
@@ -62,12 +78,9 @@ pub(super) struct Discard {
 }
 
 #[derive(Debug, Args)]
-struct Which {
-    /// Subscription that holds the dead letters (the column HELD BY of `redrive dlq list`)
+pub(super) struct Which {
+    /// Subscription that holds the messages (for dead letters: the column HELD BY of `redrive dlq list`)
     subscription: String,
-    /// Show what would be done, and do nothing
-    #[arg(short = 'n', long)]
-    dry_run: bool,
     /// Only the message of this id; can be given several times [default: all]
     #[arg(long, value_name = "ID")]
     message_id: Vec<String>,
@@ -86,9 +99,8 @@ struct Which {
     /// Messages under way at once: also the bound of duplicates if this process dies
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     window: u32,
-    /// Do not ask
-    #[arg(short, long)]
-    yes: bool,
+    #[command(flatten)]
+    consent: Consent,
 }
 
 impl Dlq {
@@ -97,71 +109,38 @@ impl Dlq {
         match self {
             Self::List => list(session, &ops).await,
             Self::Causes(causes) => causes.run(session, &ops).await,
-            Self::Redrive(Redrive { which, to, fan_out }) => {
-                let delivery = match to {
-                    Some(topic) => Delivery::Topic(Session::topic(&ops, &topic)?),
-                    None => Delivery::SourceTopic,
-                };
-                which.run(session, &ops, transfer::Kind::Redrive, delivery, fan_out).await
-            }
-            Self::Discard(Discard { which }) => which.run(session, &ops, transfer::Kind::Discard, Delivery::SourceTopic, Vec::new()).await,
+            Self::Redrive(redrive) => redrive.run(session, &ops).await.map_err(where_to_look),
+            Self::Discard(Discard { which }) => moving::discard(which, session, &ops).await.map_err(where_to_look),
+            Self::Replay(replay) => replay.run(session, &ops).await.map_err(where_to_look),
+            Self::Export(export) => export.run(session, &ops).await.map_err(where_to_look),
         }
     }
 }
 
-impl Which {
-    async fn run(
-        self,
-        session: &mut Session<'_, '_>,
-        ops: &Ops,
-        kind: transfer::Kind,
-        delivery: Delivery,
-        fan_out: Vec<String>,
-    ) -> Result<Exit> {
-        let (dry_run, yes) = (self.dry_run, self.yes);
-        let plan = Box::pin(ops.plan_transfer(self.request(ops, kind, delivery)?)).await.map_err(where_to_look)?;
-        if dry_run {
-            plan::show(session.output, &plan)?;
-            return Ok(if plan.refusals.is_empty() { Exit::Done } else { Exit::Refused });
-        }
-        if let Some(refusal) = plan.refusals.first() {
-            plan.refusals.iter().skip(1).for_each(|more| session.output.warn(more));
-            return Err(Error::new(Kind::Refused, refusal.clone()).with_hint("see the whole plan with `--dry-run`"));
-        }
-        plan.warnings.iter().for_each(|warning| session.output.warn(warning));
-        let problems = plan.looked.iter().flat_map(|looked| &looked.problems);
-        problems.for_each(|problem| session.output.warn(&problem.words()));
-        confirm(session, &plan, &fan_out, yes)?;
-        let id = ops.start_transfer(plan).await?;
-        follow(session, ops, &id).await
+impl Redrive {
+    async fn run(self, session: &mut Session<'_, '_>, ops: &Ops) -> Result<Exit> {
+        let delivery = match self.to {
+            Some(topic) => Delivery::Topic(Session::topic(ops, &topic)?),
+            None => self.delivery.unwrap_or_default().delivery(self.allow_private),
+        };
+        let (request, consent) = self.which.request(ops, transfer::Kind::Redrive, delivery)?;
+        carry_out(session, ops, request, &self.fan_out, &consent).await
     }
+}
 
-    fn request(self, ops: &Ops, kind: transfer::Kind, delivery: Delivery) -> Result<Request> {
+impl Which {
+    /// Makes the request, and hands over what was agreed to beforehand.
+    pub(super) fn request(self, ops: &Ops, kind: transfer::Kind, delivery: Delivery) -> Result<(Request, Consent)> {
         let selection = match (self.filter, self.cause) {
             (Some(query), _) => Selection::Matching(query),
             (None, Some(cause)) => Selection::Cause(cause),
             (None, None) if self.message_id.is_empty() => Selection::All,
             (None, None) => Selection::Messages(self.message_id.into_iter().collect()),
         };
-        Ok(Request {
-            selection,
-            delivery,
-            rate_max: self.rate,
-            window: self.window,
-            max: self.max,
-            ..Request::new(kind, Source::Subscription(Session::subscription(ops, &self.subscription)?))
-        })
+        let source = Source::Subscription(Session::subscription(ops, &self.subscription)?);
+        let request = Request::new(kind, source);
+        Ok((Request { selection, delivery, rate_max: self.rate, window: self.window, max: self.max, ..request }, self.consent))
     }
-}
-
-/// Asks before a transfer. Who would process the messages again though they did not fail is confirmed by name.
-fn confirm(session: &mut Session<'_, '_>, plan: &Plan, confirmed: &[String], yes: bool) -> Result<()> {
-    let again: Vec<&str> = plan.fan_out().into_iter().map(SubscriptionName::id).collect();
-    let open: Vec<&str> = again.iter().copied().filter(|name| !confirmed.iter().any(|known| known == name)).collect();
-    if open.is_empty() {
-        return session.confirm(&plan::question(plan), yes);
-    }
-    session.confirm_by_name(&plan::question(plan), &open, &format!("--yes --fan-out {}", open.join(" --fan-out ")))
 }
 
 /// A dead-letter topic's name is easily taken for the name of the subscription that holds its messages.

@@ -3,6 +3,7 @@
 //! It must not know the console: `main` opens that one, with what [`open`] prepares for it.
 
 mod args;
+mod carry;
 mod causes;
 mod completions;
 mod confirm;
@@ -13,6 +14,7 @@ mod exit;
 mod home;
 mod jobs;
 mod logging;
+mod moving;
 pub mod open;
 mod output;
 mod plan;
@@ -22,6 +24,7 @@ mod signals;
 mod snippets;
 mod subs;
 mod tasks;
+mod tasks_bulk;
 mod topics;
 mod transfers;
 

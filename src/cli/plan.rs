@@ -94,10 +94,15 @@ fn json(plan: &Plan) -> Value {
 /// Says what will be done, to how many, and who receives it.
 pub(super) fn question(plan: &Plan) -> String {
     let request = &plan.request;
+    let what = if request.source.queue().is_some() { "tasks" } else { "messages" };
     let count = match (&request.selection, request.max, plan.expected) {
-        (Selection::Messages(ids), ..) => format!("{} chosen messages", ids.len()),
+        (_, max, Some(expected)) if request.source.queue().is_some() => {
+            let count = expected.value.min(max.unwrap_or(u64::MAX));
+            format!("{count} task{}", if count == 1 { "" } else { "s" })
+        }
+        (Selection::Messages(ids), ..) => format!("{} chosen {what}", ids.len()),
         (Selection::All, Some(max), Some(expected)) if expected.value > max => format!("{max} of about {} messages", expected.value),
-        (Selection::All, _, Some(expected)) => format!("about {} messages", expected.value),
+        (Selection::All, _, Some(expected)) => format!("about {} {what}", expected.value),
         (Selection::All, Some(max), None) => format!("up to {max} messages"),
         (Selection::All, None, None) => "all messages".to_owned(),
         (selection, Some(max), _) => format!("up to {max} of {selection}"),
@@ -107,10 +112,23 @@ pub(super) fn question(plan: &Plan) -> String {
     let from = request.source.id();
     match request.kind {
         Kind::Discard => format!("Discard {count} of `{from}`? A copy of each is kept on this machine."),
+        Kind::Undo => {
+            let receivers: BTreeSet<_> =
+                plan.routes.iter().flat_map(|route| &route.receivers).map(|receiver| receiver.subscription.id()).collect();
+            let receivers: Vec<_> = receivers.into_iter().collect();
+            let by = if receivers.is_empty() { String::new() } else { format!(" Received by `{}`.", receivers.join("`, `")) };
+            format!("Put back {count} of {from} to `{}`?{by}", request.delivery)
+        }
         _ => {
             let topics: BTreeSet<_> = plan.routes.iter().map(|route| route.topic.id()).collect();
             let topics: Vec<_> = topics.into_iter().collect();
-            let to = if topics.is_empty() { String::new() } else { format!(" to `{}`", topics.join("`, `")) };
+            let to = if request.kind == Kind::Run {
+                String::new()
+            } else if topics.is_empty() {
+                format!(" to `{}`", request.delivery)
+            } else {
+                format!(" to `{}`", topics.join("`, `"))
+            };
             let also: Vec<_> = plan.fan_out().into_iter().map(SubscriptionName::id).collect();
             let also = if also.is_empty() { String::new() } else { format!(" Also received by `{}`.", also.join("`, `")) };
             format!("{} {count} of `{from}`{to}?{also}", capital(request.kind.verb()))

@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::Exit;
 use super::args::query;
+use super::dlq::Which;
+use super::moving::{self, Export, Move, Replay};
 use super::output::{Column, Row, age, ago, dash, extended, left, measured, moment, right};
 use super::session::{Session, list_hint};
 use crate::error::Result;
@@ -33,6 +35,22 @@ pub(super) enum Subs {
         after_help = "Examples:\n  redrive subs peek orders-hold\n  redrive subs peek orders-hold --snapshot --max 1000 -o jsonl\n  redrive subs peek orders-hold --snapshot --max 1000 --filter 'payload.total > 100'\n\nWithout `--snapshot` messages are leased and released: a sample, and under a dead-letter policy it counts as a delivery attempt.\nWith it a snapshot and a short-lived subscription are made and removed: everything is seen, the original is untouched.\n\nIn JSON a message is Google's `ReceivedMessage`; the decoded payload is beside it under `redrivePayload`."
     )]
     Peek(Peek),
+    /// Publish the messages of a subscription to a topic, and take them away here
+    #[command(
+        after_help = "Examples:\n  redrive subs move orders-old --to orders --dry-run\n  redrive subs move orders-old --to orders --filter 'age < 2d' --rate 50 --yes"
+    )]
+    Move(Move),
+    /// Take messages away, keeping a copy of each on disk first
+    #[command(
+        after_help = "Example:\n  redrive subs discard orders-old --filter 'age > 30d'\n\n`redrive transfers undo ID` publishes them again."
+    )]
+    Discard(Which),
+    /// Send messages to a handler on this machine as a push subscription would, and leave them where they are
+    #[command(after_help = "Example:\n  redrive subs replay orders --to-url http://127.0.0.1:8080/orders --max 1 --yes")]
+    Replay(Replay),
+    /// Write messages to a file with everything needed to publish them again, and leave them where they are
+    #[command(after_help = "Example:\n  redrive subs export orders --to-file orders.jsonl --yes")]
+    Export(Export),
 }
 
 #[derive(Debug, Args)]
@@ -56,6 +74,10 @@ impl Subs {
         match self {
             Self::List => list(session, &ops).await,
             Self::Peek(peek) => peek.run(session, &ops).await,
+            Self::Move(to) => to.run(session, &ops).await,
+            Self::Discard(which) => moving::discard(which, session, &ops).await,
+            Self::Replay(replay) => replay.run(session, &ops).await,
+            Self::Export(export) => export.run(session, &ops).await,
         }
     }
 }

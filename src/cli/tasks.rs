@@ -9,13 +9,14 @@ use super::args::query;
 use super::output::{Column, Format, Output, Row, ago, dash, extended, left, right};
 use super::session::Session;
 use super::subs::payload;
+use super::tasks_bulk::{Chosen, Edit, Export, Move, Replay};
 use crate::error::{Error, Kind, Result};
 use crate::model::listing::Listing;
 use crate::model::query::{Query, TaskSubject};
 use crate::model::task::Task;
 use crate::model::text;
-use crate::names::{QueueName, TaskName};
-use crate::ops::{self, HandlerAnswer, Ops, Report};
+use crate::names::QueueName;
+use crate::ops::{self, HandlerAnswer, Ops};
 
 /// Tasks that are looked through for those that match, at most: they are all in memory, with their bodies where the filter asks for them.
 const LOOKED_THROUGH_MAX: usize = 100_000;
@@ -42,24 +43,35 @@ pub(super) enum Tasks {
     /// Show a task with headers and body
     #[command(after_help = "Example:\n  redrive tasks show emails/55210917")]
     Show(Name),
-    /// Run a task now, also in a paused queue
-    #[command(after_help = "Example:\n  redrive tasks run emails/55210917")]
-    Run(Name),
+    /// Run tasks now, also in a paused queue
+    #[command(
+        after_help = "Examples:\n  redrive tasks run emails/55210917\n  redrive tasks run emails --filter 'attempts >= 3' --yes\n\nCloud Tasks takes 60 such calls a minute in a region. More are created again, due at once, where the queue runs, and else take a second each."
+    )]
+    Run(Chosen),
     /// Delete tasks, keeping a copy of each on disk first
     #[command(
-        after_help = "Examples:\n  redrive tasks discard emails/55210917 emails/55210918 --yes\n  redrive tasks discard emails --filter 'attempts >= 5 and age > 2d'"
+        after_help = "Examples:\n  redrive tasks discard emails/55210917 emails/55210918 --yes\n  redrive tasks discard emails --filter 'attempts >= 5 and age > 2d'\n\n`redrive transfers undo ID` creates them again."
     )]
-    Discard {
-        /// Tasks: `QUEUE/TASK`, or full names; with `--filter` the queue
-        #[arg(required = true)]
-        task: Vec<String>,
-        /// All tasks of the queue that this expression selects
-        #[arg(long, value_name = "EXPR", value_parser = query)]
-        filter: Option<Query>,
-        /// Do not ask
-        #[arg(short, long)]
-        yes: bool,
-    },
+    Discard(Chosen),
+    /// Create tasks in another queue, and delete them here after that
+    #[command(after_help = "Example:\n  redrive tasks move emails --all --to emails-slow --dry-run")]
+    Move(Move),
+    /// Create the tasks of a dead set (`QUEUE-dead`) again in the queue where they failed, and delete the dead ones after that
+    #[command(
+        after_help = "Examples:\n  redrive tasks redrive emails-dead --all --dry-run\n  redrive tasks redrive emails-dead --filter 'header.x-error ~ \"timeout\"' --yes"
+    )]
+    Redrive(Chosen),
+    /// Change or reschedule tasks: each is created again with the change, under a new name, and the old one deleted after that
+    #[command(
+        after_help = "Examples:\n  redrive tasks edit emails/55210917 --at 2h\n  redrive tasks edit emails --filter 'url ~ \"/v1/\"' --header X-Api=2 --at 2026-12-01T08:00:00Z --yes\n  redrive tasks edit emails/55210917 --body-file mended.json"
+    )]
+    Edit(Edit),
+    /// Send the requests of tasks to a handler on this machine, and leave them where they are
+    #[command(after_help = "Example:\n  redrive tasks replay emails --filter 'attempts >= 3' --to-url http://127.0.0.1:8080 --yes")]
+    Replay(Replay),
+    /// Write tasks to a file with everything needed to create them again, and leave them where they are
+    #[command(after_help = "Example:\n  redrive tasks export emails --all --to-file emails.jsonl --yes")]
+    Export(Export),
     /// Send a task's request to a handler on this machine and show what it answers
     #[command(
         after_help = "Example:\n  redrive tasks debug emails/55210917 --to http://127.0.0.1:8080\n\nThe request is the one Cloud Tasks would send, without its credentials. The task itself stays as it is."
@@ -93,15 +105,16 @@ impl Tasks {
                 session.output.value(&TaskRow(&task).json())?;
                 Ok(Exit::Done)
             }
-            Self::Run(name) => {
-                let task = session.task(&ops, &name.task).await?;
-                let task = ops.run_task(&task).await?;
-                session.output.note(&format!("task `{}` was dispatched (attempt {})", task.name.id(), task.dispatch_count));
-                session.output.answer(&task.raw)?;
-                Ok(Exit::Done)
-            }
-            Self::Discard { task, filter: None, yes } => discard(session, &ops, &task, yes).await,
-            Self::Discard { task, filter: Some(query), yes } => discard_matching(session, &ops, &task, &query, yes).await,
+            Self::Run(chosen) => match chosen.one() {
+                Some(name) => run_one(session, &ops, name).await,
+                None => chosen.run_now(session, &ops).await,
+            },
+            Self::Discard(chosen) => chosen.discard(session, &ops).await,
+            Self::Move(to) => to.run(session, &ops).await,
+            Self::Redrive(chosen) => chosen.redrive(session, &ops).await,
+            Self::Edit(edit) => edit.run(session, &ops).await,
+            Self::Replay(replay) => replay.run(session, &ops).await,
+            Self::Export(export) => export.run(session, &ops).await,
             Self::Debug { name, to } => {
                 let task = session.task(&ops, &name.task).await?;
                 let answer = ops.debug_task(&task, &to).await?;
@@ -156,48 +169,12 @@ async fn matching(
     Ok(tasks)
 }
 
-async fn discard_matching(session: &mut Session<'_, '_>, ops: &Ops, queue: &[String], query: &Query, yes: bool) -> Result<Exit> {
-    let [queue] = queue else {
-        return Err(Error::invalid("`--filter` takes one queue").with_hint("redrive tasks discard QUEUE --filter EXPR"));
-    };
-    let queue = session.queue(ops, queue).await?;
-    let now = session.now();
-    let tasks = matching(session, ops, &queue, query, false, now).await?;
-    if tasks.items.is_empty() {
-        session.output.note(&format!("no task of `{}` matches", queue.id()));
-        return show_report(session.output, &Report::default());
-    }
-    let names: Vec<TaskName> = tasks.items.into_iter().map(|task| task.name).collect();
-    let what = if names.len() == 1 { "1 task".to_owned() } else { format!("{} tasks", names.len()) };
-    session.confirm(&format!("Discard {what} of `{queue}` that match `{query}`? A copy of each is kept on this machine."), yes)?;
-    let report = ops.discard_tasks(names, |_| ()).await?;
-    show_report(session.output, &report)
-}
-
-async fn discard(session: &mut Session<'_, '_>, ops: &Ops, names: &[String], yes: bool) -> Result<Exit> {
-    let mut tasks: Vec<TaskName> = Vec::with_capacity(names.len());
-    for name in names {
-        tasks.push(session.task(ops, name).await?);
-    }
-    let what = if let [task] = tasks.as_slice() { format!("task `{task}`") } else { format!("{} tasks", tasks.len()) };
-    session.confirm(&format!("Discard {what}? A copy is kept on this machine."), yes)?;
-    let report = ops.discard_tasks(tasks, |_| ()).await?;
-    show_report(session.output, &report)
-}
-
-/// Says how many were discarded, which were not, and where the copy lies.
-fn show_report(output: &mut Output<'_>, report: &Report) -> Result<Exit> {
-    for (name, error) in &report.failed {
-        output.warn(&format!("{name}: {error}"));
-    }
-    let gone = if report.gone > 0 { format!(", {} were gone already", report.gone) } else { String::new() };
-    output.note(&format!("{} discarded{gone}, {} failed", report.done, report.failed.len()));
-    if let Some(copy) = &report.copy {
-        output.note(&format!("copy: {}", copy.display()));
-    }
-    let failed: Vec<_> = report.failed.iter().map(|(name, error)| json!({ "name": name, "error": error.to_string() })).collect();
-    output.answer(&json!({ "discarded": report.done, "gone": report.gone, "failed": failed, "copy": report.copy }))?;
-    Ok(Exit::of(usize::try_from(report.done + report.gone).unwrap_or(usize::MAX), report.failed.len()))
+async fn run_one(session: &mut Session<'_, '_>, ops: &Ops, name: &str) -> Result<Exit> {
+    let task = session.task(ops, name).await?;
+    let task = ops.run_task(&task).await?;
+    session.output.note(&format!("task `{}` was dispatched (attempt {})", task.name.id(), task.dispatch_count));
+    session.output.answer(&task.raw)?;
+    Ok(Exit::Done)
 }
 
 /// Writes what a local handler answered; a task whose handler answers otherwise than 2xx would be tried again, so that is a failure.
@@ -275,16 +252,5 @@ mod tests {
         let (shown, exit) = answered(503, Format::Jsonl);
         let expected = r#"{"status":503,"headers":[["x-evil","\u001b[2J"]],"body":{"ok":true},"bodyBytes":12,"tookMillis":12}"#;
         assert_eq!((shown.trim_end(), exit), (expected, Exit::Failed));
-    }
-
-    #[test]
-    fn a_report_in_part_says_what_failed() {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let report = Report { done: 2, gone: 1, failed: vec![("t".into(), Error::invalid("no"))], copy: Some("/tmp/copy".into()) };
-        let exit = show_report(&mut Output::new(&mut out, &mut err, Format::Jsonl, false), &report).unwrap();
-        assert_eq!(exit, Exit::Partial);
-        assert_eq!(String::from_utf8(err).unwrap(), "warning: t: no\n2 discarded, 1 were gone already, 1 failed\ncopy: /tmp/copy\n");
-        let expected = r#"{"discarded":2,"gone":1,"failed":[{"name":"t","error":"no"}],"copy":"/tmp/copy"}"#;
-        assert_eq!(String::from_utf8(out).unwrap().trim_end(), expected);
     }
 }

@@ -166,7 +166,8 @@ impl Edit {
         let headers: BTreeMap<_, _> = self.header.into_iter().collect();
         let at = self.at.map(|at| at.time(session.now()));
         if at.is_none() && self.url.is_none() && self.method.is_none() && headers.is_empty() && body.is_none() {
-            return Err(Error::invalid("nothing is to be changed").with_hint("give `--at`, `--url`, `--method`, `--header`, `--body` or `--body-file`"));
+            return Err(Error::invalid("nothing is to be changed")
+                .with_hint("give `--at`, `--url`, `--method`, `--header`, `--body` or `--body-file`"));
         }
         let mut request = self.chosen.request(session, ops, Kind::Redrive, Delivery::Run).await?;
         // It stays in its queue, also where that is a dead set.

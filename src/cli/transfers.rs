@@ -9,12 +9,16 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::args::query;
+use super::carry::{Consent, When, carry_out, moment, span};
+use super::moving::Way;
 use super::output::{Column, Output, Row, ago, dash, left, right};
 use super::session::Session;
 use super::{Exit, signals};
-use crate::error::{Error, Kind, Result};
+use crate::error::{self, Error, Result};
+use crate::model::query::Query;
 use crate::ops::Ops;
-use crate::ops::transfer::{self, State, Summary, TransferId};
+use crate::ops::transfer::{Delivery, Kind, Request, Selection, Source, State, Summary, TaskChange, TransferId};
 
 /// Where stderr is no terminal, progress is a line this often.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -24,7 +28,7 @@ const BAR_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Transfers {
-    /// List the redrives and discards known on this machine, newest first
+    /// List the redrives, discards and the like known on this machine, newest first
     #[command(after_help = "Example:\n  redrive transfers list")]
     List,
     /// Show one with its counts and last errors
@@ -36,12 +40,146 @@ pub(super) enum Transfers {
     /// Go on with one that was cancelled, stopped or cut off by a crash
     #[command(after_help = "Example:\n  redrive transfers resume 7f3a")]
     Resume(Id),
+    /// Put back what a discard took away: messages to the topic of their subscription, tasks as new ones into their queue
+    #[command(
+        after_help = "Examples:\n  redrive transfers undo 7f3a --dry-run\n  redrive transfers undo 7f3a --yes\n\nMessages reach every subscription of that topic; the question names them. What was put back once is not put back again."
+    )]
+    Undo(Undo),
+    /// Delete the kept copies of discards that are done; they cannot be undone from then on
+    #[command(after_help = "Examples:\n  redrive transfers prune --older-than 30d --dry-run\n  redrive transfers prune 7f3a --yes")]
+    Prune(Prune),
+    /// Publish or create what a file holds that a discard or an export wrote
+    #[command(
+        after_help = "Examples:\n  redrive transfers import orders.jsonl --to orders\n  redrive transfers import orders-dead.jsonl --delivery addressed --dry-run\n  redrive transfers import emails.jsonl --to-queue emails --yes"
+    )]
+    Import(Import),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Id {
     /// Its id, as `redrive transfers list` shows it
     id: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Undo {
+    /// The discard's id
+    id: String,
+    /// Topic to publish to, in place of that of the subscription
+    #[arg(long, value_name = "TOPIC")]
+    to: Option<String>,
+    /// When tasks are due: a time, or a span from now such as `2h` [default: as they were, or at once]
+    #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "to")]
+    at: Option<When>,
+    /// Subscription that may receive the messages; can be given several times
+    #[arg(long, value_name = "SUBSCRIPTION")]
+    fan_out: Vec<String>,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Prune {
+    /// Their ids [default: all that are done]
+    id: Vec<String>,
+    /// Only those that ended so long ago
+    #[arg(long, value_name = "SPAN", value_parser = span, conflicts_with = "id")]
+    older_than: Option<jiff::SignedDuration>,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// File, a line of JSON for each message or task
+    file: std::path::PathBuf,
+    /// Topic to publish messages to
+    #[arg(long, value_name = "TOPIC")]
+    to: Option<String>,
+    /// Queue to create tasks in [default: the one they were in]
+    #[arg(long, value_name = "QUEUE", conflicts_with_all = ["to", "delivery"])]
+    to_queue: Option<String>,
+    /// Handler to send them to, such as `http://127.0.0.1:8080/orders`
+    #[arg(long, value_name = "URL", conflicts_with_all = ["to", "delivery", "to_queue"])]
+    to_url: Option<String>,
+    /// How dead letters go back
+    #[arg(long, value_enum, conflicts_with = "to")]
+    delivery: Option<Way>,
+    /// Deliver to endpoints with private addresses, too (with `--delivery direct`)
+    #[arg(long)]
+    allow_private: bool,
+    /// Create tasks again, each in the queue it was in
+    #[arg(long, conflicts_with_all = ["to", "delivery", "to_url"])]
+    tasks: bool,
+    /// Only those that this expression selects
+    #[arg(long, value_name = "EXPR", value_parser = query)]
+    filter: Option<Query>,
+    /// Subscription that may receive the messages though it did not fail; can be given several times
+    #[arg(long, value_name = "SUBSCRIPTION")]
+    fan_out: Vec<String>,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+impl Undo {
+    async fn run(self, session: &mut Session<'_, '_>, ops: &Ops) -> Result<Exit> {
+        let discard = find(ops, &self.id)?;
+        let mut request = Request::new(Kind::Undo, Source::Kept(discard.id));
+        if let Some(topic) = &self.to {
+            request.delivery = Delivery::Topic(Session::topic(ops, topic)?);
+        } else if discard.request.source.queue().is_some() {
+            let at = self.at.map(|at| at.time(session.now()));
+            request.delivery = Delivery::Task(Box::new(TaskChange { at, ..TaskChange::default() }));
+        }
+        carry_out(session, ops, request, &self.fan_out, &self.consent).await
+    }
+}
+
+impl Prune {
+    async fn run(self, session: &mut Session<'_, '_>, ops: &Ops) -> Result<Exit> {
+        let now = session.now();
+        let summaries = if self.id.is_empty() {
+            ops.prunable_transfers(self.older_than.map(|span| now.saturating_sub(span).unwrap_or(Timestamp::MIN)))?
+        } else {
+            self.id.iter().map(|id| find(ops, id)).collect::<Result<_>>()?
+        };
+        if self.consent.dry_run || summaries.is_empty() {
+            let rows: Vec<_> = summaries.iter().map(SummaryRow).collect();
+            session.output.rows(&rows, now)?;
+            session.output.note(&format!("the copies of {} transfers would be deleted", rows.len()));
+            return Ok(Exit::Done);
+        }
+        let kept: u64 = summaries.iter().map(|summary| summary.counts.discarded).sum();
+        let question =
+            format!("Delete the copies of {} transfers ({kept} messages and tasks)? They cannot be undone then.", summaries.len());
+        session.confirm(&question, self.consent.yes)?;
+        let ids: Vec<TransferId> = summaries.into_iter().map(|summary| summary.id).collect();
+        let pruned = ops.prune_transfers(&ids).await?;
+        session.output.note(&format!("deleted the copies of {} transfers, {} bytes", pruned.transfers.len(), pruned.bytes));
+        session.output.answer(&json!({ "pruned": pruned.transfers, "bytes": pruned.bytes }))?;
+        Ok(Exit::Done)
+    }
+}
+
+impl Import {
+    async fn run(self, session: &mut Session<'_, '_>, ops: &Ops) -> Result<Exit> {
+        let mut kind = Kind::Redrive;
+        let delivery = if let Some(topic) = &self.to {
+            Delivery::Topic(Session::topic(ops, topic)?)
+        } else if let Some(queue) = &self.to_queue {
+            Delivery::Task(Box::new(TaskChange { queue: Some(session.queue(ops, queue).await?), ..TaskChange::default() }))
+        } else if self.tasks {
+            Delivery::Task(Box::default())
+        } else if let Some(url) = self.to_url {
+            kind = Kind::Replay;
+            Delivery::Handler { url, anywhere: false }
+        } else {
+            self.delivery.unwrap_or_default().delivery(self.allow_private)
+        };
+        let selection = self.filter.map_or(Selection::All, Selection::Matching);
+        let request = Request { selection, delivery, ..Request::new(kind, Source::File(self.file)) };
+        carry_out(session, ops, request, &self.fan_out, &self.consent).await
+    }
 }
 
 impl Transfers {
@@ -68,6 +206,9 @@ impl Transfers {
                 ops.resume_transfer(&summary.id).await?;
                 return follow(session, &ops, &summary.id).await;
             }
+            Self::Undo(undo) => return undo.run(session, &ops).await,
+            Self::Prune(prune) => return prune.run(session, &ops).await,
+            Self::Import(import) => return import.run(session, &ops).await,
         }
         Ok(Exit::Done)
     }
@@ -75,7 +216,7 @@ impl Transfers {
 
 fn find(ops: &Ops, id: &str) -> Result<Summary> {
     ops.transfers()?.into_iter().find(|summary| summary.id.0 == id).ok_or_else(|| {
-        Error::new(Kind::NotFound, format!("transfer `{}` is not known on this machine", id.escape_debug()))
+        Error::new(error::Kind::NotFound, format!("transfer `{}` is not known on this machine", id.escape_debug()))
             .with_hint("list them with `redrive transfers list`")
     })
 }
@@ -118,6 +259,9 @@ fn report(output: &mut Output<'_>, summary: &Summary) -> Result<Exit> {
     if let Some(copy) = &summary.copy {
         output.note(&format!("copy: {}", copy.display()));
     }
+    if summary.request.kind == Kind::Discard && counts.discarded > 0 {
+        output.note(&format!("put back with `redrive transfers undo {}`", summary.id));
+    }
     if matches!(summary.state, State::Cancelled | State::Stopped) {
         output.note(&format!("go on with `redrive transfers resume {}`", summary.id));
     }
@@ -133,12 +277,12 @@ fn report(output: &mut Output<'_>, summary: &Summary) -> Result<Exit> {
 fn counted(summary: &Summary) -> String {
     let counts = summary.counts;
     let done = match summary.request.kind {
-        transfer::Kind::Redrive => format!("{} redriven", counts.moved),
-        transfer::Kind::Discard => format!("{} discarded", counts.discarded),
-        transfer::Kind::Replay => format!("{} replayed", counts.moved),
-        transfer::Kind::Export => format!("{} exported", counts.moved),
-        transfer::Kind::Undo => format!("{} put back", counts.moved),
-        transfer::Kind::Run => format!("{} run", counts.moved),
+        Kind::Redrive => format!("{} redriven", counts.moved),
+        Kind::Discard => format!("{} discarded", counts.discarded),
+        Kind::Replay => format!("{} replayed", counts.moved),
+        Kind::Export => format!("{} exported", counts.moved),
+        Kind::Undo => format!("{} put back", counts.moved),
+        Kind::Run => format!("{} run", counts.moved),
     };
     let rest = [(counts.skipped, "skipped"), (counts.failed, "failed"), (counts.remaining, "remaining")];
     let rest = rest.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
@@ -224,7 +368,11 @@ impl Row for SummaryRow<'_> {
     }
 
     fn json(&self) -> Value {
-        serde_json::to_value(self.0).unwrap_or_else(|error| json!({ "id": self.0.id, "error": error.to_string() }))
+        let mut value = serde_json::to_value(self.0).unwrap_or_else(|error| json!({ "id": self.0.id, "error": error.to_string() }));
+        if let Value::Object(map) = &mut value {
+            map.insert("kind".into(), json!(self.0.request.kind));
+        }
+        value
     }
 }
 

@@ -46,6 +46,7 @@ impl Api {
             Self::Tasks => "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDTASKS",
             Self::Scheduler => "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDSCHEDULER",
             Self::Monitoring => "CLOUDSDK_API_ENDPOINT_OVERRIDES_MONITORING",
+            Self::IamCredentials => "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS",
         }
     }
 
@@ -76,7 +77,7 @@ impl Overrides {
     /// Reads gcloud's variables.
     pub(crate) fn find(environment: &Environment) -> Result<Self> {
         let mut found = Vec::new();
-        for api in [Api::PubSub, Api::Tasks, Api::Scheduler, Api::Monitoring] {
+        for api in [Api::PubSub, Api::Tasks, Api::Scheduler, Api::Monitoring, Api::IamCredentials] {
             if let Some(url) = override_of(environment, api.override_variable())? {
                 found.push((api, url));
             }

@@ -43,9 +43,9 @@ impl Ops {
             }
         }
         match usable {
-            0 if unusable.is_empty() => plan.refusals.push(
-                "nothing tells which subscription gave these messages up: no endpoint is known to deliver them to".to_owned(),
-            ),
+            0 if unusable.is_empty() => plan
+                .refusals
+                .push("nothing tells which subscription gave these messages up: no endpoint is known to deliver them to".to_owned()),
             0 => plan.refusals.extend(unusable),
             _ => plan.warnings.extend(unusable.into_iter().map(|why| format!("some messages will stay: {why}"))),
         }
@@ -79,6 +79,11 @@ pub(super) fn check_addressed(plan: &mut Plan) {
                 open.insert(format!("`{}`", receiver.subscription.id()));
             }
         }
+    }
+    for route in &mut plan.routes {
+        let Some(source) = &route.source else { continue };
+        // What the filter keeps away is not received.
+        route.receivers.retain(|receiver| receiver.failed || hears(&receiver.filter, source) != Some(false));
     }
     if !open.is_empty() {
         let names = open.into_iter().collect::<Vec<_>>().join(", ");

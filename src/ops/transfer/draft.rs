@@ -47,10 +47,31 @@ pub(super) fn prepare(cargo: &Cargo, identity: &Identity, to: &Target, settings:
     let Cargo::Message(message) = cargo else { return cargo.clone() };
     let attributes = match settings.kind {
         Kind::Undo => undone(message, identity, &settings.source),
-        Kind::Replay => replayed(message),
+        // As it is: who is asked to try it out strips it, knowing whose it was.
+        Kind::Replay => message.attributes.clone(),
         _ => redriven(message, identity, to, &settings.source, &settings.id),
     };
-    Cargo::Message(Message { attributes, ..message.clone() })
+    match to {
+        Target::Endpoint(_) => Cargo::Message(as_pushed(message, attributes)),
+        _ => Cargo::Message(Message { attributes, ..message.clone() }),
+    }
+}
+
+/// As the subscription that gave it up would push it once more: counted on, and with the time at which it was first published.
+fn as_pushed(message: &Message, attributes: BTreeMap<String, String>) -> Message {
+    let from = message.provenance();
+    let attempts = from.as_ref().and_then(|from| from.delivery_count);
+    Message {
+        attributes,
+        delivery_attempt: attempts.map(|count| count.saturating_add(1)),
+        publish_time: from.and_then(|from| from.publish_time).or(message.publish_time),
+        ..message.clone()
+    }
+}
+
+/// Makes the message that a handler is to try out: as it would be pushed, without a mark of ours.
+pub(super) fn tried_out(message: &Message) -> Message {
+    as_pushed(message, replayed(message))
 }
 
 /// Returns the message to publish.

@@ -65,7 +65,13 @@ impl Archive {
         if let Delivery::File(export) = &began.request.delivery {
             // Made here, so that a file that is there is never written over; resumed, it is known to be ours.
             let unwritable = |error: io::Error| wal::at(export, error);
-            self.disk.open(export, Access::Create).map_err(unwritable)?;
+            match self.disk.open(export, Access::Create) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    let words = format!("`{}` exists already: an export never writes over a file", export.display());
+                    return Err(Error::new(Kind::FailedPrecondition, words).with_hint("name another file"));
+                }
+                made => drop(made.map_err(unwritable)?),
+            }
             self.disk.sync_dir(export.parent().unwrap_or(Path::new("."))).map_err(unwritable)?;
         }
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -153,6 +159,17 @@ impl Archive {
         let story = self.read(id)?;
         let began = story.began.as_deref().cloned().ok_or_else(|| unknown(id))?;
         Ok((self.copies(id, &began.request), story.kept_bytes, began))
+    }
+
+    /// Removes the file of copies; returns how long it was.
+    pub(super) fn remove_copies(&self, id: &TransferId) -> Result<u64> {
+        let path = self.folder.join(&id.0).join(COPIES);
+        let bytes = match self.disk.open(&path, Access::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            file => file.and_then(|mut file| file.len()).map_err(|error| wal::at(&path, error))?,
+        };
+        self.disk.remove(&path).map_err(|error| wal::at(&path, error))?;
+        Ok(bytes)
     }
 
     /// Lists the transfers, oldest first.

@@ -59,6 +59,8 @@ impl Ops {
         match plan.request.delivery.clone() {
             Delivery::Run => check_run(&held_by, &mut plan),
             Delivery::Task(change) => self.check_queue(queue, &change, &mut plan).await?,
+            Delivery::Handler { .. } => self.check_handler(&mut plan).await?,
+            Delivery::File(path) => plan.request.delivery = Delivery::File(absolute(&path)?),
             _ => {}
         }
         if plan.request.kind != Kind::Run && held_by.state == QueueState::Running && plan.request.takes() {
@@ -115,6 +117,12 @@ impl Ops {
                 let (path, bytes_max, began) = self.archive().kept(id)?;
                 if began.request.kind != Kind::Discard {
                     return Err(Error::new(ErrorKind::FailedPrecondition, format!("transfer `{id}` kept no copies: it is no discard")));
+                }
+                if bytes_max == 0 {
+                    return Err(Error::new(
+                        ErrorKind::FailedPrecondition,
+                        format!("transfer `{id}` has no copies: it discarded nothing, or they were pruned"),
+                    ));
                 }
                 (path, bytes_max, Some(began.request.source))
             }
@@ -174,7 +182,7 @@ impl Ops {
             }
         }
         if let Delivery::Topic(topic) = plan.request.delivery.clone() {
-            self.route_to(&topic, plan).await?;
+            self.route_to(&topic, None, plan).await?;
         }
         Ok(())
     }
@@ -187,12 +195,12 @@ impl Ops {
                     self.check_queue(queue, &change, plan).await?;
                 }
             }
-            Delivery::Topic(topic) if content.tasks == 0 => self.route_to(&topic, plan).await?,
+            Delivery::Topic(topic) if content.tasks == 0 => self.route_to(&topic, None, plan).await?,
             Delivery::SourceTopic | Delivery::Addressed if content.tasks == 0 => {
                 for source in content.sources.iter().take(FILE_SOURCES_MAX) {
                     match source {
                         Some(source) => match self.cloud().get_subscription(source).await.map(|subscription| subscription.topic) {
-                            Ok(Some(topic)) => self.route_to(&topic, plan).await?,
+                            Ok(Some(topic)) => self.route_to(&topic, Some(source), plan).await?,
                             Ok(None) => plan.warnings.push(format!("some messages will stay: the topic of `{}` is deleted", source.id())),
                             Err(error) if error.is_not_found() => {
                                 plan.warnings.push(format!("some messages will stay: subscription `{}` is deleted", source.id()));
@@ -209,24 +217,28 @@ impl Ops {
                     plan.refusals.push("nothing tells where these messages came from: name a topic for them (`--to TOPIC`)".to_owned());
                 }
             }
-            Delivery::Handler { .. } | Delivery::Direct { .. } => {}
+            Delivery::Handler { .. } => self.check_handler(plan).await?,
+            Delivery::Direct { .. } if content.tasks == 0 => {
+                self.check_direct(&content.sources.iter().flatten().cloned().collect(), plan).await?;
+            }
             _ if content.tasks > 0 => plan.refusals.push("the file holds tasks: create them in a queue".to_owned()),
             _ => plan.refusals.push("the file holds messages: publish them to a topic".to_owned()),
         }
+        super::delivery::check_addressed(plan);
         if let Some(before) = self.archive().read_before(&plan.request.source)? {
             plan.warnings.push(format!("transfer `{before}` read this file before: what it delivered is delivered a second time"));
         }
         Ok(())
     }
 
-    async fn route_to(&self, topic: &TopicName, plan: &mut Plan) -> Result<()> {
+    async fn route_to(&self, topic: &TopicName, source: Option<&crate::names::SubscriptionName>, plan: &mut Plan) -> Result<()> {
         match self.receivers(topic, &[]).await? {
             Ok(receivers) => {
                 let receivers = receivers
                     .into_iter()
-                    .map(|one| Receiver { subscription: one.name, filter: one.filter, failed: false, matches: None })
+                    .map(|one| Receiver { failed: source == Some(&one.name), subscription: one.name, filter: one.filter, matches: None })
                     .collect();
-                plan.routes.push(Route { source: None, topic: topic.clone(), messages: 0, receivers });
+                plan.routes.push(Route { source: source.cloned(), topic: topic.clone(), messages: 0, receivers });
             }
             Err(why) => plan.refusals.push(why),
         }

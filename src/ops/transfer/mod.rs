@@ -5,16 +5,17 @@
 mod calls;
 mod cargo;
 mod copy;
+mod delivery;
 mod draft;
 mod edit;
 mod engine;
 mod journal;
-mod delivery;
 mod live;
 mod look;
 mod options;
 mod plan;
 mod port;
+mod prune;
 mod record;
 mod request;
 mod runner;
@@ -31,9 +32,10 @@ use crate::names::{SubscriptionName, TopicName};
 
 pub use edit::{difference, document, edited, read_patch, replaced};
 pub(super) use live::Live;
-pub(in crate::ops) use port::addresses;
 pub use look::RUN_TASKS_MAX;
 pub use options::{Canary, Options};
+pub(in crate::ops) use port::addresses;
+pub use prune::Pruned;
 pub use request::{Delivery, Kind, Request, Selection, Source, TaskChange, WINDOW_MAX};
 pub use sample::{Looked, LookedCause, Problem};
 

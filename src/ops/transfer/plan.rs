@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Source as From;
+use super::delivery::check_addressed;
 use super::engine::HELD_MAX;
 use super::look::absolute;
 use super::sample::{LOOK_MESSAGES_MAX, selects};
@@ -73,7 +74,8 @@ impl Ops {
         self.check_source(&held_by, &mut plan)?;
         let published = matches!(plan.request.delivery, Delivery::SourceTopic | Delivery::Topic(_) | Delivery::Addressed)
             && plan.request.kind != Kind::Discard;
-        let subscriptions = if published { listed?.items } else { Vec::new() };
+        let direct = matches!(plan.request.delivery, Delivery::Direct { .. });
+        let subscriptions = if published || direct { listed?.items } else { Vec::new() };
         let sources = sources(&plan.request, &held_by, &subscriptions);
         let seen = self.seen(&held_by, published && sources.is_empty(), &mut plan).await?;
         let mut ordered = BTreeSet::new();
@@ -83,6 +85,16 @@ impl Ops {
             let all = destinations.iter().filter_map(|one| one.receivers.as_ref().ok()).flatten();
             ordered = all.filter(|one| one.ordered).map(|one| one.name.clone()).collect();
             routes(destinations, &held_by, &mut plan);
+        }
+        match &plan.request.delivery {
+            Delivery::Direct { .. } => {
+                let told = relations(&subscriptions, None).into_iter();
+                let told = told.filter(|relation| held_by.topic.is_some() && relation.dead_letter_topic == held_by.topic);
+                let names = told.map(|relation| relation.source).chain(provenances(seen.as_ref())).collect();
+                self.check_direct(&names, &mut plan).await?;
+            }
+            Delivery::Handler { .. } => self.check_handler(&mut plan).await?,
+            _ => check_addressed(&mut plan),
         }
         if let Some(seen) = seen {
             count(&seen, clock, &mut plan);
@@ -257,8 +269,12 @@ fn named(delivery: &Delivery, sources: &[Way], seen: Option<&Seen>) -> BTreeSet<
     if !matches!(delivery, Delivery::SourceTopic | Delivery::Addressed) {
         return BTreeSet::new();
     }
-    let named = seen.into_iter().flat_map(|seen| &seen.messages).filter_map(|message| message.provenance()?.subscription);
-    named.filter(|name| !sources.iter().any(|(known, _)| known.as_ref() == Some(name))).collect()
+    provenances(seen).filter(|name| !sources.iter().any(|(known, _)| known.as_ref() == Some(name))).collect()
+}
+
+/// Returns the subscriptions that the messages name.
+fn provenances(seen: Option<&Seen>) -> impl Iterator<Item = SubscriptionName> {
+    seen.into_iter().flat_map(|seen| &seen.messages).filter_map(|message| message.provenance()?.subscription)
 }
 
 /// Counts what is selected, where all was seen.

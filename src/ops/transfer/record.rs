@@ -66,6 +66,10 @@ pub(super) enum Record {
         id: Identity,
         why: String,
     },
+    /// The copies were taken away.
+    Pruned {
+        at: Timestamp,
+    },
     Ended {
         at: Timestamp,
         state: State,
@@ -141,6 +145,7 @@ impl Story {
                 self.kept.extend(ids);
                 self.kept_bytes = end;
             }
+            Record::Pruned { .. } => self.kept_bytes = 0,
             Record::Failed { id, why } => {
                 self.failed.insert(id, why);
             }

@@ -106,13 +106,23 @@ async fn a_task_is_shown_turned_into_curl_run_and_discarded() {
     assert_eq!(ran["dispatchCount"], 1);
 
     let run = bench.run(&["tasks", "discard", "emails/welcome-1"]).await;
-    check_failed(&run, 4, "Discard task", "--yes");
-    let report = bench.json(&["tasks", "discard", "emails/welcome-1", "emails/not-there", "--yes"]).await;
-    assert_eq!((&report["discarded"], &report["gone"], &report["failed"]), (&json!(1), &json!(1), &json!([])));
+    check_failed(&run, 4, "Discard 1 task of `emails`", "--yes");
+    let run = bench.run(&["tasks", "discard", "emails/welcome-1", "emails/not-there", "--yes", "-o", "json"]).await;
+    assert!(run.code == 3 && run.err.contains("emails/tasks/not-there"), "what was chosen and is not there is told: {run:?}");
+    let report: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!((&report["kind"], &report["counts"]["discarded"]), (&json!("discard"), &json!(1)));
     let copy = std::fs::read_to_string(report["copy"].as_str().unwrap()).unwrap();
     assert!(copy.contains("welcome-1"), "{copy}");
     let run = bench.run(&["tasks", "show", "emails/welcome-1"]).await;
     assert_eq!(run.code, 1, "{run:?}");
+    let id = report["id"].as_str().unwrap();
+    let undone = bench.json(&["transfers", "undo", id, "--at", "1d", "--yes"]).await;
+    assert_eq!((&undone["kind"], &undone["state"], &undone["counts"]["moved"]), (&json!("undo"), &json!("done"), &json!(1)));
+    let back = bench.json(&["tasks", "show", &format!("emails/welcome-1-{}", undone["id"].as_str().unwrap())]).await;
+    assert_eq!(back["redriveBody"], json!({ "user": "\u{1b}[2J" }));
+    let pruned = bench.json(&["transfers", "prune", id, "--yes"]).await;
+    assert_eq!(pruned["pruned"], json!([id]));
+    check_failed(&bench.run(&["transfers", "undo", id, "--yes"]).await, 1, "they were pruned", "");
 }
 
 #[tokio::test]

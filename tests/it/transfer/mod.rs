@@ -1,9 +1,13 @@
 //! Transfers against the emulator: dead letters go back as they were, nothing is lost when a process dies, and what cannot work is refused before.
 
 mod campaign;
+mod deliveries;
 mod faults;
+mod handler;
 mod plan;
 mod sample;
+mod tasks;
+mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::cargo::Cargo;
 use super::engine::{Arrival, Call, Event, Fault, Target};
-use super::{Delivery, Request, Selection, Source, TransferId};
+use super::{Delivery, Request, Selection, Source, TransferId, draft};
 use crate::cloud::Received;
 use crate::error::{Error, Kind, Result};
 use crate::model::message::Message;
@@ -50,7 +50,9 @@ impl Port {
         let source = match (&request.source, file) {
             (Source::Subscription(name), _) => Reader::Subscription(name.clone()),
             (Source::Queue(queue), _) => Reader::Tasks(Mutex::new(tasks::Cursor::new(queue.clone(), &request.selection)?)),
-            (Source::File(_) | Source::Kept(_), Some((path, bytes_max))) => Reader::Lines(Mutex::new(Some(file::Lines::open(&path, bytes_max)?))),
+            (Source::File(_) | Source::Kept(_), Some((path, bytes_max))) => {
+                Reader::Lines(Mutex::new(Some(file::Lines::open(&path, bytes_max)?)))
+            }
             (Source::File(_) | Source::Kept(_), None) => return Err(Error::new(Kind::Internal, "a file to read from is not named")),
         };
         Ok(Self { ops, id, request, source, endpoints: post::Endpoints::default(), handler: tokio::sync::OnceCell::new() })
@@ -120,11 +122,11 @@ impl Port {
             (Target::Endpoint(name), Cargo::Message(message)) => {
                 let private = matches!(self.request.delivery, Delivery::Direct { private: true });
                 let endpoint = self.endpoints.of(&self.ops, name, private).await.map_err(fault)?;
-                return endpoint.post(&self.ops, &as_pushed(message), name).await;
+                return endpoint.post(&self.ops, &message, name).await;
             }
             (Target::Handler, Cargo::Message(message)) => {
                 let to = self.pretended(&message).map_err(fault)?;
-                return self.handler().await.map_err(fault)?.post(&self.ops, &as_pushed(message), &to).await;
+                return self.handler().await.map_err(fault)?.post(&self.ops, &draft::tried_out(&message), &to).await;
             }
             (Target::Handler, Cargo::Task(task)) => return self.replay_task(&task).await,
             (Target::Queue(_), Cargo::Task(task)) => match &self.request.delivery {
@@ -169,14 +171,6 @@ impl Port {
             Err(why) => Err(Error::new(Kind::FailedPrecondition, why)),
         }
     }
-}
-
-/// As the subscription that gave it up would push it once more: counted on, and with the time at which it was first published.
-fn as_pushed(mut message: Message) -> Message {
-    let from = message.provenance();
-    message.delivery_attempt = from.as_ref().and_then(|from| from.delivery_count).map(|count| count.saturating_add(1));
-    message.publish_time = from.and_then(|from| from.publish_time).or(message.publish_time);
-    message
 }
 
 fn undeliverable(to: &Target) -> Error {

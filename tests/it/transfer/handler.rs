@@ -1,0 +1,64 @@
+//! A receiver of pushes and tasks: notes what it is sent, and answers as it is told.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::IntoResponse;
+
+/// One request.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Asked {
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+type Answer = dyn Fn(&Asked) -> u16 + Send + Sync;
+
+/// A server on a port of its own.
+#[derive(Clone)]
+pub(super) struct Handler {
+    pub(super) address: SocketAddr,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    answer: Arc<Answer>,
+}
+
+impl Handler {
+    pub(super) async fn start(answer: impl Fn(&Asked) -> u16 + Send + Sync + 'static) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let handler = Self { address: listener.local_addr().unwrap(), asked: Arc::default(), answer: Arc::new(answer) };
+        let router = Router::new().fallback(take).with_state(handler.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        handler
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(super) fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+async fn take(State(handler): State<Handler>, uri: Uri, headers: HeaderMap, body: Bytes) -> impl IntoResponse {
+    let asked = Asked { path: uri.to_string(), headers, body };
+    let status = (handler.answer)(&asked);
+    handler.asked.lock().unwrap().push(asked);
+    let headers = if status == 302 { vec![("location", "/elsewhere".to_owned())] } else { vec![] };
+    let mut answer = HeaderMap::new();
+    for (name, value) in headers {
+        answer.insert(name, value.parse().unwrap());
+    }
+    (StatusCode::from_u16(status).unwrap(), answer)
+}
