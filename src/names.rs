@@ -156,6 +156,9 @@ fn pubsub_id(text: &str) -> bool {
 
 segment! {
     /// A project id, such as `shop-prod`, or a number; domain-scoped ids (`example.com:shop`) are accepted.
+    ///
+    /// Google gives new projects 6 to 30 lower-case letters, digits and `-`. More is taken here: emulators are used with projects such as `p`, `demo`
+    /// or `TEST`, and a project that exists is not for this tool to refuse.
     ProjectId, "project id", |text| made_of(text, 1, 100, |b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b)),
     "a project id has letters, digits and `-`; list yours with `gcloud projects list`"
 }

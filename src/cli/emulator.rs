@@ -2,8 +2,10 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
+use jiff::SignedDuration;
 
 use super::session::Session;
 use super::{Exit, signals, snippets};
@@ -38,6 +40,12 @@ pub(super) struct Emulate {
     /// Base URL of the app that tasks and jobs with App Engine targets are sent to
     #[arg(long, value_name = "URL")]
     app_engine: Option<String>,
+    /// How late Monitoring shows its points, such as `3m`: Google's come minutes late
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = delay)]
+    monitoring_delay: Duration,
+    /// Have pushes, tasks and jobs for a host go elsewhere, such as `localhost=host.docker.internal` in a container; repeatable
+    #[arg(long, value_name = "HOST=HOST", value_parser = pair)]
+    rewrite_host: Vec<(String, String)>,
 }
 
 const EXAMPLES: &str = "\
@@ -82,7 +90,10 @@ impl Emulate {
             builder = builder.app_engine(url);
         }
         let files = raise_file_limit();
-        let emulator = builder.issuer(self.issuer).start().await?;
+        for (from, to) in self.rewrite_host {
+            builder = builder.rewrite_host(from, to);
+        }
+        let emulator = builder.monitoring_delay(self.monitoring_delay).issuer(self.issuer).start().await?;
         if let Some(path) = self.service_account_key {
             let email = format!("tests@{}.iam.gserviceaccount.com", emulator.project());
             write_private(&path, &emulator.service_account_key(&email).await?)?;
@@ -107,6 +118,16 @@ impl Emulate {
         session.output.note("stopped");
         Ok(Exit::Done)
     }
+}
+
+fn delay(text: &str) -> Result<Duration, String> {
+    let span: Option<SignedDuration> = text.parse().ok();
+    span.and_then(|span| span.try_into().ok()).ok_or_else(|| "it looks like `3m` or `90s`".to_owned())
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (from, to) = text.split_once('=').ok_or("it looks like `localhost=host.docker.internal`")?;
+    Ok((from.to_owned(), to.to_owned()))
 }
 
 /// Writes a file that only this user may read.

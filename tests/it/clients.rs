@@ -26,7 +26,7 @@ fn python() {
     });
     let mut command = Command::new(environment.join("bin/python"));
     command.args(["-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]).arg(&suite);
-    drive(command, "python", 258);
+    drive(command, "python", 259);
 }
 
 #[test]

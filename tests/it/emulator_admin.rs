@@ -315,6 +315,23 @@ async fn a_dropped_answer_is_of_a_request_that_took_effect() {
 }
 
 #[tokio::test]
+async fn a_broken_connection_is_of_a_request_that_took_effect() {
+    let shop = Shop::with_billing().await;
+    shop.emulator.inject(Fault::drop_connection("Publish").times(1)).unwrap();
+    let body = json!({"messages": [{"data": "AAAA"}]}).to_string();
+    let broken = in_time(shop.http.post(format!("{}/v1/{TOPIC}:publish", shop.url())).body(body).send()).await.unwrap_err();
+    assert!(broken.is_request() && broken.status().is_none(), "no answer at all: {broken:?}");
+    assert_eq!(shop.pull().await.len(), 1, "it was published");
+    // Over gRPC the official client connects again, tries again, and so publishes twice.
+    let publisher = shop.publisher().await;
+    in_time(publisher.publish(Message::new().set_data("warm"))).await.unwrap();
+    assert_eq!(shop.pull().await.len(), 1);
+    shop.emulator.inject(Fault::drop_connection("google.pubsub.v1.Publisher/Publish").on(TOPIC).times(1)).unwrap();
+    in_time(publisher.publish(Message::new().set_data("x"))).await.unwrap();
+    assert_eq!(shop.pull().await.len(), 2);
+}
+
+#[tokio::test]
 async fn streams_open_and_new_are_closed() {
     let shop = Shop::with_billing().await;
     let mut stream = shop.subscribe().await;

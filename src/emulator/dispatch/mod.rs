@@ -3,6 +3,7 @@
 //! Must not know what a request is for, nor retry: the state decides with [`Answered`] what comes next.
 
 mod lanes;
+mod rewrite;
 mod send;
 
 use std::collections::HashMap;
@@ -12,21 +13,22 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 
 use super::engine::{Engine, Epoch};
-use super::identity::Identity;
 use super::state::{Answered, HttpCall};
 use lanes::Lanes;
-use send::Sender;
 
-/// Runs until the engine shuts down; calls under way are then cut off. Tokens come from `identity`.
-pub(super) async fn run(engine: Engine, queue: mpsc::UnboundedReceiver<(Epoch, HttpCall)>, identity: Identity) {
+pub(super) use rewrite::Rewrites;
+pub(super) use send::Sender;
+
+/// Runs until the engine shuts down; calls under way are then cut off.
+pub(super) async fn run(engine: Engine, queue: mpsc::UnboundedReceiver<(Epoch, HttpCall)>, sender: Sender) {
     tokio::select! {
-        () = work(&engine, queue, identity) => {}
+        () = work(&engine, queue, sender) => {}
         () = engine.shutting_down() => {}
     }
 }
 
-async fn work(engine: &Engine, mut queue: mpsc::UnboundedReceiver<(Epoch, HttpCall)>, identity: Identity) {
-    let sender = Arc::new(Sender::new(identity));
+async fn work(engine: &Engine, mut queue: mpsc::UnboundedReceiver<(Epoch, HttpCall)>, sender: Sender) {
+    let sender = Arc::new(sender);
     let mut lanes = Lanes::default();
     let mut under_way = JoinSet::new();
     let mut lane_of: HashMap<Id, String> = HashMap::new();

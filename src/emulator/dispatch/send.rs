@@ -6,10 +6,11 @@ use std::mem;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
+use super::Rewrites;
 use crate::emulator::identity::Identity;
 use crate::emulator::state::{Answer, HttpCall, TokenKind};
 
@@ -17,34 +18,40 @@ use crate::emulator::state::{Answer, HttpCall, TokenKind};
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// Idle connections are closed after this time: shorter than the 60 s of common servers, so that we rarely meet a closed one.
 const IDLE_SECONDS: u64 = 30;
+/// No receiver is left alone for longer, in seconds: a day.
+const RETRY_AFTER_SECONDS_MAX: u64 = 24 * 3600;
 /// A connection that is not made within this time fails, however long the call may take.
 const CONNECT_SECONDS: u64 = 20;
 
 /// The connections, and who makes tokens.
-pub(super) struct Sender {
+pub(in crate::emulator) struct Sender {
     plain: OnceLock<Client>,
     tls: OnceLock<Client>,
     identity: Identity,
+    rewrites: Rewrites,
 }
 
 impl Sender {
-    pub(super) fn new(identity: Identity) -> Self {
-        Self { plain: OnceLock::new(), tls: OnceLock::new(), identity }
+    pub(in crate::emulator) fn new(identity: Identity, rewrites: Rewrites) -> Self {
+        Self { plain: OnceLock::new(), tls: OnceLock::new(), identity, rewrites }
     }
 
     /// Sends `call` once and says how it ended. Takes the call's headers and body.
     pub(super) async fn send(&self, call: &mut HttpCall) -> Answer {
         match tokio::time::timeout(call.timeout, self.attempt(call)).await {
             Err(_) => Answer::TimedOut,
-            Ok(Ok(status)) => Answer::Status(status),
+            Ok(Ok(answer)) => answer,
             Ok(Err(why)) => Answer::Failed(why),
         }
     }
 
-    async fn attempt(&self, call: &mut HttpCall) -> Result<u16, String> {
-        let url = Url::parse(&call.url).map_err(|error| format!("`{}` is not a URL: {error}", call.url.escape_debug()))?;
+    async fn attempt(&self, call: &mut HttpCall) -> Result<Answer, String> {
+        let mut url = Url::parse(&call.url).map_err(|error| format!("`{}` is not a URL: {error}", call.url.escape_debug()))?;
         let client = self.client(&url)?;
         let mut headers = header_map(&call.headers)?;
+        if let Some(host) = self.rewrites.apply(&mut url).and_then(|host| HeaderValue::try_from(host).ok()) {
+            headers.insert(HOST, host);
+        }
         if let Some(kind) = call.token.take().filter(|_| !headers.contains_key(AUTHORIZATION)) {
             headers.insert(AUTHORIZATION, self.bearer(kind).await?);
         }
@@ -52,6 +59,10 @@ impl Sender {
         let request = client.request(method, url.clone()).headers(headers).body(mem::take(&mut call.body));
         let mut response = request.send().await.map_err(|error| explain(&error, &url))?;
         let status = response.status().as_u16();
+        let answer = match retry_after(response.headers()).filter(|_| matches!(status, 429 | 503)) {
+            Some(after) => Answer::Later { status, after },
+            None => Answer::Status(status),
+        };
         let mut left = ANSWER_BYTES_MAX;
         // A body that breaks off does not change the status, which is all that counts.
         while let Ok(Some(chunk)) = response.chunk().await {
@@ -60,7 +71,7 @@ impl Sender {
                 break;
             }
         }
-        Ok(status)
+        Ok(answer)
     }
 
     /// Root certificates are read at the first `https` call only: that takes a while, and is impossible on some machines.
@@ -88,6 +99,19 @@ impl Sender {
             .map_err(|error| format!("no token can be made: {error}"))??;
         HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| "the token is no header value".to_owned())
     }
+}
+
+/// How long a receiver wants to be left alone: seconds, or a date by the machine's clock.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let after = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+            Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or_default()
+        }
+    };
+    Some(after.min(Duration::from_secs(RETRY_AFTER_SECONDS_MAX)))
 }
 
 fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, String> {

@@ -29,7 +29,7 @@ fn identity() -> Identity {
 }
 
 fn sender() -> Sender {
-    Sender::new(identity())
+    Sender::new(identity(), Rewrites::default())
 }
 
 async fn serve(router: Router) -> SocketAddr {
@@ -110,7 +110,7 @@ async fn calls_beyond_the_bound_wait_and_all_arrive() {
     for _ in 0..CALLS {
         queue.send((0, call(format!("http://{addr}/")))).unwrap();
     }
-    let dispatcher = tokio::spawn(run(engine.clone(), calls, identity()));
+    let dispatcher = tokio::spawn(run(engine.clone(), calls, sender()));
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while DONE.load(Ordering::SeqCst) < CALLS {
         assert!(tokio::time::Instant::now() < deadline, "{} of {CALLS}", DONE.load(Ordering::SeqCst));
@@ -119,4 +119,31 @@ async fn calls_beyond_the_bound_wait_and_all_arrive() {
     assert!(MOST.load(Ordering::SeqCst) <= lanes::LANE_CALLS_MAX);
     engine.shut_down();
     dispatcher.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_overloaded_handler_says_when_to_come_back() {
+    let answer = |status: StatusCode, after: &'static str| async move { (status, [(header::RETRY_AFTER, after)]) };
+    let routes = Router::new()
+        .route("/seconds", any(move || answer(StatusCode::TOO_MANY_REQUESTS, "120")))
+        .route("/past", any(move || answer(StatusCode::SERVICE_UNAVAILABLE, "Wed, 21 Oct 2015 07:28:00 GMT")))
+        .route("/nonsense", any(move || answer(StatusCode::SERVICE_UNAVAILABLE, "soon")))
+        .route("/well", any(move || answer(StatusCode::OK, "120")));
+    let addr = serve(routes).await;
+    let answered = async |path: &str| sender().send(&mut call(format!("http://{addr}/{path}"))).await;
+    assert_eq!(answered("seconds").await, Answer::Later { status: 429, after: Duration::from_secs(120) });
+    assert_eq!(answered("past").await, Answer::Later { status: 503, after: Duration::ZERO });
+    assert_eq!(answered("nonsense").await, Answer::Status(503));
+    assert_eq!(answered("well").await, Answer::Status(200));
+}
+
+#[tokio::test]
+async fn a_host_that_is_rewritten_is_reached_elsewhere_and_sees_its_own_name() {
+    let check = |headers: HeaderMap| async move {
+        if headers[header::HOST] == "shop.invalid:8080" { StatusCode::OK } else { StatusCode::BAD_REQUEST }
+    };
+    let addr = serve(Router::new().route("/push", any(check))).await;
+    let rewrites = Rewrites::parse(&[("shop.invalid".to_owned(), addr.to_string())]).unwrap();
+    let answer = Sender::new(identity(), rewrites).send(&mut call("http://shop.invalid:8080/push".to_owned())).await;
+    assert_eq!(answer, Answer::Status(200));
 }

@@ -10,6 +10,8 @@ use tonic::{Code, Status};
 use super::draw;
 use crate::emulator::pb;
 
+/// What a fault may be.
+const KINDS: &str = "`status`, `delay`, `drop-after-commit`, `drop-connection` or `close-stream`";
 /// The longest delay, in seconds: beyond it, no client waits.
 const DELAY_SECONDS_MAX: u64 = 600;
 
@@ -38,6 +40,7 @@ pub(super) enum Act {
     Delay(Duration),
     /// The request takes effect; this is the answer.
     Drop(Status),
+    Break,
     Close(Status),
 }
 
@@ -70,6 +73,11 @@ impl Fault {
     /// Lets requests take effect, and answers UNAVAILABLE, or what [`Fault::code`] says.
     pub fn drop_after_commit(method: &str) -> Self {
         Self::of(method, "drop-after-commit")
+    }
+
+    /// Lets requests take effect, and breaks the connection without an answer; whatever else goes over it breaks too.
+    pub fn drop_connection(method: &str) -> Self {
+        Self::of(method, "drop-connection")
     }
 
     /// Closes streaming pulls with a code: those open now, and those opened later.
@@ -130,13 +138,14 @@ impl Fault {
         let given = self.0.clone();
         let mut fields = Fields(self.0);
         let method = fields.text("method")?.ok_or("`method` is missing, such as `Publish`")?;
-        let kind = fields.text("kind")?.ok_or("`kind` is missing: `status`, `delay`, `drop-after-commit` or `close-stream`")?;
+        let kind = fields.text("kind")?.ok_or_else(|| format!("`kind` is missing: {KINDS}"))?;
         let act = match kind.as_str() {
             "status" => Act::Refuse(fields.status()?),
             "delay" => Act::Delay(fields.delay()?),
             "drop-after-commit" => Act::Drop(fields.dropped()?),
+            "drop-connection" => Act::Break,
             "close-stream" => Act::Close(fields.status()?),
-            _ => return Err("`kind` must be `status`, `delay`, `drop-after-commit` or `close-stream`".to_owned()),
+            _ => return Err(format!("`kind` must be {KINDS}")),
         };
         let methods = methods_of(&method);
         if methods.is_empty() {

@@ -102,6 +102,10 @@ impl Faults {
                 drop(serve(request).await);
                 status.into_http()
             }
+            Some(Act::Break) => {
+                drop(serve(request).await);
+                broken()
+            }
             _ if is_stream => stream::closable(serve(request).await, self.clone(), method, names),
             _ => serve(request).await,
         }
@@ -132,6 +136,22 @@ impl Faults {
     fn lock(&self) -> MutexGuard<'_, Vec<Armed>> {
         self.0.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Marks a response that is not to be sent: the connection breaks instead.
+#[derive(Debug, Clone, Copy)]
+struct Broken;
+
+/// A response that breaks the connection.
+pub(crate) fn broken() -> Response<Body> {
+    let mut response = Status::unavailable("An injected fault broke the connection; the request took effect.").into_http();
+    response.extensions_mut().insert(Broken);
+    response
+}
+
+/// Tells whether a response is not to be sent.
+pub(crate) fn is_broken<B>(response: &Response<B>) -> bool {
+    response.extensions().get::<Broken>().is_some()
 }
 
 /// Tells whether the `nth` draw of a seed is below a probability.

@@ -2,6 +2,7 @@
 //!
 //! Must not know sockets or JSON: the server puts these services on its port, and `rest` calls the very same ones.
 
+mod aggregation;
 mod iam;
 mod iam_credentials;
 mod locations;
@@ -20,6 +21,7 @@ use std::convert::Infallible;
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Request, Response};
+use jiff::SignedDuration;
 use prost::Message as _;
 use tonic::Status;
 use tonic::service::Routes;
@@ -39,7 +41,7 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 20 * 1024 * 1024;
 pub(crate) const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
 
 /// All services on one engine. A service's file gives a `pub(crate) fn service(engine: Engine) -> XServer<X>`; one line each here.
-fn routes(engine: &Engine) -> Routes {
+fn routes(engine: &Engine, monitoring_delay: SignedDuration) -> Routes {
     Routes::new(locations::service(engine.clone()))
         .add_service(tasks::service(engine.clone()))
         .add_service(tasks::beta_service(engine.clone()))
@@ -48,7 +50,7 @@ fn routes(engine: &Engine) -> Routes {
         .add_service(subscriber::service(engine.clone()))
         .add_service(schemas::service(engine.clone()))
         .add_service(iam::service(engine.clone()))
-        .add_service(monitoring::service(engine.clone()))
+        .add_service(monitoring::service(engine.clone(), monitoring_delay))
 }
 
 /// The services, ready to be called. Clones are cheap.
@@ -64,12 +66,12 @@ impl Services {
     /// The emulated services, without those of identities; callers are not asked who they are.
     #[cfg(test)]
     pub(crate) fn new(engine: &Engine) -> Self {
-        Self { router: routes(engine).prepare().into_axum_router(), faults: Faults::default(), guard: None }
+        Self { router: routes(engine, SignedDuration::ZERO).prepare().into_axum_router(), faults: Faults::default(), guard: None }
     }
 
-    /// The services, with `identity` to be asked who calls.
-    pub(crate) fn guarded(engine: &Engine, identity: Identity) -> Self {
-        let routes = routes(engine).add_service(iam_credentials::service(identity.clone()));
+    /// The services, with `identity` to be asked who calls; Monitoring shows what is older than `monitoring_delay`.
+    pub(crate) fn guarded(engine: &Engine, identity: Identity, monitoring_delay: SignedDuration) -> Self {
+        let routes = routes(engine, monitoring_delay).add_service(iam_credentials::service(identity.clone()));
         Self { router: routes.prepare().into_axum_router(), faults: Faults::default(), guard: Some(identity) }
     }
 

@@ -1,13 +1,14 @@
 //! Of Cloud Monitoring v3, `ListTimeSeries`, for the metrics that show backlogs.
 //!
-//! Points come as they are: an aggregation is accepted and left to the client.
+//! Must not know how points are kept or put together.
 
 use std::cmp::Ordering;
 
+use jiff::SignedDuration;
 use tonic::{Request, Response, Status};
 
-use super::{Engine, page, wkt};
-use crate::emulator::metrics::{Kind, Metric, Metrics, Point, Series, Window};
+use super::{Engine, aggregation, page, wkt};
+use crate::emulator::metrics::{Found, Kind, Metric, Metrics, Point, Query, Series, Value, Window};
 use crate::emulator::pb::google::api::metric_descriptor::{MetricKind, ValueType};
 use crate::emulator::pb::google::api::{Metric as PbMetric, MonitoredResource};
 use crate::emulator::pb::google::monitoring::v3 as pb;
@@ -18,8 +19,9 @@ use crate::names::Project;
 /// Points in one page; series when only headers are wanted.
 const PAGE_MAX: usize = 100_000;
 
-pub(crate) fn service(engine: Engine) -> MetricServiceServer<Service> {
-    let metrics = Metrics::start(&engine);
+/// The newest point shown is `delay` old.
+pub(crate) fn service(engine: Engine, delay: SignedDuration) -> MetricServiceServer<Service> {
+    let metrics = Metrics::start(&engine, delay);
     MetricServiceServer::new(Service { engine, metrics })
 }
 
@@ -41,9 +43,12 @@ impl MetricService for Service {
             .map_err(|_| Refusal::invalid(format!("Name must begin with 'projects/[PROJECT_ID]', got: {}", request.name.escape_debug())))?;
         let wanted = page::wanted(request.page_size, &request.page_token, PAGE_MAX)?;
         let window = window(request.interval.unwrap_or_default())?;
-        let (metric, series) = self.metrics.query(&self.engine, project.id(), &request.filter, window)?;
+        let aggregations = request.aggregation.into_iter().chain(request.secondary_aggregation);
+        let aggregations = aggregations.map(aggregation::from_proto).collect::<Result<_, _>>()?;
+        let query = Query { project: project.id(), filter: &request.filter, window, aggregations };
+        let Found { metric, kind, series } = self.metrics.query(&self.engine, &query)?;
         let (series, next) = cut(series, wanted.from.as_deref(), wanted.limit, headers_only)?;
-        let time_series = series.into_iter().map(|series| to_proto(metric, series, headers_only)).collect();
+        let time_series = series.into_iter().map(|series| to_proto(metric, kind, series, headers_only)).collect();
         let next_page_token = page::token(next.as_deref());
         Ok(Response::new(pb::ListTimeSeriesResponse {
             time_series,
@@ -114,17 +119,18 @@ fn skip(series: &mut Vec<Series>, from: &str, headers_only: bool) -> Option<()> 
     Some(())
 }
 
-fn to_proto(metric: &Metric, series: Series, headers_only: bool) -> pb::TimeSeries {
+fn to_proto(metric: &Metric, kind: Kind, series: Series, headers_only: bool) -> pb::TimeSeries {
     let own = |labels: std::collections::BTreeMap<&'static str, String>| {
         labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     };
-    let kind = if metric.kind == Kind::Gauge { MetricKind::Gauge } else { MetricKind::Delta };
+    let whole = !matches!(series.points.first(), Some(Point { value: Value::Double(_), .. }));
+    let kind = if kind == Kind::Gauge { MetricKind::Gauge } else { MetricKind::Delta };
     pb::TimeSeries {
         metric: Some(PbMetric { r#type: metric.name.to_owned(), labels: own(series.labels) }),
         resource: Some(MonitoredResource { r#type: metric.resource.kind().to_owned(), labels: own(series.resource_labels) }),
         metadata: None,
         metric_kind: kind.into(),
-        value_type: ValueType::Int64.into(),
+        value_type: if whole { ValueType::Int64 } else { ValueType::Double }.into(),
         points: if headers_only { Vec::new() } else { series.points.into_iter().map(point).collect() },
         unit: String::new(),
         description: String::new(),
@@ -132,8 +138,12 @@ fn to_proto(metric: &Metric, series: Series, headers_only: bool) -> pb::TimeSeri
 }
 
 fn point(point: Point) -> pb::Point {
+    let value = match point.value {
+        Value::Int(value) => pb::typed_value::Value::Int64Value(value),
+        Value::Double(value) => pb::typed_value::Value::DoubleValue(value),
+    };
     pb::Point {
         interval: Some(pb::TimeInterval { start_time: Some(wkt::timestamp(point.start)), end_time: Some(wkt::timestamp(point.end)) }),
-        value: Some(pb::TypedValue { value: Some(pb::typed_value::Value::Int64Value(point.value)) }),
+        value: Some(pb::TypedValue { value: Some(value) }),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::{SignedDuration, Timestamp};
 
 use super::SAMPLE_SECONDS;
+use super::aggregate::Value;
 use super::catalog::{self, Key, Kind, Metric, Reading};
 
 /// How far back the history goes.
@@ -40,12 +41,12 @@ pub(crate) struct Series {
     pub(crate) points: Vec<Point>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Point {
     /// Same as `end` for gauges.
     pub(crate) start: Timestamp,
     pub(crate) end: Timestamp,
-    pub(crate) value: i64,
+    pub(crate) value: Value,
 }
 
 impl History {
@@ -130,13 +131,13 @@ impl Ring {
         let read =
             if now.duration_since(end) < SignedDuration::from_secs(SAMPLE_SECONDS.cast_signed()) && end != grid(end) { now } else { end };
         if kind == Kind::Gauge {
-            return Point { start: end, end, value: self.at(read) };
+            return Point { start: end, end, value: Value::Int(self.at(read)) };
         }
         let start = slot(end);
         let (before, after) = (self.at(start), self.at(read));
         // A counter that fell was begun anew.
         let value = if after >= before { after - before } else { after };
-        Point { start, end, value }
+        Point { start, end, value: Value::Int(value) }
     }
 }
 

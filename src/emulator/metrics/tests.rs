@@ -1,5 +1,6 @@
 use jiff::{SignedDuration, Timestamp};
 
+use super::aggregate::Value;
 use super::catalog::{Key, METRICS, Reading};
 use super::filter::Filter;
 use super::history::{History, Series, Window};
@@ -23,12 +24,17 @@ fn series(history: &History, metric: usize, from: i64, to: i64, now: i64) -> Vec
     history.series(metric, &METRICS[metric], "projects/p/", Window { start: Some(at(from)), end: at(to) }, at(now))
 }
 
+fn int(value: Value) -> i64 {
+    let Value::Int(value) = value else { panic!("{value:?} is not whole") };
+    value
+}
+
 /// (seconds, value) of the one series, newest first.
 fn points(history: &History, metric: usize, from: i64, to: i64, now: i64) -> Vec<(i64, i64)> {
     let series = series(history, metric, from, to, now);
     assert!(series.len() <= 1, "{series:?}");
     let points = series.into_iter().flat_map(|series| series.points);
-    points.map(|point| (point.end.duration_since(at(0)).as_secs(), point.value)).collect()
+    points.map(|point| (point.end.duration_since(at(0)).as_secs(), int(point.value))).collect()
 }
 
 #[test]
@@ -42,7 +48,10 @@ fn gauges_are_read_at_sampling_times_and_now() {
     assert_eq!(points(&history, DEPTH, 10, 20, 34), [(20, 5)], "after the start, up to the end");
     assert_eq!(points(&history, DEPTH, 10, 33, 34), [(33, 7), (30, 0), (20, 5)], "a clock a little behind still sees now");
     let newest = history.series(DEPTH, &METRICS[DEPTH], "projects/p/", Window { start: None, end: at(99) }, at(34));
-    assert_eq!((newest[0].points.len(), newest[0].points[0].value, newest[0].points[0].end), (1, 7, at(34)));
+    assert_eq!((newest[0].points.len(), newest[0].points[0].value, newest[0].points[0].end), (1, Value::Int(7), at(34)));
+    let late = history.series(DEPTH, &METRICS[DEPTH], "projects/p/", Window { start: Some(at(-100)), end: at(34) }, at(14));
+    let late: Vec<_> = late[0].points.iter().map(|point| (point.end, point.value)).collect();
+    assert_eq!(late, [(at(14), Value::Int(5)), (at(10), Value::Int(5)), (at(0), Value::Int(1))], "seen with a delay");
     assert!(history.series(DEPTH, &METRICS[DEPTH], "projects/other/", Window { start: None, end: at(99) }, at(34)).is_empty());
 }
 

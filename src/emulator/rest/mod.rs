@@ -24,6 +24,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use serde_json::Value as Json;
 use tonic::Code;
 
+use super::faults;
 use super::grpc::Services;
 use super::pb;
 use json::{Complaints, Place};
@@ -49,11 +50,13 @@ struct Failure {
     code: Code,
     message: String,
     details: Json,
+    /// Nothing is to be answered at all.
+    broken: bool,
 }
 
 impl Failure {
     fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), details: Json::Null }
+        Self { code, message: message.into(), details: Json::Null, broken: false }
     }
 
     fn invalid(message: impl Into<String>) -> Self {
@@ -70,7 +73,10 @@ pub(super) async fn answer(services: &Services, request: Request<Body>) -> Respo
         }
         None => Err(unknown(request.method(), request.uri().path())),
     };
-    result.unwrap_or_else(|failure| error::response(failure.code, &failure.message, failure.details))
+    result.unwrap_or_else(|failure| match failure.broken {
+        true => faults::broken(),
+        false => error::response(failure.code, &failure.message, failure.details),
+    })
 }
 
 /// An answer of the HTTP layer in Google's form.
@@ -158,7 +164,11 @@ async fn invoke(services: &Services, route: &Route, message: &DynamicMessage, ca
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
     request.headers_mut().extend(caller.map(|caller| (AUTHORIZATION, caller.clone())));
-    let (parts, body) = services.call(request).await.into_parts();
+    let response = services.call(request).await;
+    if faults::is_broken(&response) {
+        return Err(Failure { broken: true, ..Failure::new(Code::Unavailable, String::new()) });
+    }
+    let (parts, body) = response.into_parts();
     let internal = || Failure::new(Code::Internal, "The service gave no answer.");
     let status = |headers| tonic::Status::from_header_map(headers);
     if let Some(status) = status(&parts.headers) {
@@ -181,7 +191,7 @@ fn refused(status: &tonic::Status) -> Result<(), Failure> {
         Code::Unimplemented if status.message().is_empty() => {
             Err(Failure::new(Code::Unimplemented, "The emulator does not serve this method."))
         }
-        code => Err(Failure { details: error::details(status), code, message: status.message().to_owned() }),
+        code => Err(Failure { details: error::details(status), ..Failure::new(code, status.message()) }),
     }
 }
 

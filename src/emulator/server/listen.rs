@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -10,10 +11,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::Engine;
 use super::front::Front;
+use crate::emulator::faults::is_broken;
 use crate::error::{Error, Kind, Result};
 
 /// Headers that do not arrive in this time end an HTTP/1.1 connection, and so does silence between two requests: longer than the idle
@@ -87,14 +90,27 @@ pub(super) async fn serve(listener: TcpListener, front: Front, engine: Engine, g
 async fn connection(stream: TcpStream, front: Front, watcher: hyper_util::server::graceful::Watcher) {
     // Small answers go out at once; a socket that refuses this works too.
     let _ = stream.set_nodelay(true);
+    let broken = Arc::new(Notify::new());
+    let breaks = Arc::clone(&broken);
     let service = service_fn(move |request| {
-        let front = front.clone();
-        async move { Ok::<_, Infallible>(front.answer(request).await) }
+        let (front, breaks) = (front.clone(), Arc::clone(&breaks));
+        async move {
+            let response = front.answer(request).await;
+            if is_broken(&response) {
+                breaks.notify_one();
+                // Nothing is answered any more.
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let builder = builder();
     let connection = builder.serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(target: "redrive::emulator", ?error, "a connection broke");
+    tokio::select! {
+        ended = watcher.watch(connection) => if let Err(error) = ended {
+            tracing::debug!(target: "redrive::emulator", ?error, "a connection broke");
+        },
+        () = broken.notified() => tracing::debug!(target: "redrive::emulator", "a fault broke a connection"),
     }
 }
 

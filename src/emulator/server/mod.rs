@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinHandle;
 
-use super::dispatch;
+use super::dispatch::{self, Rewrites, Sender};
 use super::engine::{Engine, Stuck};
 use super::faults::{Fault, Faults};
 use super::grpc::Services;
@@ -28,6 +28,8 @@ use front::Front;
 const LISTEN_DEFAULT: &str = "127.0.0.1:0";
 /// The project of an emulator that was not given one.
 const PROJECT_DEFAULT: &str = "demo";
+/// The longest delay of Monitoring: half of what is kept.
+const MONITORING_DELAY_MINUTES_MAX: i64 = 30;
 /// Open requests get this long to end when the emulator is shut down.
 const SHUTDOWN_MS_MAX: u64 = 2000;
 
@@ -66,6 +68,8 @@ pub struct Builder {
     app_engine: Option<String>,
     identity: identity::Settings,
     dead_letter_grants: bool,
+    rewrites: Vec<(String, String)>,
+    monitoring_delay: SignedDuration,
 }
 
 impl Emulator {
@@ -78,6 +82,8 @@ impl Emulator {
             app_engine: None,
             identity: identity::Settings::default(),
             dead_letter_grants: false,
+            rewrites: Vec::new(),
+            monitoring_delay: SignedDuration::ZERO,
         }
     }
 
@@ -211,6 +217,22 @@ impl Builder {
         self
     }
 
+    /// Has requests to a host go elsewhere, for an emulator that does not see handlers under the names they are configured with: in a container,
+    /// `localhost` is `host.docker.internal`. Both may have a port. The handler sees the name that it is configured with.
+    #[must_use]
+    pub fn rewrite_host(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
+        self.rewrites.push((from.into(), to.into()));
+        self
+    }
+
+    /// Has Monitoring show its points so much later, half an hour at most: Google's come about three minutes late. Without it they are of this
+    /// very moment.
+    #[must_use]
+    pub fn monitoring_delay(mut self, delay: Duration) -> Self {
+        self.monitoring_delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::MAX);
+        self
+    }
+
     /// Sets whom ID tokens are from, for receivers that look the issuer up: `self` is this emulator's own address. Without it they are from
     /// `https://accounts.google.com`, as Google's.
     #[must_use]
@@ -262,6 +284,10 @@ impl Builder {
             Some(project) => project,
             None => PROJECT_DEFAULT.parse()?,
         };
+        let rewrites = Rewrites::parse(&self.rewrites)?;
+        if self.monitoring_delay > SignedDuration::from_mins(MONITORING_DELAY_MINUTES_MAX) {
+            return Err(Error::invalid(format!("Monitoring's delay is {MONITORING_DELAY_MINUTES_MAX} minutes at most")));
+        }
         let (listener, address) = listen::bind(&self.listen).await?;
         let (engine, calls) = Engine::start(start_seed());
         if let Some(url) = self.app_engine {
@@ -276,7 +302,7 @@ impl Builder {
                 return Err(Error::new(Kind::Io, why));
             }
         };
-        let services = Services::guarded(&engine, identity.clone());
+        let services = Services::guarded(&engine, identity.clone(), self.monitoring_delay);
         if let Err(error) = seed::apply(&seed, &project, &services.unguarded(), engine.now()).await {
             engine.shut_down();
             return Err(error);
@@ -284,7 +310,7 @@ impl Builder {
         let faults = services.faults().clone();
         let front = Front::new(engine.clone(), services, identity.clone(), &project);
         let server = tokio::spawn(listen::serve(listener, front, engine.clone(), Duration::from_millis(SHUTDOWN_MS_MAX)));
-        let dispatcher = tokio::spawn(dispatch::run(engine.clone(), calls, identity.clone()));
+        let dispatcher = tokio::spawn(dispatch::run(engine.clone(), calls, Sender::new(identity.clone(), rewrites)));
         tracing::info!(target: "redrive::emulator", %address, %project, "the emulator listens");
         Ok(Emulator { address, project, engine, faults, identity, server, dispatcher })
     }

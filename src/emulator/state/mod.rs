@@ -104,13 +104,18 @@ pub(crate) enum TokenKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
     Status(u16),
+    /// 429 or 503, with the time after which to come back (`Retry-After`).
+    Later {
+        status: u16,
+        after: Duration,
+    },
     /// No answer within the call's timeout.
     TimedOut,
     /// No connection, or it broke; the text is for people.
     Failed(String),
 }
 
-saved!(enum Answer { 0 = Status(status), 1 = TimedOut, 2 = Failed(why) });
+saved!(enum Answer { 0 = Status(status), 1 = TimedOut, 2 = Failed(why), 3 = Later { status, after } });
 
 /// The command with which the dispatcher reports.
 #[derive(Debug)]

@@ -9,7 +9,8 @@ use super::saved::{Reader, Saved, Writer, damaged, saved};
 use super::scheduler::{CreateJob, DeleteJob, PauseJob, ResumeJob, RunJob, UpdateJob};
 use super::target::SetAppEngine;
 use super::tasks::{
-    CreateQueue, CreateTask, DeleteQueue, DeleteTask, PauseQueue, PurgeQueue, ResumeQueue, RunTask, SetQueuePolicy, UpdateQueue,
+    BufferTask, CreateQueue, CreateTask, DeleteQueue, DeleteTask, PauseQueue, PurgeQueue, ResumeQueue, RunTask, SetQueuePolicy,
+    UpdateCmekConfig, UpdateQueue,
 };
 use super::{Answered, Command, Effects, Moment, Reset, Restart, State, Tick};
 use crate::emulator::pb::google::iam::v1 as iam;
@@ -103,6 +104,8 @@ table! {
         67 => CreateTask,
         68 => DeleteTask,
         69 => RunTask,
+        70 => BufferTask,
+        71 => UpdateCmekConfig,
 
         80 => CreateJob,
         81 => UpdateJob,

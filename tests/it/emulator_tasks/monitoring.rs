@@ -25,17 +25,14 @@ async fn get(emulator: &Emulator, path: &str, query: &[(&str, &str)]) -> (u16, V
 }
 
 async fn series(emulator: &Emulator, filter: &str) -> (u16, Value) {
+    series_with(emulator, filter, &[]).await
+}
+
+async fn series_with(emulator: &Emulator, filter: &str, more: &[(&str, &str)]) -> (u16, Value) {
     let now = jiff::Timestamp::now();
     let (start, end) = ((now - jiff::SignedDuration::from_mins(5)).to_string(), now.to_string());
-    let query = [
-        ("filter", filter),
-        ("interval.startTime", start.as_str()),
-        ("interval.endTime", end.as_str()),
-        ("aggregation.alignmentPeriod", "60s"),
-        ("aggregation.perSeriesAligner", "ALIGN_MEAN"),
-        ("view", "FULL"),
-    ];
-    get(emulator, "/v3/projects/p/timeSeries", &query).await
+    let query = [("filter", filter), ("interval.startTime", start.as_str()), ("interval.endTime", end.as_str()), ("view", "FULL")];
+    get(emulator, "/v3/projects/p/timeSeries", &[&query, more].concat()).await
 }
 
 #[tokio::test]
@@ -106,4 +103,40 @@ async fn a_queue_tells_its_stats_when_asked() {
     let queue = &list["queues"][0];
     assert_eq!((&queue["name"], queue.get("state"), &queue["stats"]["tasksCount"]), (&json!(QUEUE), None, &json!("2")), "{list}");
     assert!(queue["stats"]["oldestEstimatedArrivalTime"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok());
+}
+
+#[tokio::test]
+async fn points_are_put_together_as_asked_for() {
+    let emulator = emulator().await;
+    paused_queue(&emulator, 3).await;
+    let other = Queue::new().set_name(format!("{LOCATION}/queues/other"));
+    tasks_client(&emulator).await.create_queue().set_parent(LOCATION).set_queue(other).send().await.unwrap();
+    let filter = r#"metric.type = "cloudtasks.googleapis.com/queue/depth""#;
+    let period = ("aggregation.alignmentPeriod", "60s");
+    let sum = [period, ("aggregation.perSeriesAligner", "ALIGN_NEXT_OLDER"), ("aggregation.crossSeriesReducer", "REDUCE_SUM")];
+    let (status, body) = series_with(&emulator, filter, &sum).await;
+    assert_eq!((status, body["timeSeries"].as_array().map(Vec::len)), (200, Some(1)), "{body}");
+    assert_eq!(body["timeSeries"][0]["points"][0]["value"], json!({"int64Value": "3"}));
+    let by_queue = [&sum[..], &[("aggregation.groupByFields", "resource.labels.queue_id")]].concat();
+    let (_, body) = series_with(&emulator, filter, &by_queue).await;
+    assert_eq!(body["timeSeries"][0]["resource"]["labels"], json!({"queue_id": "emails"}));
+    let (_, mean) = series_with(&emulator, filter, &[period, ("aggregation.perSeriesAligner", "ALIGN_MEAN")]).await;
+    assert_eq!(mean["timeSeries"][0]["valueType"], "DOUBLE", "{mean}");
+    let (status, body) = series_with(&emulator, filter, &[period, ("aggregation.perSeriesAligner", "ALIGN_RATE")]).await;
+    assert_eq!((status, &body["error"]["status"]), (400, &json!("INVALID_ARGUMENT")));
+}
+
+#[tokio::test]
+async fn monitoring_can_be_as_late_as_googles() {
+    let emulator = Emulator::builder().monitoring_delay(std::time::Duration::from_mins(3)).start().await.unwrap();
+    paused_queue(&emulator, 2).await;
+    let filter = r#"metric.type = "cloudtasks.googleapis.com/queue/depth""#;
+    let depth = async |end: jiff::Timestamp| {
+        let (start, end) = ((end - jiff::SignedDuration::from_mins(20)).to_string(), end.to_string());
+        let query = [("filter", filter), ("interval.startTime", start.as_str()), ("interval.endTime", end.as_str())];
+        get(&emulator, "/v3/projects/p/timeSeries", &query).await.1["timeSeries"][0]["points"][0]["value"]["int64Value"].clone()
+    };
+    assert_eq!(depth(emulator.now()).await, Value::Null, "three minutes ago there was nothing");
+    emulator.advance(std::time::Duration::from_mins(4)).await.unwrap();
+    assert_eq!(depth(emulator.now()).await, "2");
 }

@@ -2,9 +2,10 @@ use google_cloud_gax::error::rpc::Code;
 use google_cloud_tasks_v2::client::CloudTasks;
 use google_cloud_tasks_v2::model::queue::State;
 use google_cloud_tasks_v2::model::task::View;
+use google_cloud_tasks_v2::model::uri_override::Scheme;
 use google_cloud_tasks_v2::model::{
-    AppEngineHttpRequest, BatchCreateTasksResponse, CreateTaskRequest, HttpMethod, HttpRequest, OidcToken, Queue, RateLimits, RetryConfig,
-    Task,
+    AppEngineHttpRequest, BatchCreateTasksResponse, CmekConfig, CreateTaskRequest, HttpMethod, HttpRequest, HttpTarget, OidcToken,
+    PathOverride, Queue, RateLimits, RetryConfig, Task, UriOverride,
 };
 use google_cloud_wkt::{Duration, FieldMask, Timestamp};
 use serde_json::{Value, json};
@@ -235,4 +236,46 @@ async fn bad_requests_are_refused_in_googles_words() {
     assert!(code_missing == Code::NotFound && message.starts_with("Queue does not exist."), "{message}");
     let malformed = client.get_queue().set_name(format!("{LOCATION}/queues/a_b"));
     assert_eq!(code(malformed.send().await).0, Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_task_is_buffered_with_nothing_but_a_body() {
+    let emulator = emulator().await;
+    let mut handler = Handler::start(200).await;
+    let client = tasks_client(&emulator).await;
+    let address = handler.address;
+    let uri = UriOverride::new().set_scheme(Scheme::Http).set_host(address.ip().to_string()).set_port(i64::from(address.port()));
+    let uri = uri.set_path_override(PathOverride::new().set_path("/work"));
+    let target = HttpTarget::new().set_uri_override(uri).set_http_method(HttpMethod::Put);
+    let queue = Queue::new().set_name(QUEUE).set_http_target(target);
+    client.create_queue().set_parent(LOCATION).set_queue(queue).send().await.unwrap();
+    // Google publishes this call over REST only.
+    let buffer = async |path: &str| {
+        let body = json!({"body": {"contentType": "text/plain", "data": "aGVsbG8="}});
+        let url = format!("{}/v2/{QUEUE}/tasks{path}:buffer", endpoint(&emulator));
+        let answer = reqwest::Client::new().post(url).body(body.to_string()).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let (status, made) = buffer("/one").await;
+    assert_eq!((status, made["task"]["name"].as_str()), (200, Some(format!("{QUEUE}/tasks/one").as_str())), "{made}");
+    let received = handler.next().await;
+    assert_eq!((received.method.as_str(), received.path.as_str(), &received.body[..]), ("PUT", "/work", &b"hello"[..]));
+    assert_eq!((received.header("content-type"), received.header("x-cloudtasks-taskname")), ("text/plain", "one"));
+    assert_eq!(buffer("/one").await.0, 409);
+    let (status, made) = buffer("").await;
+    assert_eq!(status, 200, "{made}");
+    handler.next().await;
+}
+
+#[tokio::test]
+async fn a_locations_key_is_set_and_told() {
+    let emulator = emulator().await;
+    let client = tasks_client(&emulator).await;
+    let name = format!("{LOCATION}/cmekConfig");
+    assert_eq!(client.get_cmek_config().set_name(&name).send().await.unwrap(), CmekConfig::new().set_name(&name));
+    let config = CmekConfig::new().set_name(&name).set_kms_key(format!("{LOCATION}/keyRings/ring/cryptoKeys/key"));
+    assert_eq!(client.update_cmek_config().set_cmek_config(config.clone()).send().await.unwrap(), config);
+    assert_eq!(client.get_cmek_config().set_name(&name).send().await.unwrap(), config);
+    let bad = client.update_cmek_config().set_cmek_config(config.set_kms_key("key")).send().await;
+    assert_eq!(code(bad).0, Code::InvalidArgument);
 }

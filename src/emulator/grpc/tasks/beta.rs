@@ -9,10 +9,8 @@ use super::{PAGE_QUEUES_MAX, location, queue_name};
 use crate::emulator::pb::google::cloud::tasks::v2beta3 as pb;
 use crate::emulator::pb::google::cloud::tasks::v2beta3::cloud_tasks_server::CloudTasks;
 use crate::emulator::state::Refusal;
-use crate::emulator::state::tasks::{Queue, QueueState};
+use crate::emulator::state::tasks::{Queue, QueueState, TASK_TTL};
 
-/// How long a task lives at most.
-const TASK_TTL: SignedDuration = SignedDuration::from_hours(31 * 24);
 /// How long a used task name is blocked.
 const TOMBSTONE_TTL: SignedDuration = SignedDuration::from_hours(1);
 

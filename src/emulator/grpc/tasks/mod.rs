@@ -2,6 +2,7 @@
 
 mod batch;
 mod beta;
+mod cmek;
 mod queue;
 mod task;
 
@@ -14,7 +15,8 @@ use crate::emulator::pb::google::cloud::tasks::v2beta3::cloud_tasks_server::Clou
 use crate::emulator::pb::google::iam::v1 as iam;
 use crate::emulator::pb::google::longrunning::Operation;
 use crate::emulator::state::tasks::{
-    CreateQueue, CreateTask, DeleteQueue, DeleteTask, PauseQueue, PurgeQueue, Queue, ResumeQueue, RunTask, SetQueuePolicy, UpdateQueue,
+    BufferTask, CreateQueue, CreateTask, DeleteQueue, DeleteTask, PauseQueue, PurgeQueue, Queue, ResumeQueue, RunTask, SetQueuePolicy,
+    UpdateQueue,
 };
 use crate::emulator::state::{Command, Refusal};
 use crate::names::{Location, QueueName, TaskName};
@@ -189,6 +191,25 @@ impl CloudTasks for Service {
 
     async fn batch_delete_tasks(&self, request: Request<pb::BatchDeleteTasksRequest>) -> Result<Response<Operation>, Status> {
         Ok(Response::new(batch::delete(&self.engine, request.get_ref()).await?))
+    }
+
+    async fn buffer_task(&self, request: Request<pb::BufferTaskRequest>) -> Result<Response<pb::BufferTaskResponse>, Status> {
+        let request = request.into_inner();
+        let queue = queue_name(&request.queue)?;
+        let body = request.body.unwrap_or_default();
+        let command = BufferTask { queue: queue.clone(), id: request.task_id, content_type: body.content_type, body: body.data.into() };
+        let created = self.engine.run(command).await?;
+        Ok(Response::new(pb::BufferTaskResponse { task: Some(task::to_proto(&queue, &created, pb::task::View::Basic)) }))
+    }
+
+    async fn get_cmek_config(&self, request: Request<pb::GetCmekConfigRequest>) -> Result<Response<pb::CmekConfig>, Status> {
+        let location = cmek::location(&request.into_inner().name)?;
+        let config = self.engine.read(|state, _| state.tasks.cmek_config(location));
+        Ok(Response::new(cmek::to_proto(config)))
+    }
+
+    async fn update_cmek_config(&self, request: Request<pb::UpdateCmekConfigRequest>) -> Result<Response<pb::CmekConfig>, Status> {
+        Ok(Response::new(cmek::to_proto(self.engine.run(cmek::update(request.into_inner())?).await?)))
     }
 
     async fn run_task(&self, request: Request<pb::RunTaskRequest>) -> Result<Response<pb::Task>, Status> {

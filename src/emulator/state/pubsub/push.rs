@@ -118,7 +118,7 @@ impl Subscription {
     pub(super) fn push_answered(&mut self, lease: u64, answer: &Answer, cx: &mut Cx<'_>) {
         let Some(id) = self.push.calls.remove(&lease) else { return };
         let status = match answer {
-            Answer::Status(status) => *status,
+            Answer::Status(status) | Answer::Later { status, .. } => *status,
             Answer::TimedOut | Answer::Failed(_) => NO_ANSWER,
         };
         *self.counters.push_requests.entry(status).or_default() += 1;

@@ -149,6 +149,9 @@ impl Job {
     pub(super) fn finish(&mut self, status: Status, forced: bool, now: Timestamp) {
         let success = status.code == 0;
         self.status = Some(status);
+        if forced && !success {
+            self.retry_forced(now);
+        }
         let Some(run) = self.run.as_mut().filter(|_| !forced) else { return };
         run.under_way = false;
         run.failures += u32::from(!success);
@@ -164,6 +167,19 @@ impl Job {
             self.run = None;
         }
         self.schedule_time = retry.or(next);
+    }
+
+    /// Plans the retry of a failed attempt by hand, unless an execution goes on or the schedule comes first.
+    fn retry_forced(&mut self, now: Timestamp) {
+        if self.run.is_some() || self.state != JobState::Enabled {
+            return;
+        }
+        let begun = self.last_attempt_time.unwrap_or(now);
+        let run = Run { scheduled: begun, first_attempt: begun, failures: 1, under_way: false };
+        if let Some(retry) = self.retry_at(run, now).filter(|&retry| self.schedule_time.is_none_or(|next| retry < next)) {
+            self.run = Some(run);
+            self.schedule_time = Some(retry);
+        }
     }
 
     /// When a failed run is tried again, if it is.

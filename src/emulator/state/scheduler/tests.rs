@@ -282,3 +282,28 @@ fn what_google_refuses_is_refused() {
     world.create(http("* * * * *")).unwrap();
     assert_eq!(world.create(http("* * * * *")).unwrap_err().message, format!("Job {JOB} already exists."));
 }
+
+#[test]
+fn a_failed_run_by_hand_is_retried_as_one_by_schedule() {
+    let retry = RetryDraft { count: 2, ..RetryDraft::default() };
+    let mut world = World::with(JobDraft { retry, ..http("0 * * * *") });
+    let forced = world.run();
+    world.answer(&forced, 500);
+    assert_eq!(world.job().schedule_time.unwrap().to_string(), "2026-01-01T00:00:35Z", "five seconds later");
+    world.now = world.job().schedule_time.unwrap();
+    world.apply(Tick).unwrap();
+    let again = world.calls.pop().unwrap();
+    assert_eq!(header(&again, "X-CloudScheduler-ScheduleTime"), Some("2026-01-01T00:00:30Z"));
+    world.answer(&again, 200);
+    assert_eq!(world.job().schedule_time.unwrap().to_string(), "2026-01-01T01:00:00Z");
+    // Not of a paused job, and not past the schedule.
+    world.apply(PauseJob(name())).unwrap();
+    let forced = world.run();
+    world.answer(&forced, 500);
+    assert_eq!(world.state.next_due(), None);
+    let late = RetryDraft { backoff_min: Some(SignedDuration::from_secs(3600)), ..retry };
+    let mut world = World::with(JobDraft { retry: late, ..http("* * * * *") });
+    let forced = world.run();
+    world.answer(&forced, 500);
+    assert_eq!(world.job().schedule_time.unwrap().to_string(), "2026-01-01T00:01:00Z");
+}

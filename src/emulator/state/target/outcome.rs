@@ -1,5 +1,7 @@
 //! How an attempt ended, in the terms of `google.rpc.Status`.
 
+use std::time::Duration;
+
 use crate::emulator::state::saved::saved;
 use crate::emulator::state::{Answer, Code};
 
@@ -19,20 +21,24 @@ pub(crate) struct Outcome {
     pub(crate) status: Status,
     /// The HTTP status, if there was an answer at all.
     pub(crate) http: Option<u16>,
+    /// How long the receiver wants to be left alone.
+    pub(crate) retry_after: Option<Duration>,
 }
 
-saved!(struct Outcome { status, http });
+saved!(struct Outcome { status, http; retry_after });
 
 impl Outcome {
     pub(crate) fn of(answer: &Answer) -> Self {
         let (code, http, text) = match answer {
+            Answer::Later { status, .. } => (code_of(*status) as i32, Some(*status), format!("HTTP status code {status}")),
             Answer::Status(status @ 200..=299) => (0, Some(*status), String::new()),
             Answer::Status(status) => (code_of(*status) as i32, Some(*status), format!("HTTP status code {status}")),
             Answer::TimedOut => (Code::DeadlineExceeded as i32, None, "no response within the deadline".to_owned()),
             Answer::Failed(why) => (Code::Unavailable as i32, None, why.clone()),
         };
         let message = if code == 0 { String::new() } else { format!("{}({code}): {text}", code_name(code)) };
-        Self { status: Status { code, message }, http }
+        let retry_after = if let Answer::Later { after, .. } = answer { Some(*after) } else { None };
+        Self { status: Status { code, message }, http, retry_after }
     }
 
     pub(crate) fn is_success(&self) -> bool {

@@ -3,15 +3,17 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::emulator::state::target::{HttpTarget, Method};
 use crate::emulator::state::{Code, Command, Effects, Moment, Refusal, State};
 use crate::names::{Location, QueueName, TaskName};
 
 use super::filter::Filter;
 use super::queue::{Queue, QueueState};
 use super::settings::QueueDraft;
-use super::task::{Task, TaskDraft};
+use super::task::{Target, Task, TaskDraft};
 use super::{QUEUE_NAME_BLOCKED, Tasks, no_queue};
 use crate::emulator::state::saved::saved;
 
@@ -52,6 +54,17 @@ pub(crate) struct CreateTask {
 }
 
 saved!(struct CreateTask { queue, draft });
+
+/// Creates a task of a body alone: where it goes is the queue's.
+pub(crate) struct BufferTask {
+    pub(crate) queue: QueueName,
+    /// Empty to have one made.
+    pub(crate) id: String,
+    pub(crate) content_type: String,
+    pub(crate) body: Bytes,
+}
+
+saved!(struct BufferTask { queue, id, content_type, body });
 
 pub(crate) struct DeleteTask(pub(crate) TaskName);
 /// Dispatches a task now, even of a paused queue.
@@ -218,6 +231,25 @@ impl Command for CreateTask {
     }
 }
 
+impl Command for BufferTask {
+    type Reply = Task;
+
+    fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<Task, Refusal> {
+        let settings = &state.tasks.queue(&self.queue)?.settings;
+        let http = settings.http.as_ref().and_then(|http| Some((http, http.uri.as_ref()?.host.as_ref()?)));
+        let (http, host) =
+            http.ok_or_else(|| Refusal::precondition("The queue must have an HTTP target with a host to buffer tasks without one."))?;
+        let method = http.method.unwrap_or_default();
+        let url = http.uri.as_ref().map_or_else(String::new, |uri| uri.apply(&format!("https://{host}/")));
+        let headers = Some(self.content_type).filter(|kind| !kind.is_empty()).map(|kind| ("Content-Type".to_owned(), kind));
+        let body = if matches!(method, Method::Post | Method::Put | Method::Patch) { self.body } else { Bytes::new() };
+        let target = HttpTarget { url, method, headers: headers.into_iter().collect(), body, token: http.token.clone() };
+        let name = if self.id.is_empty() { String::new() } else { format!("{}/tasks/{}", self.queue, self.id) };
+        let draft = TaskDraft { name, target: Some(Target::Http(target)), ..TaskDraft::default() };
+        CreateTask { queue: self.queue, draft }.apply(state, at, out)
+    }
+}
+
 impl Command for DeleteTask {
     type Reply = ();
 
@@ -237,6 +269,7 @@ impl Command for RunTask {
     fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<Task, Refusal> {
         let id = Arc::clone(&state.tasks.task(&self.0)?.id);
         let tasks = &mut state.tasks;
+        tasks.runs.count(self.0.queue().location(), at.now)?;
         let key = self.0.queue().to_string();
         let (attempts, app_engine) = (&mut tasks.attempts, tasks.app_engine.as_deref());
         let queue = tasks.queues.get_mut(key.as_str()).ok_or_else(no_queue)?;

@@ -3,25 +3,29 @@
 //! Nothing is scanned: a queue knows its tasks by due time, and all queues stand in one order by when each can dispatch next, so a million
 //! tasks for tomorrow cost nothing today. What counts against a rate is dispatches; answers free places among the concurrent ones.
 
+mod cmek;
 mod commands;
 mod filter;
 mod iam;
 mod queue;
+mod quota;
 mod request;
 mod settings;
 mod stats;
 mod task;
+mod throttle;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub(crate) use cmek::{CmekConfig, UpdateCmekConfig};
 pub(crate) use commands::{
-    CreateQueue, CreateTask, DeleteQueue, DeleteTask, Page, PauseQueue, PurgeQueue, ResumeQueue, RunTask, UpdateQueue,
+    BufferTask, CreateQueue, CreateTask, DeleteQueue, DeleteTask, Page, PauseQueue, PurgeQueue, ResumeQueue, RunTask, UpdateQueue,
 };
 pub(crate) use iam::SetQueuePolicy;
-pub(crate) use queue::{Queue, QueueState};
+pub(crate) use queue::{Queue, QueueState, TASK_TTL};
 pub(crate) use settings::{HttpOverride, QueueDraft, RateDraft, RetryDraft};
 pub(crate) use task::{Attempt, Target, Task, TaskDraft};
 
@@ -42,11 +46,14 @@ pub(crate) struct Tasks {
     blocked: HashMap<Arc<str>, Timestamp>,
     /// The number of the last attempt, of all queues together.
     attempts: u64,
+    runs: quota::Runs,
+    /// Keys of customers by location.
+    keys: BTreeMap<String, String>,
     /// Where App Engine targets are sent, such as `http://localhost:8080`; without it, attempts at them fail.
     pub(super) app_engine: Option<String>,
 }
 
-saved!(struct Tasks { queues, due, blocked, attempts, app_engine });
+saved!(struct Tasks { queues, due, blocked, attempts, app_engine; runs, keys });
 
 impl Tasks {
     /// Forgets everything but the last attempt's number and where App Engine is.
@@ -84,6 +91,7 @@ impl Tasks {
             let Some((_, name)) = self.due.pop_first() else { break };
             if let Some(queue) = self.queues.get_mut(&name) {
                 queue.planned = None;
+                queue.expire(at.now);
                 queue.dispatch_next(&mut self.attempts, self.app_engine.as_deref(), at.now, out);
                 self.replan(&name);
             }

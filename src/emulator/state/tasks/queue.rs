@@ -15,10 +15,13 @@ use super::request;
 use super::settings::Settings;
 use super::stats::Samples;
 use super::task::{Attempt, Task};
+use super::throttle::{Pace, Throttle};
 use crate::emulator::state::saved::saved;
 
 /// The name of a task that was executed or deleted cannot be used again for this time.
 const TASK_NAME_BLOCKED: SignedDuration = SignedDuration::from_hours(1);
+/// A task is deleted at this age, whatever has become of it.
+pub(crate) const TASK_TTL: SignedDuration = SignedDuration::from_hours(31 * 24);
 /// So many blocked names are remembered per queue (about 100 MB); beyond that the oldest are forgotten.
 const BLOCKED_NAMES_MAX: usize = 1_000_000;
 
@@ -42,8 +45,11 @@ pub(crate) struct Queue {
     pub(super) tasks: BTreeMap<Arc<str>, Task>,
     /// Tasks that wait, by due time and then by age.
     plan: BTreeMap<(Timestamp, u64), Arc<str>>,
+    /// All tasks by age, for those that get too old.
+    by_age: BTreeMap<u64, Arc<str>>,
     flights: HashMap<u64, Flight>,
     bucket: Bucket,
+    throttle: Throttle,
     /// Number of the last task created.
     created: u64,
     blocked: HashMap<Arc<str>, Timestamp>,
@@ -52,7 +58,7 @@ pub(crate) struct Queue {
     pub(super) planned: Option<Timestamp>,
 }
 
-saved!(struct Queue { name, state, settings, purge_time, samples, policy, tasks, plan, flights, bucket, created, blocked, blocked_order, planned });
+saved!(struct Queue { name, state, settings, purge_time, samples, policy, tasks, plan, flights, bucket, created, blocked, blocked_order, planned; by_age, throttle });
 
 /// An attempt under way.
 #[derive(Debug)]
@@ -78,19 +84,19 @@ impl Bucket {
     /// The longest time between two dispatches; slower rates are taken as this one.
     const INTERVAL_MAX: Duration = Duration::from_hours(366 * 24);
 
-    fn interval(settings: &Settings) -> SignedDuration {
-        let interval = Duration::try_from_secs_f64(settings.per_second.recip()).unwrap_or(Self::INTERVAL_MAX).min(Self::INTERVAL_MAX);
+    fn interval(pace: Pace) -> SignedDuration {
+        let interval = Duration::try_from_secs_f64(pace.per_second.recip()).unwrap_or(Self::INTERVAL_MAX).min(Self::INTERVAL_MAX);
         SignedDuration::try_from(interval).unwrap_or(SignedDuration::MAX)
     }
 
     /// When the next token is there.
-    fn ready_at(self, settings: &Settings) -> Timestamp {
-        let spare = i32::try_from(settings.burst.saturating_sub(1)).unwrap_or(i32::MAX);
-        self.full_at.checked_sub(Self::interval(settings).saturating_mul(spare)).unwrap_or(Timestamp::MIN)
+    fn ready_at(self, pace: Pace) -> Timestamp {
+        let spare = i32::try_from(pace.burst.saturating_sub(1)).unwrap_or(i32::MAX);
+        self.full_at.checked_sub(Self::interval(pace).saturating_mul(spare)).unwrap_or(Timestamp::MIN)
     }
 
-    fn take(&mut self, settings: &Settings, now: Timestamp) {
-        self.full_at = later(self.full_at.max(now), Self::interval(settings));
+    fn take(&mut self, pace: Pace, now: Timestamp) {
+        self.full_at = later(self.full_at.max(now), Self::interval(pace));
     }
 }
 
@@ -105,8 +111,10 @@ impl Queue {
             policy: None,
             tasks: BTreeMap::new(),
             plan: BTreeMap::new(),
+            by_age: BTreeMap::new(),
             flights: HashMap::new(),
             bucket: Bucket { full_at: Timestamp::MIN },
+            throttle: Throttle::default(),
             created: 0,
             blocked: HashMap::new(),
             blocked_order: VecDeque::new(),
@@ -131,11 +139,35 @@ impl Queue {
         self.plan.first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// When the queue can dispatch next by itself.
+    /// How fast tasks may go out now.
+    pub(crate) fn pace(&self) -> Pace {
+        self.throttle.pace(&self.settings)
+    }
+
+    /// When the queue has to do something next by itself.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
+        [self.dispatch_due(), self.expiry_due()].into_iter().flatten().min()
+    }
+
+    /// When the oldest task gets too old.
+    fn expiry_due(&self) -> Option<Timestamp> {
+        let (_, id) = self.by_age.first_key_value()?;
+        self.tasks.get(id).map(|task| later(task.create_time, TASK_TTL))
+    }
+
+    /// Deletes the tasks that are too old.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        while self.expiry_due().is_some_and(|due| due <= now) {
+            let Some((_, id)) = self.by_age.pop_first() else { break };
+            self.remove(&id, now);
+        }
+    }
+
+    /// When the queue can dispatch next.
+    fn dispatch_due(&self) -> Option<Timestamp> {
         let free = self.flights.len() < usize::try_from(self.settings.concurrent).unwrap_or(usize::MAX);
         let due = self.oldest_due().filter(|_| free && self.state == QueueState::Running)?;
-        Some(due.max(self.bucket.ready_at(&self.settings)))
+        Some(due.max(self.bucket.ready_at(self.pace())))
     }
 
     pub(super) fn is_blocked(&self, id: &str, now: Timestamp) -> bool {
@@ -147,6 +179,7 @@ impl Queue {
         self.created += 1;
         task.age = self.created;
         self.plan.insert((task.schedule_time, task.age), Arc::clone(&task.id));
+        self.by_age.insert(task.age, Arc::clone(&task.id));
         self.tasks.insert(Arc::clone(&task.id), task);
     }
 
@@ -154,6 +187,7 @@ impl Queue {
     pub(super) fn remove(&mut self, id: &str, now: Timestamp) -> Option<Task> {
         let task = self.tasks.remove(id)?;
         self.plan.remove(&(task.schedule_time, task.age));
+        self.by_age.remove(&task.age);
         if task.named {
             self.block(Arc::clone(&task.id), now);
         }
@@ -162,6 +196,7 @@ impl Queue {
 
     pub(super) fn purge(&mut self, now: Timestamp) {
         self.plan.clear();
+        self.by_age.clear();
         for (id, task) in std::mem::take(&mut self.tasks) {
             if task.named {
                 self.block(id, now);
@@ -184,11 +219,11 @@ impl Queue {
 
     /// Dispatches the task that is due, if there is one and the queue may.
     pub(super) fn dispatch_next(&mut self, attempts: &mut u64, app_engine: Option<&str>, now: Timestamp, out: &mut Effects) {
-        if self.next_due().is_none_or(|due| due > now) {
+        if self.dispatch_due().is_none_or(|due| due > now) {
             return;
         }
         if let Some((_, id)) = self.plan.pop_first() {
-            self.bucket.take(&self.settings, now);
+            self.bucket.take(self.pace(), now);
             self.dispatch(&id, None, attempts, app_engine, now, out);
         }
     }
@@ -247,6 +282,7 @@ impl Queue {
         self.samples.answered(outcome.status.code);
         let retry_of_queue = self.settings.retry;
         let Some(task) = self.tasks.get_mut(&flight.task).filter(|task| task.age == flight.age) else { return };
+        self.throttle.note(&outcome, &task.target);
         task.note(&outcome, now);
         if outcome.is_success() {
             self.remove(&flight.task, now);
@@ -262,7 +298,8 @@ impl Queue {
             return;
         }
         let delay = SignedDuration::try_from(retry.backoff().delay(task.dispatches)).unwrap_or(SignedDuration::MAX);
-        task.schedule_time = micros(later(flight.forced.unwrap_or(now), delay));
+        let asked = outcome.retry_after.map(|after| later(now, SignedDuration::try_from(after).unwrap_or(SignedDuration::MAX)));
+        task.schedule_time = micros(later(flight.forced.unwrap_or(now), delay).max(asked.unwrap_or(Timestamp::MIN)));
         self.plan.insert((task.schedule_time, task.age), Arc::clone(&flight.task));
     }
 }

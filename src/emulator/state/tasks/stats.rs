@@ -64,7 +64,7 @@ impl Queue {
             oldest_due: self.oldest_due(),
             executed_last_minute: self.samples.last_minute(now),
             under_way: self.under_way() as u64,
-            rate: self.settings.per_second,
+            rate: self.pace().per_second,
         }
     }
 }

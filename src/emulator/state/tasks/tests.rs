@@ -74,6 +74,11 @@ impl World {
         self.state.tasks.task(name).unwrap()
     }
 
+    /// Whether nothing falls due but the end of tasks that get too old.
+    fn rests(&self) -> bool {
+        self.state.next_due().is_none_or(|due| due.duration_since(self.now) > SignedDuration::from_hours(24 * 24))
+    }
+
     fn queue(&self) -> &Queue {
         self.state.tasks.queue(&queue()).unwrap()
     }
@@ -242,7 +247,8 @@ fn concurrent_dispatches_are_limited() {
         world.add(http("http://h.example/"));
     }
     let calls = world.pass_for(3600, NEVER);
-    assert_eq!((calls.len(), world.queue().under_way(), world.state.next_due()), (3, 3, None));
+    assert_eq!((calls.len(), world.queue().under_way()), (3, 3));
+    assert!(world.rests());
     world.answer(&calls[0], Answer::Status(200));
     assert_eq!(world.pass_for(0, NEVER).len(), 1);
     // A task deleted under way still holds its place until it is answered.
@@ -272,7 +278,7 @@ fn a_paused_queue_sends_nothing_but_what_is_run() {
     world.apply(PauseQueue(queue())).unwrap();
     let (first, second) = (world.add(named("1")), world.add(named("2")));
     assert!(world.pass_for(100, WORKS).is_empty());
-    assert_eq!(world.state.next_due(), None);
+    assert!(world.rests());
     let run = world.apply(RunTask(first.clone())).unwrap();
     assert_eq!((run.dispatches, run.last_attempt.unwrap().response_time), (1, None));
     let call = world.calls.pop().unwrap();
@@ -294,7 +300,7 @@ fn a_task_run_while_it_runs_is_sent_twice_and_ends_once() {
     world.apply(RunTask(task.clone())).unwrap();
     let second = world.calls.pop().unwrap();
     world.answer(&first, Answer::Status(500));
-    assert_eq!(world.state.next_due(), None, "the other attempt is still under way");
+    assert!(world.rests(), "the other attempt is still under way");
     world.answer(&second, Answer::Status(200));
     assert!(world.state.tasks.task(&task).is_err());
     world.answer(&second, Answer::Status(200));
@@ -476,4 +482,112 @@ fn lists_come_in_pages_and_filtered() {
     assert_eq!(list("state!=PAUSED AND rateLimits.maxDispatchesPerSecond >= 500", None, 9), Ok(("abd".into(), None)));
     assert_eq!(list("name:queues/a", None, 9), Ok(("a".into(), None)));
     assert_eq!(list("colour = blue", None, 9).unwrap_err().code, Code::InvalidArgument);
+}
+
+#[test]
+fn a_task_is_deleted_after_31_days_whatever_has_become_of_it() {
+    let mut world = World::with(QueueDraft { retry: RetryDraft { attempts: -1, ..RetryDraft::default() }, ..QueueDraft::default() });
+    world.apply(PauseQueue(queue())).unwrap();
+    let first = world.add(named("first"));
+    world.pass_for(24 * 3600, WORKS);
+    let second = world.add(named("second"));
+    world.pass_for(30 * 24 * 3600 - 1, WORKS);
+    assert_eq!(world.queue().depth(), 2);
+    world.pass_for(1, WORKS);
+    assert_eq!(world.state.tasks.task(&first).unwrap_err().code, Code::NotFound);
+    assert_eq!(world.apply(CreateTask { queue: queue(), draft: named("first") }).unwrap_err().code, Code::AlreadyExists);
+    // One that fails again and again, in a queue that runs.
+    world.apply(ResumeQueue(queue())).unwrap();
+    world.pass_for(24 * 3600 - 1, FAILS);
+    assert!(world.task(&second).dispatches > 10);
+    world.pass_for(1, FAILS);
+    assert_eq!((world.queue().depth(), world.state.next_due()), (0, None));
+}
+
+#[test]
+fn tasks_are_run_by_hand_sixty_times_a_minute_and_region() {
+    let mut world = World::with(QueueDraft { retry: RetryDraft { attempts: -1, ..RetryDraft::default() }, ..QueueDraft::default() });
+    world.apply(PauseQueue(queue())).unwrap();
+    let task = world.add(named("one"));
+    let elsewhere: QueueName = "projects/p/locations/other/queues/q".parse().unwrap();
+    world.apply(CreateQueue { name: elsewhere.clone(), draft: QueueDraft::default() }).unwrap();
+    let other = world.apply(CreateTask { queue: elsewhere.clone(), draft: http("http://h.example/") }).unwrap();
+    for _ in 0..60 {
+        world.apply(RunTask(task.clone())).unwrap();
+    }
+    let refusal = world.apply(RunTask(task.clone())).unwrap_err();
+    assert_eq!((refusal.code, refusal.info.unwrap().reason), (Code::ResourceExhausted, "RATE_LIMIT_EXCEEDED"));
+    assert!(refusal.message.starts_with("Quota exceeded for quota metric 'Run task requests'"), "{}", refusal.message);
+    world.apply(RunTask(format!("{elsewhere}/tasks/{}", other.id).parse().unwrap())).unwrap();
+    world.now += SignedDuration::from_secs(60);
+    world.apply(RunTask(task)).unwrap();
+}
+
+#[test]
+fn an_overloaded_worker_slows_its_queue_and_success_speeds_it_up_again() {
+    let mut world = World::with(QueueDraft::default());
+    let answered = |world: &mut World, answer: Answer| {
+        world.add(http("http://h.example/"));
+        let call = world.pass_for(1, NEVER).pop().unwrap();
+        world.answer(&call, answer);
+        world.apply(PurgeQueue(queue())).unwrap();
+        world.queue().pace()
+    };
+    let rate = |per_second: f64, burst: u32| super::throttle::Pace { per_second, burst };
+    assert_eq!(answered(&mut world, Answer::Status(500)), rate(500.0, 100), "an error like any other");
+    assert_eq!(answered(&mut world, Answer::Status(503)), rate(250.0, 50));
+    assert_eq!(answered(&mut world, Answer::Status(429)), rate(125.0, 25));
+    for _ in 0..20 {
+        answered(&mut world, Answer::Status(503));
+    }
+    assert_eq!(world.queue().stats(world.now).rate, 1.0, "no slower than one a second");
+    for _ in 0..10 {
+        world.add(http("http://h.example/"));
+    }
+    assert_eq!(world.pass_for(4, NEVER).len(), 5);
+    world.apply(PurgeQueue(queue())).unwrap();
+    for _ in 0..9 {
+        answered(&mut world, Answer::Status(200));
+    }
+    assert_eq!(world.queue().pace(), rate(500.0, 100));
+    let task = world.add(named("later"));
+    let call = world.pass_for(0, NEVER).pop().unwrap();
+    world.answer(&call, Answer::Later { status: 503, after: Duration::from_secs(90) });
+    assert_eq!(world.task(&task).schedule_time.duration_since(world.now), seconds(90));
+}
+
+#[test]
+fn a_buffered_task_goes_where_its_queue_says() {
+    let buffer = |id: &str| BufferTask { queue: queue(), id: id.into(), content_type: "text/plain".into(), body: "hello".into() };
+    let mut world = World::with(QueueDraft::default());
+    assert_eq!(world.apply(buffer("")).unwrap_err().code, Code::FailedPrecondition, "the queue says nothing");
+    let uri = Override { host: Some("h.example".into()), path: Some("/work".into()), ..Override::default() };
+    let http = Some(HttpOverride { uri: Some(uri), ..HttpOverride::default() });
+    world
+        .apply(UpdateQueue { name: queue(), draft: QueueDraft { http, ..QueueDraft::default() }, mask: vec!["http_target".into()] })
+        .unwrap();
+    assert_eq!(&*world.apply(buffer("own")).unwrap().id, "own");
+    assert_eq!(world.apply(buffer("own")).unwrap_err().code, Code::AlreadyExists);
+    assert_eq!(world.apply(buffer("")).unwrap().id.len(), 20);
+    assert_eq!(world.apply(buffer("a b")).unwrap_err().code, Code::InvalidArgument);
+    let calls = world.pass_for(0, WORKS);
+    assert_eq!(calls.len(), 2);
+    assert_eq!((calls[0].method, calls[0].url.as_str(), &calls[0].body[..]), ("POST", "https://h.example/work", &b"hello"[..]));
+    assert_eq!(header(&calls[0], "Content-Type"), Some("text/plain"));
+}
+
+#[test]
+fn a_locations_key_is_kept() {
+    let mut world = World::new();
+    let location: crate::names::Location = "projects/p/locations/l".parse().unwrap();
+    let key = "projects/p/locations/l/keyRings/r/cryptoKeys/k";
+    let set = |world: &mut World, key: &str, mask: &[&str]| {
+        let mask = mask.iter().map(ToString::to_string).collect();
+        world.apply(UpdateCmekConfig { config: CmekConfig { location: location.clone(), key: key.into() }, mask }).map(|config| config.key)
+    };
+    assert_eq!(set(&mut world, key, &[]), Ok(key.into()));
+    assert_eq!(world.state.tasks.cmek_config(location.clone()).key, key);
+    assert_eq!(set(&mut world, "a key", &["kms_key"]).unwrap_err().code, Code::InvalidArgument);
+    assert_eq!(set(&mut world, "", &["colour"]).unwrap_err().code, Code::InvalidArgument);
+    assert_eq!(set(&mut world, "", &["kms_key"]), Ok(String::new()));
 }
