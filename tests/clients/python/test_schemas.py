@@ -80,7 +80,7 @@ def test_revisions(schemas, parent):
     assert [revision.revision_id for revision in schemas.list_schema_revisions(name=first.name)] == [second.revision_id]
     with refused("NOT_FOUND"):
         schemas.delete_schema_revision(request={"name": f"{first.name}@{first.revision_id}"})
-    with refused("FAILED_PRECONDITION", "the only revision"):
+    with refused("INVALID_ARGUMENT", "the only revision"):
         schemas.delete_schema_revision(request={"name": f"{first.name}@{second.revision_id}"})
 
 

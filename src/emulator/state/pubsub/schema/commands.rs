@@ -184,7 +184,7 @@ impl Command for pb::DeleteSchemaRevisionRequest {
         let number = schema.numbers.get(id).copied().filter(|number| schema.revisions.contains_key(number));
         let number = number.ok_or_else(|| no_revision(name.schema, id))?;
         if schema.revisions.len() == 1 {
-            return Err(Refusal::precondition("The only revision of a schema cannot be deleted. Delete the schema instead."));
+            return Err(Refusal::invalid("Cannot delete last revision. Please use DeleteSchema."));
         }
         schema.revisions.remove(&number);
         Ok(schema.show(name.schema, schema.revision(Name::new(name.schema))?, true))

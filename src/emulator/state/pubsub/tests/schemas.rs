@@ -87,8 +87,8 @@ fn revisions_are_made_read_and_deleted() {
         Code::NotFound,
         &format!("Schema revision not found (schema=user, revision_id={}).", first.revision_id),
     );
-    let only = "The only revision of a schema cannot be deleted. Delete the schema instead.";
-    world.refused(delete(&second.revision_id), Code::FailedPrecondition, only);
+    let only = "Cannot delete last revision. Please use DeleteSchema.";
+    world.refused(delete(&second.revision_id), Code::InvalidArgument, only);
     world.run(pb::DeleteSchemaRequest { name: name("user") }).unwrap();
     world.refused(get(name("user"), pb::SchemaView::Full), Code::NotFound, "Resource not found (resource=user).");
 }
