@@ -165,7 +165,8 @@ async fn deleting_a_subscription_ends_its_streams() {
     let both = Box::pin(async { tokio::join!(end, ends) });
     let ((), error) = in_time(both).await;
     assert_eq!(error.status().unwrap().code, Code::NotFound);
-    assert_eq!(error.status().unwrap().message, "Resource not found (resource=billing).");
+    let expected = "Resource not found (resource=billing).";
+    assert_eq!(words(&error.status().unwrap().message, expected), expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
