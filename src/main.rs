@@ -8,6 +8,7 @@ use redrive::cli::open::{Opened, Subject};
 use redrive::cli::{self, Cli, Exit, Output};
 use redrive::console::{self, Config, Connection, Start};
 use redrive::error::Result;
+use redrive::ops::Guard;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
@@ -42,7 +43,7 @@ fn run_command(runtime: &Runtime, cli: Cli, config: &Config) -> Exit {
     cli::log_to_stderr(cli.verbosity());
     let (mut out, mut err) = (BufWriter::new(stdout()), stderr());
     let output = Output::new(&mut out, &mut err, cli.format(), cli.quiet());
-    runtime.block_on(cli::run(cli, output, &|project| config.is_read_only(project)))
+    runtime.block_on(cli::run(cli, output, &|project| config.guard(project)))
 }
 
 /// Runs the console on `subject`, which is opened behind its first frame.
@@ -56,7 +57,11 @@ fn open_console(runtime: &Runtime, cli: &Cli, subject: Subject, config: Config, 
             // The receiver is gone only when the console has ended.
             let _ = deliver.send(opened.map(|it| Connection { ops: it.ops, sample: it.sample }));
         };
-        handle.spawn(subject.open(move |project| read_only || rules.is_read_only(project), deliver));
+        let guard = move |project: &str| {
+            let guard = rules.guard(project);
+            Guard { read_only: read_only || guard.read_only, ..guard }
+        };
+        handle.spawn(subject.open(guard, deliver));
     };
     let theme = cli.theme().map(str::to_owned);
     let start = Start { title, open: Box::new(open), connection, config, config_folder: folder, theme, ascii: false, read_only };

@@ -62,6 +62,9 @@ pub(super) struct Global {
     /// Refuse everything that changes something
     #[arg(long, global = true, env = "REDRIVE_READ_ONLY", help_heading = "Global options")]
     pub(super) read_only: bool,
+    /// Name of what is changed, where the context asks for it (`confirm = "name"` in `config.toml`)
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
+    pub(super) confirm: Option<String>,
     /// Say nothing but data, warnings and errors
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
     pub(super) quiet: bool,
@@ -152,4 +155,16 @@ pub(super) fn parse<T: FromStr<Err = crate::error::Error>>(text: &str) -> Result
 /// Parses an expression for clap; its message points at the character.
 pub(super) fn query(text: &str) -> Result<Query, String> {
     text.parse().map_err(|error: crate::error::Error| error.to_string())
+}
+
+/// Parses a time such as `30s` or `5m` for clap.
+pub(super) fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let span: jiff::SignedDuration = text.parse().map_err(|_| "write a time such as `30s`, `5m` or `1h30m`".to_owned())?;
+    span.try_into().map_err(|_| "a time must not be negative".to_owned())
+}
+
+/// Parses a share such as `5` or `5%` for clap.
+pub(super) fn percent(text: &str) -> Result<u8, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).parse().ok().filter(|percent| *percent <= 100);
+    number.ok_or_else(|| "write a share between 0 and 100, such as `5%`".to_owned())
 }

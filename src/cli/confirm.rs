@@ -18,13 +18,13 @@ pub(super) fn ask(output: &mut Output<'_>, answers: &mut dyn BufRead, question: 
     }
 }
 
-/// Asks; only the names, in any order and parted by blanks or commas, are consent.
-pub(super) fn ask_names(output: &mut Output<'_>, answers: &mut dyn BufRead, question: &str, names: &[&str]) -> Result<()> {
-    output.ask(&format!("{question} Type `{}` to go on:", names.join(" ")));
+/// Asks; only the words, in any order and parted by blanks or commas, are consent.
+pub(super) fn ask_words(output: &mut Output<'_>, answers: &mut dyn BufRead, question: &str, words: &[&str]) -> Result<()> {
+    output.ask(&format!("{question} Type `{}` to go on:", words.join(" ")));
     let mut answer = String::new();
     answers.read_line(&mut answer)?;
     let typed: BTreeSet<&str> = answer.split([' ', ',', '\t', '\r', '\n']).filter(|word| !word.is_empty()).collect();
-    if typed == names.iter().copied().collect() && !typed.is_empty() {
+    if typed == words.iter().copied().collect() && !typed.is_empty() {
         Ok(())
     } else {
         Err(Error::new(Kind::Cancelled, "nothing was done: not confirmed"))
@@ -52,11 +52,11 @@ mod tests {
     }
 
     #[test]
-    fn only_all_the_names_are_consent() {
+    fn only_all_the_words_are_consent() {
         let check = |answer: &str, consent| {
             let (mut out, mut err) = (Vec::new(), Vec::new());
             let mut output = Output::new(&mut out, &mut err, Format::Table, true);
-            let asked = ask_names(&mut output, &mut answer.as_bytes(), "Redrive?", &["audit", "mail"]);
+            let asked = ask_words(&mut output, &mut answer.as_bytes(), "Redrive?", &["audit", "mail"]);
             assert_eq!(asked.is_ok(), consent, "{answer:?}");
             assert_eq!(String::from_utf8(err).unwrap(), "Redrive? Type `audit mail` to go on: ");
         };

@@ -3,12 +3,14 @@
 //! It must not know the console: `main` opens that one, with what [`open`] prepares for it.
 
 mod args;
+mod care;
 mod carry;
 mod causes;
 mod completions;
 mod confirm;
 mod demo;
 mod dlq;
+mod edit;
 mod emulator;
 mod exit;
 mod home;
@@ -40,6 +42,7 @@ use session::Session;
 
 use crate::error::{Error, Result};
 use crate::model::text;
+use crate::ops::Guard;
 
 impl Cli {
     /// Reads the command line; help, version and mistakes in it are written, and the exit is returned.
@@ -70,13 +73,13 @@ impl Cli {
 
 /// Runs a command to its end and says on `output` what went wrong.
 ///
-/// `read_only` tells of a project's id whether nothing may be changed there.
-pub async fn run(cli: Cli, mut output: Output<'_>, read_only: &dyn Fn(&str) -> bool) -> Exit {
+/// `guard` tells of a project's id what may be changed there.
+pub async fn run(cli: Cli, mut output: Output<'_>, guard: &dyn Fn(&str) -> Guard) -> Exit {
     let Cli { global, command } = cli;
     let result = match command {
         None => Err(no_terminal()),
         Some(command) => match home::Home::find() {
-            Ok(home) => command.run(&mut Session::new(global, home, read_only, &mut output)).await,
+            Ok(home) => command.run(&mut Session::new(global, home, guard, &mut output)).await,
             Err(error) => Err(error),
         },
     };

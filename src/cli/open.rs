@@ -5,7 +5,7 @@ use crate::demo;
 use crate::emulator::Emulator;
 use crate::error::Result;
 use crate::names::ProjectId;
-use crate::ops::{Cloud, EMULATOR_PROJECT, Found, Ops, Settings};
+use crate::ops::{Cloud, EMULATOR_PROJECT, Found, Guard, Ops, Settings};
 
 /// What the user asked to see.
 #[derive(Debug, Clone)]
@@ -40,9 +40,9 @@ impl Subject {
 
     /// Opens it, hands the result to `deliver`, and keeps emulator and shop running until dropped.
     ///
-    /// `read_only` tells of a project's id whether nothing may be changed there.
-    pub async fn open(self, read_only: impl Fn(&str) -> bool, deliver: impl FnOnce(Result<Opened>)) {
-        match self.prepare(read_only).await {
+    /// `guard` tells of a project's id what may be changed there.
+    pub async fn open(self, guard: impl Fn(&str) -> Guard, deliver: impl FnOnce(Result<Opened>)) {
+        match self.prepare(guard).await {
             Err(error) => deliver(Err(error)),
             Ok((opened, None)) => deliver(Ok(opened)),
             Ok((opened, Some(shop))) => {
@@ -56,11 +56,11 @@ impl Subject {
         }
     }
 
-    async fn prepare(self, read_only: impl Fn(&str) -> bool) -> Result<(Opened, Option<Shop>)> {
+    async fn prepare(self, guard: impl Fn(&str) -> Guard) -> Result<(Opened, Option<Shop>)> {
         let home = Home::find()?.state;
         let ops = |cloud: Cloud| {
-            let read_only = read_only(cloud.project().id());
-            Ops::new(cloud, home, read_only)
+            let guard = guard(cloud.project().id());
+            Ops::guarded(cloud, home, guard)
         };
         let (address, project) = match self {
             Self::Demo { address, project } => (address, project),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Exit;
 use super::output::{Column, Row, ago, dash, extended, left, measured, moment, right};
-use super::session::Session;
+use super::session::{Danger, Session};
 use crate::error::Result;
 use crate::model::numbers::QueueNumbers;
 use crate::model::queue::{Queue, QueueState};
@@ -61,7 +61,9 @@ impl Queues {
             }
             Self::Purge { name, yes } => {
                 let queue = session.queue(&ops, &name.queue).await?;
-                session.confirm(&format!("Delete all tasks of `{queue}`? This cannot be undone."), yes)?;
+                let question = format!("Delete all tasks of `{queue}`? This cannot be undone.");
+                let danger = Danger { question: &question, name: queue.id(), count: None, also: Vec::new() };
+                session.confirm_danger(ops.guard(), &danger, yes)?;
                 let queue = ops.purge_queue(&queue).await?;
                 done(session, &queue, "is being purged; this takes up to a minute")
             }

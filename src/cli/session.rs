@@ -10,27 +10,39 @@ use super::output::Output;
 use crate::error::{Error, Kind, Result};
 use crate::model::numbers::Numbers;
 use crate::names::{Location, Project, QueueName, SubscriptionName, TaskName, TopicName};
-use crate::ops::{Cloud, Found, Ops};
+use crate::ops::{Cloud, Found, Guard, Ops, Typed};
+
+/// What is about to be done, and how it is confirmed.
+pub(super) struct Danger<'a> {
+    /// What will be done, to how many.
+    pub(super) question: &'a str,
+    /// The id of what it is done to.
+    pub(super) name: &'a str,
+    /// To how many, where that is known.
+    pub(super) count: Option<u64>,
+    /// Who else is concerned, and is confirmed by name whatever the context.
+    pub(super) also: Vec<String>,
+}
 
 /// One run of one command.
 pub(super) struct Session<'s, 'o> {
     pub(super) global: Global,
     pub(super) home: Home,
-    read_only: &'s dyn Fn(&str) -> bool,
+    guard: &'s dyn Fn(&str) -> Guard,
     pub(super) output: &'s mut Output<'o>,
 }
 
 impl<'s, 'o> Session<'s, 'o> {
-    pub(super) fn new(global: Global, home: Home, read_only: &'s dyn Fn(&str) -> bool, output: &'s mut Output<'o>) -> Self {
-        Self { global, home, read_only, output }
+    pub(super) fn new(global: Global, home: Home, guard: &'s dyn Fn(&str) -> Guard, output: &'s mut Output<'o>) -> Self {
+        Self { global, home, guard, output }
     }
 
     /// Returns the operations of the project that is configured, or says what to configure.
     pub(super) async fn ops(&self) -> Result<Ops> {
         match Cloud::discover(&self.global.settings()).await {
             Found::Ready(cloud) => {
-                let read_only = self.global.read_only || (self.read_only)(cloud.project().id());
-                Ops::new(*cloud, self.home.state.clone(), read_only)
+                let guard = (self.guard)(cloud.project().id());
+                Ops::guarded(*cloud, self.home.state.clone(), Guard { read_only: self.global.read_only || guard.read_only, ..guard })
             }
             Found::Broken(error) => Err(error),
             Found::Nothing => Err(Error::invalid("no project and no emulator is named")
@@ -65,13 +77,31 @@ impl<'s, 'o> Session<'s, 'o> {
         super::confirm::ask(self.output, &mut std::io::stdin().lock(), question)
     }
 
-    /// Asks before something that is confirmed by typing names. Refused where nobody can be asked; `instead` is what to add to the command then.
-    pub(super) fn confirm_by_name(&mut self, question: &str, names: &[&str], instead: &str) -> Result<()> {
-        if !std::io::stdin().is_terminal() {
-            return Err(Error::new(Kind::Refused, format!("not done without its being confirmed by name: {question}"))
-                .with_hint(format!("add `{instead}` if that is meant")));
+    /// Asks before something that may cost data, as the context has it: by a yes, or by typing a name or a count.
+    pub(super) fn confirm_danger(&mut self, guard: &Guard, danger: &Danger<'_>, yes: bool) -> Result<()> {
+        let given = self.global.confirm.clone();
+        if let Some(given) = given.as_deref().filter(|given| *given != danger.name) {
+            return Err(Error::new(Kind::Refused, format!("`--confirm {}` is not what this is about", given.escape_debug()))
+                .with_hint(format!("it is about `{}`", danger.name)));
         }
-        super::confirm::ask_names(self.output, &mut std::io::stdin().lock(), question, names)
+        let mut words: Vec<&str> = danger.also.iter().map(String::as_str).collect();
+        let count = danger.count.map(|count| count.to_string());
+        let asks_name = guard.typed == Typed::Name && given.is_none();
+        match (guard.typed, &count) {
+            (Typed::Name, _) if asks_name => words.push(danger.name),
+            (Typed::Count, Some(count)) if !yes && given.is_none() => words.push(count),
+            _ => {}
+        }
+        if words.is_empty() {
+            return self.confirm(danger.question, yes || given.is_some());
+        }
+        if !std::io::stdin().is_terminal() {
+            let mut add: Vec<String> = danger.also.iter().map(|name| format!("--fan-out {name}")).collect();
+            add.push(if asks_name { format!("--confirm {}", danger.name) } else { "--yes".to_owned() });
+            return Err(Error::new(Kind::Refused, format!("not done without its being confirmed: {}", danger.question))
+                .with_hint(format!("add `{}` if that is meant", add.join(" "))));
+        }
+        super::confirm::ask_words(self.output, &mut std::io::stdin().lock(), danger.question, &words)
     }
 
     /// Reads a topic's name, full or bare.

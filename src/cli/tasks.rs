@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Exit;
 use super::args::query;
 use super::output::{Column, Format, Output, Row, ago, dash, extended, left, right};
-use super::session::Session;
+use super::session::{Danger, Session, list_hint};
 use super::subs::payload;
 use super::tasks_bulk::{Chosen, Edit, Export, Move, Replay};
 use crate::error::{Error, Kind, Result};
@@ -101,7 +101,7 @@ impl Tasks {
             Self::List { queue, max, full, filter } => list(session, &ops, &queue, full, max as usize, filter).await,
             Self::Show(name) => {
                 let task = session.task(&ops, &name.task).await?;
-                let task = ops.task(&task).await?;
+                let task = ops.task(&task).await.map_err(|error| list_hint(error, &format!("redrive tasks list {}", task.queue().id())))?;
                 session.output.value(&TaskRow(&task).json())?;
                 Ok(Exit::Done)
             }

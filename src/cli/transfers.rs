@@ -226,12 +226,17 @@ pub(super) async fn follow(session: &mut Session<'_, '_>, ops: &Ops, id: &Transf
     let mut watch = ops.watch_transfer(id)?;
     let mut progress = Progress::new(session.output);
     let mut stop = std::pin::pin!(signals::stop()?);
-    let mut cancelled = false;
+    let (mut cancelled, mut asked) = (false, false);
     loop {
         let summary = watch.borrow_and_update().clone();
         progress.show(session.output, &summary);
-        if !matches!(summary.state, State::Running | State::Confirming) {
+        if !summary.state.is_running() {
             break;
+        }
+        if summary.state == State::Asking && !asked {
+            asked = true;
+            progress.pause();
+            answer(session, ops, &summary).await?;
         }
         tokio::select! {
             changed = watch.changed() => if changed.is_err() { break },
@@ -246,10 +251,36 @@ pub(super) async fn follow(session: &mut Session<'_, '_>, ops: &Ops, id: &Transf
     report(session.output, &summary)
 }
 
+/// Asks whether the rest may follow the canary; a no cancels.
+async fn answer(session: &mut Session<'_, '_>, ops: &Ops, summary: &Summary) -> Result<()> {
+    let sent = summary.counts.moved;
+    for line in came_back(summary) {
+        session.output.warn(&line);
+    }
+    let question = format!("{sent} sent, {} came back. Send the rest?", summary.returned);
+    match session.confirm(&question, false) {
+        Ok(()) => ops.proceed_transfer(&summary.id).await,
+        Err(_) => ops.cancel_transfer(&summary.id).await,
+    }
+}
+
+/// Says what came back, by cause.
+fn came_back(summary: &Summary) -> Vec<String> {
+    if summary.returned == 0 {
+        return Vec::new();
+    }
+    let mut lines = vec![format!("{} sent, {} came back", summary.counts.moved, summary.returned)];
+    lines.extend(summary.returned_causes.iter().map(|one| format!("{} came back: cause {}  {}", one.count, one.id, one.cause)));
+    lines
+}
+
 /// Writes the report: words to stderr, the document to stdout unless a table was asked for.
 fn report(output: &mut Output<'_>, summary: &Summary) -> Result<Exit> {
     for error in &summary.errors {
         output.warn(error);
+    }
+    for line in came_back(summary) {
+        output.warn(&line);
     }
     let counts = summary.counts;
     output.note(&format!("transfer {}: {}, {}", summary.id, state(summary.state), counted(summary)));
@@ -289,6 +320,12 @@ fn counted(summary: &Summary) -> String {
     std::iter::once(done).chain(rest).collect::<Vec<_>>().join(", ")
 }
 
+/// Says how long it still takes at the rate of late.
+fn left_words(summary: &Summary) -> String {
+    let Some(left) = summary.left() else { return String::new() };
+    format!(", {} left", age(left))
+}
+
 /// How far a transfer is: a bar where stderr is a terminal, else a line now and then.
 enum Progress {
     Quiet,
@@ -316,7 +353,8 @@ impl Progress {
         let through = counts.moved + counts.discarded;
         let rate = match summary.rate {
             _ if summary.state == State::Confirming => "waiting out an ack deadline, to look again".to_owned(),
-            rate => rate.map_or(String::new(), |rate| format!("{rate:.0}/s")),
+            _ if summary.state == State::Watching => format!("watching what comes back: {} so far", summary.returned),
+            rate => rate.map_or(String::new(), |rate| format!("{rate:.0}/s{}", left_words(summary))),
         };
         match self {
             Self::Bar(bar) => {
@@ -329,6 +367,14 @@ impl Progress {
                 output.note(&format!("{through} of {} {rate}, {} failed", dash(summary.expected), counts.failed));
             }
             Self::Quiet | Self::Lines(_) => {}
+        }
+    }
+
+    /// Makes room for a question.
+    fn pause(&self) {
+        if let Self::Bar(bar) = self {
+            bar.disable_steady_tick();
+            bar.suspend(|| ());
         }
     }
 
@@ -380,6 +426,8 @@ fn state(state: State) -> &'static str {
     match state {
         State::Running => "running",
         State::Confirming => "confirming",
+        State::Watching => "watching",
+        State::Asking => "asking",
         State::Done => "done",
         State::DoneInPart => "done in part",
         State::Cancelled => "cancelled",

@@ -1,4 +1,4 @@
-//! Asks Pub/Sub whether a message fits the schema of a topic.
+//! What a look before a transfer asks of Pub/Sub: schemas of topics; and the label by which operators notice each other.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::cloud::pubsub;
 use crate::cloud::rest::Request;
 use crate::error::Result;
 use crate::model::topic::Topic;
-use crate::names::TopicName;
+use crate::names::{SubscriptionName, TopicName};
 
 /// A message of 10 MB is looked at within this time.
 const VALIDATE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,6 +31,21 @@ impl Cloud {
     pub(crate) async fn get_topic(&self, name: &TopicName) -> Result<Topic> {
         let asked = self.asked(Api::PubSub, "get the topic", name, "pubsub.topics.get");
         pubsub::topic(&call(&asked, self.topic_admin().await?.get_topic().set_topic(name.to_string()).send()).await?)
+    }
+
+    /// Sets a label of a subscription, or takes it off; the others stay as they are at this moment.
+    pub(crate) async fn set_label(&self, name: &SubscriptionName, key: &str, value: Option<&str>) -> Result<()> {
+        let asked = self.asked(Api::PubSub, "label the subscription", name, "pubsub.subscriptions.update");
+        let client = self.subscription_admin().await?;
+        let there = call(&asked, client.get_subscription().set_subscription(name.to_string()).send()).await?;
+        let mut labels = there.labels;
+        match value {
+            Some(value) => labels.insert(key.to_owned(), value.to_owned()),
+            None => labels.remove(key),
+        };
+        let changed = google_cloud_pubsub::model::Subscription::new().set_name(name.to_string()).set_labels(labels);
+        let mask = google_cloud_wkt::FieldMask::default().set_paths(["labels"]);
+        call(&asked, client.update_subscription().set_subscription(changed).set_update_mask(mask).send()).await.map(drop)
     }
 
     /// Asks whether a payload fits a schema in `encoding` (`JSON` or `BINARY`).

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::ops::{Guard, Typed};
 
 /// A configuration is read to this size; a longer one is none.
 const CONFIG_BYTES_MAX: u64 = 256 * 1024;
@@ -43,6 +44,11 @@ pub(crate) struct ContextRule {
     /// Whether actions that change something are off.
     #[serde(default)]
     pub(crate) read_only: bool,
+    /// How many tasks or messages one action may change.
+    pub(crate) max_bulk: Option<u64>,
+    /// What is typed before something that cannot be undone: the `name` of what it is about, or the `count`.
+    #[serde(default)]
+    pub(crate) confirm: Typed,
 }
 
 /// What kind of place a project is.
@@ -70,8 +76,9 @@ impl Config {
         let text = std::fs::read_to_string(&path).map_err(|error| Error::from(error).context(format!("`{origin}`")))?;
         toml::from_str(&text).map_err(|error| {
             let line = text[..error.span().map_or(0, |span| span.start).min(text.len())].matches('\n').count() + 1;
-            Error::invalid(format!("`{origin}`, line {line}: {}", error.message()))
-                .with_hint("known are `theme`, `mouse`, `ascii`, `[keys]` and `[[context]]` with `project`, `env`, `read_only`")
+            Error::invalid(format!("`{origin}`, line {line}: {}", error.message())).with_hint(
+                "known are `theme`, `mouse`, `ascii`, `[keys]` and `[[context]]` with `project`, `env`, `read_only`, `max_bulk`, `confirm`",
+            )
         })
     }
 
@@ -80,16 +87,17 @@ impl Config {
         directories::ProjectDirs::from("", "", "redrive").map(|dirs| dirs.config_dir().to_owned())
     }
 
-    /// Tells whether a project is read-only, so that the operations can be made so too.
-    pub fn is_read_only(&self, project: &str) -> bool {
-        self.rule(project).read_only
+    /// Tells what a project's context allows, so that the operations refuse the rest.
+    pub fn guard(&self, project: &str) -> Guard {
+        let rule = self.rule(project);
+        Guard { read_only: rule.read_only, max_bulk: rule.max_bulk, typed: rule.confirm }
     }
 
     /// Makes every project read-only.
     #[must_use]
     pub(crate) fn read_only(mut self) -> Self {
         self.context.iter_mut().for_each(|rule| rule.read_only = true);
-        self.context.push(ContextRule { project: "*".to_owned(), env: None, read_only: true });
+        self.context.push(ContextRule { project: "*".to_owned(), read_only: true, ..ContextRule::default() });
         self
     }
 
@@ -126,13 +134,21 @@ mod tests {
     fn contexts_match_by_glob() {
         let config =
             read("[[context]]\nproject = \"*-prod\"\nenv = \"prod\"\nread_only = true\n[[context]]\nproject = \"shop-*-x\"\n").unwrap();
-        assert!(config.is_read_only("shop-prod") && !config.is_read_only("shop-prod-2"));
+        assert!(config.guard("shop-prod").read_only && !config.guard("shop-prod-2").read_only);
         assert_eq!(config.rule("shop-prod").env, Some(Env::Prod));
         for (pattern, text, matches) in
             [("a*b*c", "a1b2c", true), ("a*b*c", "ac", false), ("*", "", true), ("x", "x", true), ("x", "xy", false), ("ab*b", "ab", false)]
         {
             assert_eq!(glob(pattern, text), matches, "{pattern} {text}");
         }
+    }
+
+    #[test]
+    fn contexts_say_how_much_and_what_is_typed() {
+        let config = read("[[context]]\nproject = \"shop\"\nmax_bulk = 50\nconfirm = \"name\"\n").unwrap();
+        assert_eq!(config.guard("shop"), Guard { read_only: false, max_bulk: Some(50), typed: Typed::Name });
+        assert_eq!(config.guard("other"), Guard::default());
+        assert!(read("[[context]]\nproject = \"shop\"\nconfirm = \"maybe\"\n").is_err());
     }
 
     #[test]

@@ -167,6 +167,11 @@ async fn change(ops: &Ops, operation: Operation, id: CallId, back: &Sender<Messa
         Operation::StartTransfer(plan) => return ops.start_transfer(*plan).await.map(Outcome::Transfer),
         Operation::CancelTransfer(transfer) => ops.cancel_transfer(&transfer).await?,
         Operation::ResumeTransfer(transfer) => {
+            // One that asks whether its canary may be followed goes on where it is.
+            if ops.watch_transfer(&transfer).is_ok_and(|watch| watch.borrow().state == State::Asking) {
+                ops.proceed_transfer(&transfer).await?;
+                return Ok(Outcome::Done);
+            }
             ops.resume_transfer(&transfer).await?;
             return Ok(Outcome::Transfer(transfer));
         }
@@ -196,7 +201,7 @@ async fn follow(ops: &Ops, transfer: &TransferId, back: &Sender<Message>) {
     let Ok(mut watched) = ops.watch_transfer(transfer) else { return };
     loop {
         let summary = watched.borrow_and_update().clone();
-        if !matches!(summary.state, State::Running | State::Confirming) {
+        if !summary.state.is_running() {
             let _ = back.send(Message::Ended(Box::new(summary))).await;
             return;
         }

@@ -67,16 +67,6 @@ impl Ops {
         result
     }
 
-    /// Refuses where the context is read-only.
-    pub(crate) fn refuse_read_only(&self) -> Result<()> {
-        if !self.0.read_only {
-            return Ok(());
-        }
-        Err(Error::new(Kind::Refused, "this context is read-only: nothing is changed").with_hint(
-            "`--read-only`, `REDRIVE_READ_ONLY` or `read_only` of the context in `config.toml` says so: leave it out to change things",
-        ))
-    }
-
     /// Appends to the log. An action that was done is not undone because the log is full: then it is only warned.
     pub(crate) fn record(&self, at: Timestamp, action: &str, target: &impl Display, result: &str) {
         let entry = Activity {

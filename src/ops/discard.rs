@@ -34,7 +34,8 @@ impl Ops {
     pub async fn discard_tasks(&self, tasks: Vec<TaskName>, progress: impl Fn(u64) + Send + Sync) -> Result<Report> {
         let at = Timestamp::now();
         let target = describe(&tasks);
-        let result = match self.refuse_read_only() {
+        let allowed = self.refuse_read_only().and_then(|()| self.refuse_bulk(Some(tasks.len() as u64), "tasks"));
+        let result = match allowed {
             Ok(()) => self.discard(tasks, at, &progress).await,
             Err(refusal) => Err(refusal),
         };

@@ -6,6 +6,7 @@ mod activity;
 mod browse;
 mod debug;
 mod discard;
+mod guard;
 mod home;
 mod jobs;
 mod numbers;
@@ -22,6 +23,7 @@ use crate::error::{Error, Result};
 
 pub use activity::Activity;
 pub use debug::{HANDLER_BODY_BYTES_MAX, HandlerAnswer, curl};
+pub use guard::{Guard, Typed};
 pub use peek::{Peek, PeekMode};
 pub use publish::{
     ATTRIBUTE_KEY_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, ATTRIBUTES_MAX, MESSAGE_BYTES_MAX, ORDERING_KEY_BYTES_MAX, check as check_draft,
@@ -60,7 +62,7 @@ pub struct Ops(Arc<Inner>);
 struct Inner {
     cloud: Cloud,
     home: PathBuf,
-    read_only: bool,
+    guard: Guard,
     transfers: transfer::Live,
 }
 
@@ -82,8 +84,13 @@ impl Ops {
     ///
     /// With `read_only`, everything that changes something is refused with [`Kind::Refused`](crate::error::Kind::Refused).
     pub fn new(cloud: Cloud, home: PathBuf, read_only: bool) -> Result<Self> {
+        Self::guarded(cloud, home, Guard { read_only, ..Guard::default() })
+    }
+
+    /// The same, with all that a context may forbid.
+    pub fn guarded(cloud: Cloud, home: PathBuf, guard: Guard) -> Result<Self> {
         home::create_folder(&home)?;
-        Ok(Self(Arc::new(Inner { cloud, home, read_only, transfers: transfer::Live::default() })))
+        Ok(Self(Arc::new(Inner { cloud, home, guard, transfers: transfer::Live::default() })))
     }
 
     /// Returns where calls go.

@@ -11,7 +11,7 @@ use crate::cloud::{ACK_IDS_BYTES_MAX, Cloud, PULL_MESSAGES_MAX, Place, Received}
 use crate::error::{Error, Kind, Result};
 use crate::model::message::Message;
 use crate::model::subscription::{Delivery, Subscription};
-use crate::names::SubscriptionName;
+use crate::names::{Project, SubscriptionName};
 use crate::ops::Ops;
 
 /// A look at leased messages takes this long at most: a console waits for it.
@@ -57,6 +57,11 @@ pub struct Peek {
     pub note: Option<String>,
     /// When it was begun, by this machine's clock.
     pub as_of: Timestamp,
+}
+
+/// Names a subscription of ours, so that it never counts as a receiver or holder.
+pub(super) fn ours(project: &Project, id: &str) -> Result<SubscriptionName> {
+    Ok(SubscriptionName::new(project.clone(), format!("{PREFIX}{id}").parse()?))
 }
 
 /// Tells whether a subscription is one that a look made: it never counts as a receiver or holder.

@@ -54,7 +54,11 @@ impl Ops {
 
     /// Deletes all tasks of a queue; takes up to a minute and cannot be undone.
     pub async fn purge_queue(&self, queue: &QueueName) -> Result<Queue> {
-        self.act("queue.purge", queue, self.cloud().purge_queue(queue)).await
+        self.act("queue.purge", queue, async {
+            self.refuse_bulk(None, "tasks")?;
+            self.cloud().purge_queue(queue).await
+        })
+        .await
     }
 }
 

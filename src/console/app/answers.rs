@@ -205,7 +205,7 @@ impl App {
         match summary.state {
             State::Done => self.flash(Level::Info, text),
             State::Cancelled => self.flash(Level::Warn, format!("{text}; cancelled")),
-            State::Running | State::Confirming | State::DoneInPart | State::Stopped => {
+            State::Running | State::Confirming | State::Watching | State::Asking | State::DoneInPart | State::Stopped => {
                 let why = summary.errors.last().map(|error| format!("; {error}")).unwrap_or_default();
                 self.flash(Level::Error, format!("{text}{why}"));
             }

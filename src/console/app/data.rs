@@ -15,7 +15,7 @@ use crate::model::queue::Queue;
 use crate::model::subscription::Subscription;
 use crate::model::topic::Topic;
 use crate::ops::Activity;
-use crate::ops::transfer::{State, Summary};
+use crate::ops::transfer::Summary;
 
 /// The listings of the project, and its numbers.
 pub(crate) struct Data {
@@ -110,7 +110,7 @@ impl Data {
 
     /// Tells whether a transfer is under way.
     pub(crate) fn transfer_runs(&self) -> bool {
-        items(&self.transfers).iter().any(|summary| matches!(summary.state, State::Running | State::Confirming))
+        items(&self.transfers).iter().any(|summary| summary.state.is_running())
     }
 
     /// Tells where the overview stands: ready as soon as one listing is.

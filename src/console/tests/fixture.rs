@@ -436,6 +436,8 @@ fn transfers() -> Vec<Summary> {
         errors: error.map(str::to_owned).into_iter().collect(),
         copy: None,
         duplicates_max: 0,
+        returned: 0,
+        returned_causes: vec![],
     };
     vec![
         summary("7f3a", Redrive, State::Running, 702, 988, None),

@@ -7,12 +7,13 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use super::engine::{Engine, Settings};
+use super::escort::Escort;
 use super::journal::{Archive, Journal};
 use super::live::{Handle, Listed};
 use super::port::Port;
 use super::record::{Began, Record, Story};
 use super::runner::Runner;
-use super::{Plan, Source, State, Summary, TransferId};
+use super::{Counts, Plan, Source, State, Summary, TransferId};
 use crate::error::{Error, Kind, Result};
 use crate::ops::{Ops, Place};
 use crate::wal::RealDisk;
@@ -31,9 +32,13 @@ impl Ops {
         if !plan.refusals.is_empty() {
             return Err(Error::new(Kind::Refused, plan.refusals.join("; ")));
         }
+        self.refuse_bulk(plan.request.max, "messages")?;
         let terms = self.terms(&plan.request.source).await?;
         let archive = self.archive();
-        busy(&archive, &plan.request.source, None)?;
+        let force = plan.request.options.force;
+        if !force {
+            busy(&archive, &plan.request.source, None)?;
+        }
         let expected = plan.expected.map(|expected| expected.value.min(plan.request.max.unwrap_or(u64::MAX)));
         let routes = plan.routes.iter().filter_map(|route| Some((route.source.clone()?, route.topic.clone()))).collect();
         let began = Began {
@@ -46,11 +51,26 @@ impl Ops {
             routes,
             at: Timestamp::now(),
         };
-        let (journal, began) = create(&archive, began)?;
+        let (mut journal, began) = create(&archive, began)?;
         // Two that begin at once see each other here, and neither goes on.
-        busy(&archive, &began.request.source, Some(&began.id))?;
+        if !force {
+            busy(&archive, &began.request.source, Some(&began.id))?;
+        }
         let id = began.id.clone();
-        self.launch(&archive, journal, &Story::default(), began, &terms)?;
+        let escort = match self.escort(&began).await {
+            Ok(escort) => escort,
+            Err(error) => {
+                let ended = Record::Ended {
+                    at: Timestamp::now(),
+                    state: State::Stopped,
+                    counts: Counts::default(),
+                    errors: vec![error.to_string()],
+                };
+                journal.commit(Vec::new(), &[ended])?;
+                return Err(error);
+            }
+        };
+        self.launch(&archive, journal, &Story::default(), began, &terms, escort)?;
         Ok(id)
     }
 
@@ -108,6 +128,20 @@ impl Ops {
         archive.ask_cancel(id)
     }
 
+    /// Lets the rest follow the canary of a transfer of this process.
+    pub async fn proceed_transfer(&self, id: &TransferId) -> Result<()> {
+        self.act("transfer.proceed", id, async {
+            match self.0.transfers.get(id) {
+                Some(handle) if matches!(handle.summary.borrow().state, State::Asking | State::Watching) => {
+                    handle.proceed.notify_one();
+                    Ok(())
+                }
+                _ => Err(Error::new(Kind::FailedPrecondition, format!("transfer `{id}` does not wait for an answer in this process"))),
+            }
+        })
+        .await
+    }
+
     /// Goes on with a transfer that was cancelled, stopped or cut off by a crash; one that was done in part tries again what failed.
     pub async fn resume_transfer(&self, id: &TransferId) -> Result<()> {
         self.act("transfer.resume", id, self.resume(id)).await
@@ -127,25 +161,29 @@ impl Ops {
             ));
         }
         let terms = self.terms(&listed.summary.request.source).await?;
-        busy(&archive, &listed.summary.request.source, Some(id))?;
+        if !listed.summary.request.options.force {
+            busy(&archive, &listed.summary.request.source, Some(id))?;
+        }
         let (mut journal, mut story, began) = archive.open(id)?;
+        let escort = self.escort(&began).await?;
         archive.forget_cancel(id);
         let resumed = Record::Resumed { at: Timestamp::now() };
         journal.commit(Vec::new(), std::slice::from_ref(&resumed))?;
         story.add(resumed);
-        self.launch(&archive, journal, &story, began, &terms)
+        self.launch(&archive, journal, &story, began, &terms, escort)
     }
 
     /// Begins to run a transfer in the background.
-    fn launch(&self, archive: &Archive, journal: Journal, story: &Story, began: Began, terms: &Terms) -> Result<()> {
+    fn launch(&self, archive: &Archive, journal: Journal, story: &Story, began: Began, terms: &Terms, escort: Escort) -> Result<()> {
         let past = archive.past(&began.request.source, &began.id, Timestamp::now())?;
         let file = match &began.request.source {
             Source::File(path) => Some((path.clone(), u64::MAX)),
             Source::Kept(id) => archive.kept(id).map(|(path, bytes_max, _)| Some((path, bytes_max)))?,
             Source::Subscription(_) | Source::Queue(_) => None,
         };
-        let port = Arc::new(Port::open(self.clone(), began.id.clone(), began.request.clone(), file)?);
-        let engine = Engine::new(settings(&began, terms), past, story);
+        let port = Port::open(self.clone(), began.id.clone(), began.request.clone(), file)?.watching(escort.watcher());
+        let port = Arc::new(port);
+        let engine = Engine::new(settings(&began, terms, escort.watcher().is_some()), past, story);
         let summary = Summary {
             id: began.id.clone(),
             request: began.request,
@@ -158,11 +196,14 @@ impl Ops {
             errors: Vec::new(),
             copy: None,
             duplicates_max: engine.unsure(),
+            returned: story.returned.len() as u64,
+            returned_causes: super::returned_causes(&story.causes),
         };
         let (sender, receiver) = watch::channel(summary);
-        let cancel = Arc::new(Notify::new());
-        self.0.transfers.add(began.id, Handle { summary: receiver, cancel: cancel.clone() });
-        let runner = Runner { ops: self.clone(), port, archive: archive.clone(), engine, journal, summary: sender, cancel };
+        let (cancel, proceed) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        self.0.transfers.add(began.id, Handle { summary: receiver, cancel: cancel.clone(), proceed: proceed.clone() });
+        let runner =
+            Runner { ops: self.clone(), port, archive: archive.clone(), engine, journal, summary: sender, cancel, proceed, escort };
         tokio::spawn(runner.run());
         Ok(())
     }
@@ -231,12 +272,12 @@ impl Terms {
 }
 
 fn is_running(state: State) -> bool {
-    matches!(state, State::Running | State::Confirming)
+    state.is_running()
 }
 
 fn words(state: State) -> &'static str {
     match state {
-        State::Running | State::Confirming => "cut off",
+        State::Running | State::Confirming | State::Watching | State::Asking => "cut off",
         State::Done => "done",
         State::DoneInPart => "done in part",
         State::Cancelled => "cancelled",
@@ -279,7 +320,7 @@ fn base36(mut number: u64) -> String {
     String::from_utf8_lossy(&digits).into_owned()
 }
 
-fn settings(began: &Began, terms: &Terms) -> Settings {
+fn settings(began: &Began, terms: &Terms, watched: bool) -> Settings {
     let request = began.request.clone();
     Settings {
         id: began.id.clone(),
@@ -297,5 +338,7 @@ fn settings(began: &Began, terms: &Terms) -> Settings {
         ack_deadline: terms.ack_deadline,
         ordered: terms.ordered,
         exactly_once: terms.exactly_once,
+        options: request.options,
+        watched,
     }
 }

@@ -254,13 +254,23 @@ impl Journal {
     /// Makes copies durable, then the records with one sync. After an error none of the records holds.
     pub(super) fn commit(&mut self, copies: Vec<(Identity, Cargo)>, records: &[Record]) -> Result<()> {
         let kept = self.keep(copies).map_err(|error| wal::at(&self.copies_path, error))?;
+        let kept = kept.map(|(ids, end)| Record::Kept { ids, end });
         for record in kept.iter().chain(records) {
             self.wal.append(&record.encode()?)?;
         }
         self.wal.commit()
     }
 
-    fn keep(&mut self, copies: Vec<(Identity, Cargo)>) -> io::Result<Option<Record>> {
+    /// Makes the originals of what is edited durable; their record is with the next commit.
+    pub(super) fn keep_originals(&mut self, originals: Vec<(Identity, Cargo)>) -> Result<()> {
+        let kept = self.keep(originals).map_err(|error| wal::at(&self.copies_path, error))?;
+        match kept {
+            Some((ids, end)) => self.wal.append(&Record::Original { ids, end }.encode()?),
+            None => Ok(()),
+        }
+    }
+
+    fn keep(&mut self, copies: Vec<(Identity, Cargo)>) -> io::Result<Option<(Vec<Identity>, u64)>> {
         if copies.is_empty() {
             return Ok(None);
         }
@@ -279,7 +289,7 @@ impl Journal {
             return Err(error);
         }
         self.copies_bytes = at + lines.len() as u64;
-        Ok(Some(Record::Kept { ids, end: self.copies_bytes }))
+        Ok(Some((ids, self.copies_bytes)))
     }
 
     fn copies_file(&mut self) -> io::Result<&mut dyn DiskFile> {

@@ -28,6 +28,7 @@ struct Inner {
 pub(super) struct Handle {
     pub(super) summary: watch::Receiver<Summary>,
     pub(super) cancel: Arc<Notify>,
+    pub(super) proceed: Arc<Notify>,
 }
 
 /// A transfer as its journal tells it.
@@ -82,6 +83,8 @@ fn listed(archive: &Archive, story: &Story) -> Option<Listed> {
         errors: errors.iter().map(|error: &String| text::line(error).into_owned()).collect(),
         copy: (story.kept_bytes > 0).then(|| archive.copies(&began.id, &began.request)),
         duplicates_max: story.unsure_max(),
+        returned: story.returned.len() as u64,
+        returned_causes: super::returned_causes(&story.causes),
     };
     Some(Listed { summary, place: began.place.clone(), project: began.project.clone() })
 }

@@ -9,9 +9,11 @@ mod delivery;
 mod draft;
 mod edit;
 mod engine;
+mod escort;
 mod journal;
 mod live;
 mod look;
+mod mark;
 mod options;
 mod plan;
 mod port;
@@ -27,7 +29,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::model::cause::CauseId;
 use crate::model::numbers::Measured;
+use crate::model::text;
 use crate::names::{SubscriptionName, TopicName};
 
 pub use edit::{difference, document, edited, read_patch, replaced};
@@ -120,6 +124,10 @@ pub enum State {
     Running,
     /// Everything seen is through and the visible backlog is empty; waits out an ack deadline and looks again, because an accepted ack proves nothing.
     Confirming,
+    /// What was sent is out, and is watched for coming back.
+    Watching,
+    /// The canary is out, and the operator is asked whether the rest may follow.
+    Asking,
     /// All planned messages are through.
     Done,
     /// Ended, some messages failed and stay where they were.
@@ -172,4 +180,36 @@ pub struct Summary {
     pub copy: Option<std::path::PathBuf>,
     /// Messages that may have been published more than once: their publish was under way at a crash, or its answer was lost.
     pub duplicates_max: u64,
+    /// How many came back to the dead letters, as far as is known by now.
+    pub returned: u64,
+    /// Why, the most frequent first.
+    pub returned_causes: Vec<LookedCause>,
+}
+
+impl Summary {
+    /// Tells how long it still takes at the rate of late, where both are known.
+    pub fn left(&self) -> Option<Duration> {
+        let rate = self.rate.filter(|rate| *rate > 0.0 && self.state == State::Running)?;
+        let Counts { seen, moved, discarded, skipped, .. } = self.counts;
+        let wanted = self.expected.unwrap_or(0).max(seen.saturating_sub(skipped));
+        #[expect(clippy::cast_precision_loss, reason = "an estimate in seconds")]
+        let seconds = wanted.saturating_sub(moved + discarded) as f64 / rate;
+        Duration::try_from_secs_f64(seconds.ceil()).ok()
+    }
+}
+
+impl State {
+    /// Tells whether it is under way in some process.
+    pub fn is_running(self) -> bool {
+        matches!(self, Self::Running | Self::Confirming | Self::Watching | Self::Asking)
+    }
+}
+
+/// Lists causes of returns, the most frequent first.
+fn returned_causes<'a>(causes: impl IntoIterator<Item = (&'a CauseId, &'a (String, u64))>) -> Vec<LookedCause> {
+    let causes = causes.into_iter();
+    let mut causes: Vec<_> =
+        causes.map(|(id, (words, count))| LookedCause { id: id.clone(), count: *count, cause: text::line(words).into_owned() }).collect();
+    causes.sort_by_key(|one| std::cmp::Reverse(one.count));
+    causes
 }

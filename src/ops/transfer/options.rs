@@ -21,6 +21,13 @@ pub struct Options {
     pub force: bool,
 }
 
+impl Options {
+    /// Tells whether returns are looked for at once, by a subscription of our own, and not only where the transfer meets them.
+    pub(super) fn looks_after(&self) -> bool {
+        self.canary.is_some() || self.stop_on_return.is_some() || self.watch.is_some()
+    }
+}
+
 /// The first few of a transfer, sent ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Canary {

@@ -9,10 +9,12 @@ use super::Source as From;
 use super::delivery::check_addressed;
 use super::engine::HELD_MAX;
 use super::look::absolute;
+use super::mark::foreign;
 use super::sample::{LOOK_MESSAGES_MAX, selects};
-use super::{Delivery, Kind, Plan, Receiver, Request, Route, Selection, WINDOW_MAX};
+use super::{Delivery, Kind, Options, Plan, Receiver, Request, Route, Selection, WINDOW_MAX};
 use crate::error::{Error, Result};
 use crate::model::dead_letter::relations;
+use crate::model::message::Message;
 use crate::model::numbers::{Measured, Source};
 use crate::model::subscription::{self, Subscription};
 use crate::names::{SubscriptionName, TopicName};
@@ -52,6 +54,16 @@ impl Ops {
         }
     }
 
+    /// Returns the first message that is selected, of those that a plan looks at.
+    pub async fn sample_message(&self, request: &Request) -> Result<Message> {
+        let From::Subscription(name) = &request.source else { return Err(Error::invalid("only messages of a subscription can be edited")) };
+        let (clock, held_by) = tokio::join!(self.cloud().server_time(name), self.cloud().get_subscription(name));
+        let (cutoff, held_by) = (clock? + SignedDuration::from_secs(1), held_by?);
+        let seen = self.look(&held_by, LOOK_MESSAGES_MAX).await?;
+        let found = seen.messages.into_iter().find(|message| selects(&request.selection, message, cutoff));
+        found.ok_or_else(|| Error::new(crate::error::Kind::NotFound, format!("no message of `{}` is selected", name.id())))
+    }
+
     async fn plan(&self, mut request: Request, name: &SubscriptionName) -> Result<Plan> {
         let (clock, held_by, listed, numbers) = tokio::join!(
             self.cloud().server_time(name),
@@ -71,7 +83,7 @@ impl Ops {
             *path = absolute(path)?;
         }
         let mut plan = Plan { expected, ..Plan::of(request, cutoff) };
-        self.check_source(&held_by, &mut plan)?;
+        self.check_source(&held_by, clock, &mut plan)?;
         let published = matches!(plan.request.delivery, Delivery::SourceTopic | Delivery::Topic(_) | Delivery::Addressed)
             && plan.request.kind != Kind::Discard;
         let direct = matches!(plan.request.delivery, Delivery::Direct { .. });
@@ -103,7 +115,24 @@ impl Ops {
         }
         plan.takes = takes(&plan);
         warn_of_fan_out(&mut plan);
+        self.keep_below_max_bulk(&mut plan);
         Ok(plan)
+    }
+
+    /// Refuses what is more than the context allows at once; where nobody knows how many there are, the transfer ends there.
+    fn keep_below_max_bulk(&self, plan: &mut Plan) {
+        let Some(bulk_max) = self.guard().max_bulk else { return };
+        let wanted = plan.request.max.unwrap_or(u64::MAX);
+        let known = plan.expected.map(|expected| expected.value).or(plan.request.selection.count());
+        if let Err(error) = self.refuse_bulk(
+            known.map_or(Some(wanted).filter(|wanted| *wanted < u64::MAX), |known| Some(known.min(wanted))).or(Some(0)),
+            "messages",
+        ) {
+            plan.refusals.push(error.to_string());
+        } else if wanted > bulk_max {
+            plan.request.max = Some(bulk_max);
+            plan.warnings.push(format!("this context allows {bulk_max} at once: the transfer ends there"));
+        }
     }
 
     /// Looks at messages as far as that costs nothing that is not said.
@@ -127,7 +156,7 @@ impl Ops {
     }
 
     /// Sees whether messages can be taken out of the subscription.
-    fn check_source(&self, held_by: &Subscription, plan: &mut Plan) -> Result<()> {
+    fn check_source(&self, held_by: &Subscription, clock: Timestamp, plan: &mut Plan) -> Result<()> {
         let name = &held_by.name;
         let id = name.id();
         match &held_by.delivery {
@@ -142,15 +171,18 @@ impl Ops {
         if held_by.detached {
             plan.refusals.push(format!("subscription `{id}` is detached from its topic: its messages are gone"));
         }
-        if let Some(other) = self.archive().running_on(&plan.request.source, None)? {
-            plan.refusals.push(format!("transfer `{other}` runs on subscription `{id}`: wait for its end, or cancel it"));
+        let here = self.archive().running_on(&plan.request.source, None)?;
+        let here = here.map(|other| format!("transfer `{other}` runs on subscription `{id}`: wait for its end, or cancel it"));
+        let elsewhere = foreign(held_by, &self.0.home, clock).map(|words| format!("{words}: wait for its end, or go on with `--force`"));
+        for other in [here, elsewhere].into_iter().flatten() {
+            if plan.request.options.force { plan.warnings.push(other) } else { plan.refusals.push(other) }
         }
         if plan.request.selection.passes_over() {
             let (which, reached) = match plan.request.selection.count() {
                 Some(count) => ("not marked", format!("to reach {count} marked")),
                 None => ("not selected", "how many are selected is known only after looking at all: to reach them".to_owned()),
             };
-            if held_by.ordered {
+            if held_by.ordered && !plan.request.options.force {
                 plan.refusals
                     .push(format!("subscription `{id}` is ordered: a message that is {which} would block its key; take all instead"));
             }
@@ -224,6 +256,10 @@ fn check(request: &Request) -> Result<()> {
     }
     if request.rate_max == Some(0) || request.max == Some(0) {
         return Err(Error::invalid("a limit of 0 moves nothing").with_hint("leave it out for no limit"));
+    }
+    let plain = Options { force: request.options.force, ..Options::default() };
+    if request.options != plain && request.kind != Kind::Redrive {
+        return Err(Error::invalid("only a redrive can be edited, tried with a canary or watched"));
     }
     if !fits(request) {
         return Err(Error::invalid(format!("this cannot be done: {}", request.words())));

@@ -1,6 +1,6 @@
 //! What a transfer's journal says, record by record, and what follows from it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::cargo::Identity;
 use super::{Counts, Request, State, TransferId};
 use crate::error::{Error, Kind, Result};
+use crate::model::cause::CauseId;
 use crate::names::{ProjectId, SubscriptionName, TopicName};
 
 /// The first record: what this transfer is.
@@ -61,6 +62,17 @@ pub(super) enum Record {
         ids: Vec<Identity>,
         end: u64,
     },
+    /// Their originals are durable among the copies, up to this length of that file: what is delivered was edited.
+    Original {
+        ids: Vec<Identity>,
+        end: u64,
+    },
+    /// It was sent by this transfer, and was given up again.
+    Returned {
+        id: Identity,
+        cause: CauseId,
+        words: String,
+    },
     /// Given up; the message stays where it is.
     Failed {
         id: Identity,
@@ -98,6 +110,9 @@ pub(super) struct Story {
     pub(super) kept: HashSet<Identity>,
     /// Length of the file of copies that is vouched for.
     pub(super) kept_bytes: u64,
+    pub(super) originals: HashSet<Identity>,
+    pub(super) returned: HashSet<Identity>,
+    pub(super) causes: BTreeMap<CauseId, (String, u64)>,
     pub(super) failed: HashMap<Identity, String>,
     /// Intents without an answer.
     pub(super) open: HashSet<Identity>,
@@ -146,6 +161,15 @@ impl Story {
                 self.kept_bytes = end;
             }
             Record::Pruned { .. } => self.kept_bytes = 0,
+            Record::Original { ids, end } => {
+                self.originals.extend(ids);
+                self.kept_bytes = end;
+            }
+            Record::Returned { id, cause, words } => {
+                if self.returned.insert(id) {
+                    self.causes.entry(cause).or_insert((words, 0)).1 += 1;
+                }
+            }
             Record::Failed { id, why } => {
                 self.failed.insert(id, why);
             }

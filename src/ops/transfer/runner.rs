@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::engine::{Call, Engine, Event, Step};
+use super::escort::Escort;
 use super::journal::{Archive, Journal};
 use super::port::Port;
 use super::record::Record;
@@ -35,6 +36,8 @@ pub(super) struct Runner {
     pub(super) journal: Journal,
     pub(super) summary: watch::Sender<Summary>,
     pub(super) cancel: Arc<Notify>,
+    pub(super) proceed: Arc<Notify>,
+    pub(super) escort: Escort,
 }
 
 /// What a run needs besides.
@@ -53,7 +56,8 @@ impl Runner {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let mut under =
             Under { began: Instant::now(), events, sender, calls: JoinSet::new(), releases: JoinSet::new(), rate: Rate::default() };
-        let mut events = Vec::new();
+        under.calls.spawn(self.escort.beat(under.sender.clone()));
+        let mut events = self.escort.notes();
         let state = loop {
             let step = self.engine.step(under.began.elapsed(), std::mem::take(&mut events));
             let (step, journal) = perform_on_disk(step, self.journal, &mut self.engine).await;
@@ -90,6 +94,7 @@ impl Runner {
                     return events;
                 }
                 () = self.cancel.notified() => return vec![Event::Cancel],
+                () = self.proceed.notified() => return vec![Event::Proceed],
                 () = tokio::time::sleep_until(until) => {
                     if self.archive.is_cancel_asked(&id) {
                         self.archive.forget_cancel(&id);
@@ -124,7 +129,7 @@ impl Runner {
         let counts = self.engine.counts();
         let rate = rate.of(Instant::now(), counts.moved + counts.discarded);
         self.summary.send_modify(|summary| {
-            summary.state = if self.engine.is_confirming() { State::Confirming } else { State::Running };
+            summary.state = self.engine.state();
             summary.rate = rate;
         });
         self.tell();
@@ -134,8 +139,13 @@ impl Runner {
         self.summary.send_modify(|summary| {
             summary.counts = self.engine.counts();
             summary.duplicates_max = self.engine.unsure();
+            let (returned, causes) = self.engine.returned();
+            if summary.returned != returned {
+                summary.returned_causes = super::returned_causes(causes);
+            }
+            summary.returned = returned;
             summary.errors = self.engine.errors().map(|error| text::line(error).into_owned()).collect();
-            let keeps = matches!(summary.request.kind, Kind::Discard | Kind::Export);
+            let keeps = matches!(summary.request.kind, Kind::Discard | Kind::Export) || self.engine.has_originals();
             if keeps && summary.copy.is_none() && summary.counts.discarded + summary.counts.moved > 0 {
                 summary.copy = Some(self.archive.copies(&summary.id, &summary.request));
             }
@@ -145,7 +155,8 @@ impl Runner {
     /// Writes the end down, gives the journal free, and says so.
     async fn end(self, state: State) {
         self.tell();
-        let Self { mut journal, engine, summary, ops, .. } = self;
+        let Self { mut journal, engine, summary, ops, escort, .. } = self;
+        escort.close().await;
         let at = Timestamp::now();
         let errors: Vec<String> = engine.errors().map(str::to_owned).collect();
         let ended = Record::Ended { at, state, counts: engine.counts(), errors };
@@ -172,12 +183,12 @@ impl Runner {
 
 /// Makes copies and records durable, off the async threads. Where that fails, nothing else of the step is done.
 async fn perform_on_disk(step: Step, mut journal: Journal, engine: &mut Engine) -> (Step, Journal) {
-    let Step { copies, records, calls, wake, end } = step;
-    if copies.is_empty() && records.is_empty() {
-        return (Step { copies, records, calls, wake, end }, journal);
+    let Step { copies, originals, records, calls, wake, end } = step;
+    if copies.is_empty() && originals.is_empty() && records.is_empty() {
+        return (Step { calls, wake, end, ..Step::default() }, journal);
     }
     let written = tokio::task::spawn_blocking(move || {
-        let result = journal.commit(copies, &records);
+        let result = journal.keep_originals(originals).and_then(|()| journal.commit(copies, &records));
         (journal, result)
     });
     let (journal, result) = match written.await {

@@ -1,6 +1,7 @@
 //! Transfers against the emulator: dead letters go back as they were, nothing is lost when a process dies, and what cannot work is refused before.
 
 mod campaign;
+mod care;
 mod deliveries;
 mod faults;
 mod handler;

@@ -1,7 +1,5 @@
 //! Rows of transfers and of the activity log.
 
-use std::time::Duration;
-
 use crate::console::app::row::{Column, Row};
 use crate::console::app::value::{Value, grouped};
 use crate::console::theme::{Role, State};
@@ -30,13 +28,6 @@ impl TransferRow {
     fn wanted(&self) -> u64 {
         let counts = self.summary.counts;
         self.summary.expected.unwrap_or(0).max(counts.seen.saturating_sub(counts.skipped)).max(self.through())
-    }
-
-    fn left(&self) -> Option<Duration> {
-        let rate = self.summary.rate.filter(|rate| *rate > 0.0)?;
-        #[expect(clippy::cast_precision_loss, reason = "an estimate in seconds")]
-        let seconds = self.wanted().saturating_sub(self.through()) as f64 / rate;
-        (self.summary.state == transfer::State::Running).then(|| Duration::try_from_secs_f64(seconds.ceil()).ok()).flatten()
     }
 }
 
@@ -80,7 +71,7 @@ impl Row for TransferRow {
             2 => Value::State(self.state(), state_word(summary.state).into()),
             3 => Value::Progress(self.through(), self.wanted()),
             4 => summary.rate.map_or(Value::None, Value::Number),
-            5 => self.left().map_or(Value::None, Value::Span),
+            5 => self.summary.left().map_or(Value::None, Value::Span),
             6 => Value::Count(summary.counts.failed),
             7 => Value::Count(summary.counts.skipped),
             8 => Value::Time(summary.started),
@@ -90,7 +81,8 @@ impl Row for TransferRow {
 
     fn state(&self) -> State {
         match self.summary.state {
-            transfer::State::Running | transfer::State::Confirming => State::Pending,
+            transfer::State::Running | transfer::State::Confirming | transfer::State::Watching => State::Pending,
+            transfer::State::Asking => State::Warn,
             transfer::State::Done => State::Done,
             transfer::State::DoneInPart => State::Warn,
             transfer::State::Cancelled => State::Paused,
@@ -115,6 +107,8 @@ pub(crate) fn state_word(state: transfer::State) -> &'static str {
     match state {
         transfer::State::Running => "running",
         transfer::State::Confirming => "confirming",
+        transfer::State::Watching => "watching",
+        transfer::State::Asking => "asks: r / ctrl-c",
         transfer::State::Done => "done",
         transfer::State::DoneInPart => "done in part",
         transfer::State::Cancelled => "cancelled",

@@ -68,14 +68,17 @@ impl Engine {
         let waiting = self.items.values().filter(|item| item.is_busy(now)).count();
         let busy = waiting > 0 || !self.acks.is_idle();
         self.pulls.confirming = !busy && self.pulls.empty_begun.is_some();
-        if self.pulls.in_flight.is_some() {
+        if self.pulls.in_flight.is_some() || self.watch.holds() {
             return;
         }
         let mut not_before = self.pulls.not_before;
         if !busy {
             let quiet_at = self.quiet_at();
             if self.extending.is_empty() && self.pulls.empty_begun.is_some_and(|begun| begun >= quiet_at) {
-                return self.finish(step);
+                if !self.lasts(now, step) {
+                    return self.finish(step);
+                }
+                not_before = not_before.max(now + EMPTY_PAUSE_MIN);
             }
             if self.is_complete() {
                 // There is nothing more to find: only the last look is missing.
@@ -100,8 +103,8 @@ impl Engine {
         let by_bytes = MEMORY_BYTES_MAX / self.pulls.bytes_max.max(1);
         let by_rate = self.settings.rate_max.map_or(usize::MAX, |rate| (rate as usize).saturating_mul(AHEAD_S).max(1));
         let room = self.settings.window.min(by_bytes.max(1)).min(by_rate).saturating_sub(waiting);
-        let by_max = match self.settings.max {
-            Some(max) if !self.is_complete() => usize::try_from(max - self.taken()).unwrap_or(usize::MAX),
+        let by_max = match self.limit() {
+            Some(max) if !self.is_complete() => usize::try_from(max.saturating_sub(self.taken())).unwrap_or(usize::MAX),
             _ => usize::MAX,
         };
         room.min(by_max).min(PULL_MESSAGES_MAX as usize)

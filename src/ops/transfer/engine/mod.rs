@@ -12,6 +12,7 @@ mod receive;
 mod target;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub(super) use receive::HELD_MAX;
 pub(super) use target::Target;
@@ -22,10 +23,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::cargo::{Cargo, Identity};
+use super::edit::edited;
 use super::record::{Record, Story};
-use super::{Counts, Delivery, Kind, Selection, Source, State, TransferId};
+use super::{Counts, Delivery, Kind, Options, Selection, Source, State, TransferId};
 use crate::error::{self, Error};
-use crate::model::message::Draft;
+use crate::model::message::{Draft, Message};
 use crate::names::{SubscriptionName, TopicName};
 
 /// Time since the run began.
@@ -62,6 +64,9 @@ pub(super) struct Settings {
     pub(super) ack_deadline: Duration,
     pub(super) ordered: bool,
     pub(super) exactly_once: bool,
+    pub(super) options: Options,
+    /// Whether there is a subscription that tells what comes back.
+    pub(super) watched: bool,
 }
 
 /// What other transfers did with messages of this subscription.
@@ -123,6 +128,12 @@ pub(super) enum Event {
     Published(u64, Result<Vec<String>, Fault>),
     Acked(u64, Result<(), Fault>),
     Extended(u64, Result<(), Fault>),
+    /// What came back, as the subscription made for that has it.
+    Looked(Result<Vec<Message>, Fault>),
+    /// Something to be told to the operator.
+    Noticed(String),
+    /// The rest may follow the canary.
+    Proceed,
     Cancel,
 }
 
@@ -154,6 +165,8 @@ pub(super) enum Call {
         ack_ids: Vec<String>,
         deadline: Duration,
     },
+    /// Looks for what came back.
+    Look,
     /// Not answered.
     Release {
         ack_ids: Vec<String>,
@@ -165,6 +178,8 @@ pub(super) enum Call {
 pub(super) struct Step {
     /// To the file of copies, durable before the records. Their [`Record::Kept`] is written by the journal, which knows the length.
     pub(super) copies: Vec<(Identity, Cargo)>,
+    /// To the same file, before the records: what was edited, as it was. The journal writes their [`Record::Original`].
+    pub(super) originals: Vec<(Identity, Cargo)>,
     /// To the journal, durable before the calls.
     pub(super) records: Vec<Record>,
     pub(super) calls: Vec<Call>,
@@ -256,6 +271,9 @@ pub(super) struct Engine {
     /// Delivered by the last step, to be left in the source now that this is durable.
     left: Vec<u64>,
     last_success: Option<Elapsed>,
+    watch: watch::Watch,
+    /// Whose originals are kept.
+    originals: HashSet<Identity>,
     rate_begun: Elapsed,
     rate_started: u64,
     acks: acks::Acks,
@@ -278,6 +296,7 @@ impl Engine {
         let (moved, discarded) = story.delivered();
         let earlier_end = if places.is_empty() { Elapsed::ZERO } else { Self::hidden_by_earlier_run(&settings, story) };
         let routes = settings.routes.iter().map(|(source, topic)| (source.clone(), Route::To(topic.clone()))).collect();
+        let settings_canary = settings.options.canary.map(|canary| canary.count);
         Self {
             settings,
             past,
@@ -295,6 +314,8 @@ impl Engine {
             pace: target::Pace::default(),
             left: Vec::new(),
             last_success: None,
+            watch: watch::Watch::new(settings_canary, story),
+            originals: story.originals.clone(),
             rate_begun: Elapsed::ZERO,
             rate_started: 0,
             acks: acks::Acks::after(earlier_end),
@@ -318,11 +339,17 @@ impl Engine {
                 Event::Published(call, result) => self.published(now, call, result, &mut step),
                 Event::Acked(call, result) => self.acked(now, call, result),
                 Event::Extended(call, result) => self.extended(now, call, &result),
+                Event::Looked(result) => self.looked(now, result, &mut step),
+                Event::Noticed(words) => self.error(words),
+                Event::Proceed => self.proceed(),
                 Event::Cancel => self.stop(State::Cancelled, None),
             }
         }
         if self.ended {
             return step;
+        }
+        if self.stopping.is_none() {
+            self.look_after(now, &mut step);
         }
         if self.stopping.is_none() {
             self.start_work(now, &mut step);
@@ -352,6 +379,11 @@ impl Engine {
     /// Returns the counts.
     pub(super) fn counts(&self) -> Counts {
         Counts { remaining: self.items.len() as u64, ..self.counts }
+    }
+
+    /// Tells whether what was edited is kept as it was.
+    pub(super) fn has_originals(&self) -> bool {
+        !self.originals.is_empty()
     }
 
     /// Returns how many messages may have been published more than once.

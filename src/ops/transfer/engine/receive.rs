@@ -2,6 +2,7 @@
 
 use super::super::draft::GENERATION_MAX;
 use super::acks::chunks;
+use super::edited;
 use super::{
     Arrival, Call, Cargo, Delivery, Elapsed, Engine, Fault, FaultKind, Identity, Item, Kind, Lease, Phase, Place, Route, Source, State,
     Step, SubscriptionName, TopicName,
@@ -90,6 +91,7 @@ impl Engine {
                     self.take(now, identity, cargo, lease, step);
                     true
                 } else {
+                    self.came_back(&cargo, step);
                     self.counts.skipped += 1;
                     self.places.insert(identity.clone(), Place::Skipped);
                     self.hold(identity, lease);
@@ -132,6 +134,7 @@ impl Engine {
             && matches!(self.settings.delivery, Delivery::SourceTopic | Delivery::Addressed | Delivery::Direct { .. })
             && cargo.source().is_none();
         self.places.insert(identity.clone(), Place::Active(id));
+        let (cargo, unfit) = self.changed(&identity, cargo, step);
         let item = Item {
             identity,
             cargo: Some(cargo),
@@ -147,6 +150,23 @@ impl Engine {
             self.fail(id, &format!("was redriven {GENERATION_MAX} times already: it seems to be in a loop"), step);
         } else if unsourced {
             self.fail(id, "does not say which subscription gave it up: name a topic for it", step);
+        } else if let Some(why) = unfit {
+            self.fail(id, &format!("cannot be edited: {why}"), step);
+        }
+    }
+
+    /// Edits a message as it is asked for, and keeps the original; words say why it does not fit.
+    fn changed(&mut self, identity: &Identity, cargo: Cargo, step: &mut Step) -> (Cargo, Option<String>) {
+        let (Some(patch), Cargo::Message(message)) = (&self.settings.options.patch, &cargo) else { return (cargo, None) };
+        match edited(message, patch) {
+            Err(error) => (cargo, Some(error.to_string())),
+            Ok(changed) if changed == *message => (cargo, None),
+            Ok(changed) => {
+                if self.originals.insert(identity.clone()) {
+                    step.originals.push((identity.clone(), cargo));
+                }
+                (Cargo::Message(changed), None)
+            }
         }
     }
 

@@ -27,6 +27,9 @@ pub(super) use tasks::{LISTED_MAX, alive};
 /// The subscription that a replay pretends to be where a message names none.
 const PRETENDED: &str = "replay";
 
+/// So many returns are taken in at once.
+const RETURNS_MAX: u32 = 500;
+
 /// Everything that a transfer calls.
 pub(super) struct Port {
     ops: Ops,
@@ -35,6 +38,8 @@ pub(super) struct Port {
     source: Reader,
     endpoints: post::Endpoints,
     handler: tokio::sync::OnceCell<Endpoint>,
+    /// The subscription that receives what comes back.
+    watcher: Option<SubscriptionName>,
 }
 
 /// Where it takes from.
@@ -55,7 +60,22 @@ impl Port {
             }
             (Source::File(_) | Source::Kept(_), None) => return Err(Error::new(Kind::Internal, "a file to read from is not named")),
         };
-        Ok(Self { ops, id, request, source, endpoints: post::Endpoints::default(), handler: tokio::sync::OnceCell::new() })
+        Ok(Self { ops, id, request, source, endpoints: post::Endpoints::default(), handler: tokio::sync::OnceCell::new(), watcher: None })
+    }
+
+    /// Looks for what comes back in this subscription.
+    pub(super) fn watching(mut self, watcher: Option<SubscriptionName>) -> Self {
+        self.watcher = watcher;
+        self
+    }
+
+    /// Takes what came back out of the subscription made for that.
+    async fn look(&self) -> Result<Vec<Message>> {
+        let Some(watcher) = &self.watcher else { return Ok(Vec::new()) };
+        let pulled = self.ops.cloud().pull(watcher, RETURNS_MAX, Duration::ZERO).await?.messages;
+        let ack_ids: Vec<String> = pulled.iter().map(|one| one.ack_id.clone()).collect();
+        self.ops.cloud().acknowledge(watcher, &ack_ids).await?;
+        Ok(pulled.into_iter().map(|one| one.message).collect())
     }
 
     /// Gives leases back; what is not leased needs nothing.
@@ -81,6 +101,7 @@ impl Port {
             Call::Send { call, to, cargo } => Event::Published(call, self.send(&to, *cargo).await.map(|new| vec![new])),
             Call::Ack { call, ack_ids } => Event::Acked(call, self.acknowledge(&ack_ids).await.map_err(fault)),
             Call::Extend { call, ack_ids, deadline } => Event::Extended(call, self.extend(&ack_ids, deadline).await.map_err(fault)),
+            Call::Look => Event::Looked(self.look().await.map_err(fault)),
             Call::Release { ack_ids } => {
                 self.release(ack_ids).await;
                 return None;

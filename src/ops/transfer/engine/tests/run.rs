@@ -280,7 +280,8 @@ impl Run {
 impl Run {
     /// Does what a step asks for, in its order, unless the machine dies in between.
     fn perform(&mut self, engine: &mut Engine, journal: &mut Journal, step: Step) -> Option<Ending> {
-        let Step { copies, records, calls, wake, end } = step;
+        let Step { copies, records, calls, wake, end, originals } = step;
+        assert!(originals.is_empty());
         self.wake = wake;
         let something = !copies.is_empty() || !records.is_empty() || !calls.is_empty();
         let dies_at = if something && self.dice.chance(self.scene.crash) { self.dice.below(4) } else { 4 };
@@ -447,5 +448,7 @@ fn settings(began: &Began, service: &Service) -> Settings {
         ack_deadline: service.deadline,
         ordered: service.ordered,
         exactly_once: false,
+        options: request.options,
+        watched: false,
     }
 }

@@ -101,6 +101,7 @@ impl Service {
                 self.lease(&ack_ids, self.now + deadline);
                 Some(Event::Extended(call, if dice.chance(self.faults.ack) { Err(fault(FaultKind::Lost)) } else { Ok(()) }))
             }
+            Call::Look => Some(Event::Looked(Ok(Vec::new()))),
             Call::Release { ack_ids } => {
                 self.lease(&ack_ids, self.now);
                 None
