@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use redrive::cli::open::{Opened, Subject};
-use redrive::cli::{self, Cli, Exit, Output};
+use redrive::cli::{self, Cli, Exit, Guard, Output};
 use redrive::console::{self, Config, Connection, Start};
 use redrive::error::Result;
-use redrive::ops::Guard;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 

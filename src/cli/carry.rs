@@ -5,7 +5,7 @@ use jiff::{Span, SpanRelativeTo, Timestamp};
 
 use super::Exit;
 use super::plan;
-use super::session::Session;
+use super::session::{Danger, Session};
 use super::transfers::follow;
 use crate::error::{Error, Kind, Result};
 use crate::names::SubscriptionName;
@@ -21,16 +21,20 @@ pub(super) struct Consent {
     /// Do not ask
     #[arg(short, long)]
     pub(super) yes: bool,
+    /// Go on although another transfer takes from the same place, or a message would block its ordering key or reach nobody
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 /// Plans, asks, does, and reports.
 pub(super) async fn carry_out(
     session: &mut Session<'_, '_>,
     ops: &Ops,
-    request: Request,
+    mut request: Request,
     fan_out: &[String],
     consent: &Consent,
 ) -> Result<Exit> {
+    request.options.force = consent.force;
     let plan = Box::pin(ops.plan_transfer(request)).await?;
     if consent.dry_run {
         plan::show(session.output, &plan)?;
@@ -47,7 +51,7 @@ pub(super) async fn carry_out(
     plan.warnings.iter().for_each(|warning| session.output.warn(warning));
     let problems = plan.looked.iter().flat_map(|looked| &looked.problems);
     problems.for_each(|problem| session.output.warn(&problem.words()));
-    confirm(session, &plan, fan_out, consent.yes)?;
+    confirm(session, ops, &plan, fan_out, consent.yes)?;
     let id = ops.start_transfer(plan).await?;
     follow(session, ops, &id).await
 }
@@ -58,13 +62,12 @@ fn request_is_empty(plan: &Plan) -> bool {
 }
 
 /// Asks before a transfer. Who would process the messages again though they did not fail is confirmed by name.
-fn confirm(session: &mut Session<'_, '_>, plan: &Plan, confirmed: &[String], yes: bool) -> Result<()> {
-    let again: Vec<&str> = plan.fan_out().into_iter().map(SubscriptionName::id).collect();
-    let open: Vec<&str> = again.iter().copied().filter(|name| !confirmed.iter().any(|known| known == name)).collect();
-    if open.is_empty() {
-        return session.confirm(&plan::question(plan), yes);
-    }
-    session.confirm_by_name(&plan::question(plan), &open, &format!("--yes --fan-out {}", open.join(" --fan-out ")))
+fn confirm(session: &mut Session<'_, '_>, ops: &Ops, plan: &Plan, confirmed: &[String], yes: bool) -> Result<()> {
+    let again = plan.fan_out().into_iter().map(SubscriptionName::id).filter(|name| !confirmed.iter().any(|known| known == name));
+    let count = plan.expected.map(|expected| expected.value.min(plan.request.max.unwrap_or(u64::MAX)));
+    let also = again.map(str::to_owned).collect();
+    let danger = Danger { question: &plan::question(plan), name: &plan.request.source.id(), count, also };
+    session.confirm_danger(ops.guard(), &danger, yes)
 }
 
 /// Reads a moment: a time such as `2026-12-01T08:00:00Z`, or a span from now such as `2h`.

@@ -9,8 +9,10 @@ use serde_json::{Value, json};
 
 use super::Exit;
 use super::args::{parse, query};
+use super::care::Care;
 use super::carry::{Consent, carry_out};
 use super::causes::Causes;
+use super::edit::edit;
 use super::moving::{self, Export, Replay, Way};
 use super::output::{Column, Row, age, dash, left, right};
 use super::session::Session;
@@ -76,45 +78,6 @@ pub(super) struct Redrive {
     care: Care,
 }
 
-/// How carefully a redrive goes, and what it changes on the way.
-#[derive(Debug, Args)]
-struct Care {
-    /// Send so many first, wait whether they come back, then ask; with `--yes` the rest follows if none came back
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    canary: Option<u64>,
-    /// How long the canary is waited for
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s", requires = "canary")]
-    canary_wait: Duration,
-    /// Stop once more than so many percent of what was sent came back
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
-    stop_on_return: Option<u8>,
-    /// Watch for so long after the last message whether any comes back
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    watch: Option<Duration>,
-    /// Change each message by this JSON patch (RFC 6902) of `payload`, `attributes` and `orderingKey`; originals are kept on this machine
-    #[arg(long, value_name = "FILE")]
-    patch: Option<PathBuf>,
-    /// Change the first message that is selected in `$EDITOR`, and all of them in the same way
-    #[arg(long, conflicts_with = "patch")]
-    edit: bool,
-}
-
-impl Care {
-    fn options(&self, yes: bool) -> Result<Options> {
-        let read = |path: &PathBuf| {
-            let text = std::fs::read_to_string(path).map_err(|error| Error::from(error).context(format!("`{}`", path.display())))?;
-            read_patch(&text)
-        };
-        Ok(Options {
-            canary: self.canary.map(|count| Canary { count, wait: self.canary_wait, go_on: yes }),
-            stop_on_return: self.stop_on_return,
-            watch: self.watch,
-            patch: self.patch.as_ref().map(read).transpose()?,
-            force: false,
-        })
-    }
-}
-
 #[derive(Debug, Args)]
 pub(super) struct Discard {
     #[command(flatten)]
@@ -167,7 +130,11 @@ impl Redrive {
             Some(topic) => Delivery::Topic(Session::topic(ops, &topic)?),
             None => self.delivery.unwrap_or_default().delivery(self.allow_private),
         };
-        let (request, consent) = self.which.request(ops, transfer::Kind::Redrive, delivery)?;
+        let (mut request, consent) = self.which.request(ops, transfer::Kind::Redrive, delivery)?;
+        request.options = self.care.options(consent.yes)?;
+        if self.care.edit {
+            request.options.patch = Some(edit(ops, &request).await?);
+        }
         carry_out(session, ops, request, &self.fan_out, &consent).await
     }
 }

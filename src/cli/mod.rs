@@ -42,7 +42,7 @@ use session::Session;
 
 use crate::error::{Error, Result};
 use crate::model::text;
-use crate::ops::Guard;
+pub use crate::ops::Guard;
 
 impl Cli {
     /// Reads the command line; help, version and mistakes in it are written, and the exit is returned.

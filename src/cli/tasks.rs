@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Exit;
 use super::args::query;
 use super::output::{Column, Format, Output, Row, ago, dash, extended, left, right};
-use super::session::{Danger, Session, list_hint};
+use super::session::{Session, list_hint};
 use super::subs::payload;
 use super::tasks_bulk::{Chosen, Edit, Export, Move, Replay};
 use crate::error::{Error, Kind, Result};

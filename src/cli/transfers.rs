@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::args::query;
 use super::carry::{Consent, When, carry_out, moment, span};
 use super::moving::Way;
-use super::output::{Column, Output, Row, ago, dash, left, right};
+use super::output::{Column, Output, Row, age, ago, dash, left, right};
 use super::session::Session;
 use super::{Exit, signals};
 use crate::error::{self, Error, Result};

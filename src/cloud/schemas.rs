@@ -48,6 +48,21 @@ impl Cloud {
         call(&asked, client.update_subscription().set_subscription(changed).set_update_mask(mask).send()).await.map(drop)
     }
 
+    /// Returns how a subscription pushes, in Google's own JSON.
+    pub(crate) async fn push_config(&self, name: &SubscriptionName) -> Result<Value> {
+        let asked = self.asked(Api::PubSub, "get the subscription", name, "pubsub.subscriptions.get");
+        let about = self.rest::<Value>(&asked, Request::get(format!("/v1/{name}"), VALIDATE_TIMEOUT)).await?.body;
+        Ok(about.get("pushConfig").cloned().unwrap_or_default())
+    }
+
+    /// Sets how a subscription pushes, in Google's own JSON; an empty object turns it to pull.
+    pub(crate) async fn set_push_config(&self, name: &SubscriptionName, config: &Value) -> Result<()> {
+        let asked = self.asked(Api::PubSub, "change how the subscription delivers", name, "pubsub.subscriptions.update");
+        let body = serde_json::json!({ "pushConfig": config });
+        self.rest::<Value>(&asked, Request::post(format!("/v1/{name}:modifyPushConfig"), &body, VALIDATE_TIMEOUT)?).await?;
+        Ok(())
+    }
+
     /// Asks whether a payload fits a schema in `encoding` (`JSON` or `BINARY`).
     ///
     /// # Errors

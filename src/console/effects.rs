@@ -57,6 +57,12 @@ impl Runner {
         session
     }
 
+    /// Opens a text in the user's editor; waits for it.
+    pub(crate) fn edit(&self, text: &str) -> Result<String> {
+        let none = || Error::new(Kind::FailedPrecondition, "there is no connection yet");
+        self.ops.as_ref().ok_or_else(none)?.edit_text(text)
+    }
+
     /// Starts a reading call; one of the same kind that is under way is dropped.
     pub(crate) fn fetch(&mut self, id: CallId, fetch: Fetch) {
         let Some(ops) = self.ops.clone() else { return };
@@ -165,6 +171,8 @@ async fn change(ops: &Ops, operation: Operation, id: CallId, back: &Sender<Messa
         Operation::PauseJob(job) => drop(ops.pause_job(&job).await?),
         Operation::ResumeJob(job) => drop(ops.resume_job(&job).await?),
         Operation::StartTransfer(plan) => return ops.start_transfer(*plan).await.map(Outcome::Transfer),
+        Operation::Hold(name) => ops.hold_subscription(&name).await?,
+        Operation::Release(name) => ops.release_subscription(&name).await?,
         Operation::CancelTransfer(transfer) => ops.cancel_transfer(&transfer).await?,
         Operation::ResumeTransfer(transfer) => {
             // One that asks whether its canary may be followed goes on where it is.

@@ -60,6 +60,8 @@ pub(crate) enum Message {
     Ended(Box<Summary>),
     /// A file was written, or could not be.
     Saved(Result<PathBuf>),
+    /// The editor was left, with this text.
+    Edited(Result<String>),
     /// A theme was loaded, or could not be.
     Themed(String, Option<Error>),
 }
@@ -159,6 +161,10 @@ pub(crate) enum Operation {
     ResumeJob(JobName),
     /// Starts a transfer.
     StartTransfer(Box<Plan>),
+    /// Turns a push subscription to pull.
+    Hold(SubscriptionName),
+    /// Puts a held subscription's configuration back.
+    Release(SubscriptionName),
     /// Stops a transfer.
     CancelTransfer(TransferId),
     /// Goes on with a transfer.
@@ -200,6 +206,8 @@ pub(crate) enum Effect {
     },
     /// Switches the reporting of the mouse.
     Mouse(bool),
+    /// Opens a text in the user's editor.
+    Edit(String),
     /// Loads a theme.
     Theme(String),
     /// Panics in a task of its own, so that a test can see what becomes of the terminal. In debug builds only.

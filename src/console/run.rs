@@ -70,7 +70,7 @@ pub async fn run(start: Start) -> Result<()> {
     let config = if start.read_only { start.config.read_only() } else { start.config };
     let app = App::new(start.title, config, keymap, themes, (size.width, size.height), Timestamp::now());
     let (back, answers) = mpsc::channel(ANSWERS_MAX);
-    let mut console = Console { app, look, runner: Runner::new(back), screen: &mut screen };
+    let mut console = Console { app, look, runner: Runner::new(back), screen: &mut screen, to_edit: None };
     console.draw()?;
     (start.open)();
     console.serve(answers, start.connection).await
@@ -121,6 +121,8 @@ struct Console<'a> {
     look: Look,
     runner: Runner,
     screen: &'a mut Screen,
+    /// A text that waits for the editor.
+    to_edit: Option<String>,
 }
 
 impl Console<'_> {
@@ -156,6 +158,17 @@ impl Console<'_> {
             // What waits already is taken in before one frame is drawn.
             while let Ok(message) = answers.try_recv() {
                 if self.step(message) == Flow::End {
+                    return Ok(());
+                }
+            }
+            if let Some(text) = self.to_edit.take() {
+                // While the editor has the terminal, nothing else reads from it.
+                drop(events);
+                Screen::lend();
+                let edited = self.runner.edit(&text);
+                self.screen.take_back(self.app.mouse())?;
+                events = EventStream::new();
+                if self.step(Message::Edited(edited)) == Flow::End {
                     return Ok(());
                 }
             }
@@ -212,6 +225,10 @@ impl Console<'_> {
         match effect {
             Effect::Copy(text) => self.screen.copy(&text).err().map(|error| Message::Themed(String::new(), Some(error))),
             Effect::Save { name, extension, content } => Some(Message::Saved(effects::save(&name, extension, &content))),
+            Effect::Edit(text) => {
+                self.to_edit = Some(text);
+                None
+            }
             Effect::Mouse(on) => self.screen.mouse(on).err().map(|error| Message::Themed(String::new(), Some(error))),
             Effect::Theme(name) => {
                 let error = self.look.load(&name).err();

@@ -36,6 +36,20 @@ impl Screen {
         Ok(Self { terminal })
     }
 
+    /// Gives the terminal to another program for a while.
+    pub(crate) fn lend() {
+        restore();
+    }
+
+    /// Takes the terminal over again.
+    pub(crate) fn take_back(&mut self, mouse: bool) -> Result<()> {
+        enable_raw_mode()?;
+        execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
+        self.mouse(mouse)?;
+        self.terminal.clear()?;
+        Ok(())
+    }
+
     /// Switches the reporting of the mouse.
     pub(crate) fn mouse(&mut self, on: bool) -> Result<()> {
         let out = self.terminal.backend_mut();

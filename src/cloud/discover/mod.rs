@@ -20,6 +20,12 @@ pub(crate) const NETWORK_TIMEOUT: Duration = Duration::from_millis(500);
 /// Finds out what to call.
 pub(crate) async fn discover(settings: &Settings, environment: &Environment) -> Found {
     let found = match emulators(settings, environment) {
+        Ok(Some(_))
+            if settings.impersonate.is_some() && explicit_google(settings, environment).is_ok_and(|identity| identity.is_none()) =>
+        {
+            Err(Error::invalid("`--impersonate-service-account` has no effect with an emulator")
+                .with_hint("leave it out, or leave the emulator out"))
+        }
         Ok(Some(endpoints)) => with_emulators(settings, environment, endpoints).map(Some),
         Ok(None) => google(settings, environment).await,
         Err(error) => Err(error),

@@ -8,6 +8,9 @@ const QUEUES: On = On::only(&[Kind::Queues]);
 const TASKS: On = On::only(&[Kind::Tasks, Kind::Task]);
 const JOBS: On = On::only(&[Kind::Jobs, Kind::Job]);
 const HELD: On = On::only(&[Kind::DeadLetters, Kind::Messages, Kind::Message, Kind::Causes]);
+const EDITED: On = On::only(&[Kind::Messages, Kind::Message, Kind::Causes]);
+const UNDOES: On = On::only(&[Kind::Transfers, Kind::Subscriptions]);
+const SUBSCRIPTIONS: On = On::only(&[Kind::Subscriptions]);
 const MESSAGES: On = On::only(&[Kind::Messages]);
 const MOVING: On = On::only(&[Kind::Transfers, Kind::Transfer]);
 const PUBLISHES: On = On::only(&[Kind::Topics, Kind::Subscriptions, Kind::Messages]);
@@ -24,6 +27,10 @@ const fn row(act: Act, id: &'static str, keys: &'static [&'static str], on: On, 
 pub(crate) const ACTIONS: &[Action] = &[
     row(Act::Redrive,         "dlq.redrive",        &["R"],              HELD,      "redrive…",  "Sends dead letters (all, or the marked ones) back to where they failed", Asks, Actions),
     row(Act::DiscardMessages, "dlq.discard",        &["ctrl-d"],         HELD,      "discard…",  "Takes messages off the subscription (all, or the marked ones) after a copy is kept on disk", Asks, Actions),
+    row(Act::EditMessage,     "dlq.edit",           &["e"],              EDITED,    "edit…",     "Opens the message in your editor; redrives it, the marked ones or those of its cause with what was changed", Asks, Actions),
+    row(Act::Undo,            "undo",               &["z"],              UNDOES,    "",          "Puts back what a discard took away, or how a held subscription pushed", Changes, Actions),
+    row(Act::Hold,            "subscription.hold",  &["H"],              SUBSCRIPTIONS, "",      "Turns a push subscription to pull, so that its messages wait; `z` puts its configuration back", Asks, Actions),
+    row(Act::MoveTasks,       "task.move",          &["m"],              TASKS,     "",          "Moves the task (or the marked ones) to another queue: created there, then deleted here", Asks, Actions),
     row(Act::Group,           "messages.group",     &["g"],              MESSAGES,  "by cause",  "Groups messages by why they failed", Reads, Actions),
     row(Act::Lease,           "messages.lease",     &["L"],              MESSAGES,  "",          "Looks by leasing instead of a snapshot, or back; leasing may count as a delivery attempt", Changes, Actions),
     row(Act::ToggleQueue,     "queue.pause",        &["P"],              QUEUES,    "pause/resume", "Pauses a running queue, resumes a paused one", Changes, Actions),

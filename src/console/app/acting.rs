@@ -6,7 +6,7 @@ use super::dialog::{Button, Choice};
 use super::doc::{self, Doc};
 use super::screen::{Messages, Tasks};
 use super::value::grouped;
-use super::{App, Confirm, Debug, Dialog, Effect, Level, Overlay, Pick, PlanDialog, Prompt, Publish, Screen};
+use super::{App, Confirm, Debug, Dialog, Effect, Level, Overlay, Pick, Prompt, Publish, Screen};
 use crate::console::action::Act;
 use crate::console::app::Link;
 use crate::console::message::{Fetch, Operation, Session};
@@ -15,6 +15,7 @@ use crate::model::queue::QueueState;
 use crate::names::{SubscriptionName, TaskName, TopicName};
 use crate::ops::PeekMode;
 use crate::ops::Place;
+use crate::ops::Typed;
 use crate::ops::transfer::{Kind, Request, Selection, Source};
 
 /// Messages under way at once in a transfer: the bound of duplicates per crash.
@@ -71,6 +72,10 @@ impl App {
             Act::PurgeQueue => self.purge_queue(),
             Act::RunJob | Act::ToggleJob => self.job_action(act),
             Act::Redrive => self.transfer(Kind::Redrive),
+            Act::EditMessage => self.edit_message(),
+            Act::Undo => self.undo(),
+            Act::Hold => self.hold(),
+            Act::MoveTasks => self.pick_queue(),
             Act::DiscardMessages => self.transfer(Kind::Discard),
             Act::Group => {
                 let screen = if let Screen::Messages(messages) = self.screen() { Some(Screen::causes(messages)) } else { None };
@@ -222,7 +227,7 @@ impl App {
     }
 
     /// The tasks an action is for: the marked ones, else the one under the cursor or shown.
-    fn chosen_tasks(&self) -> Vec<TaskName> {
+    pub(super) fn chosen_tasks(&self) -> Vec<TaskName> {
         match self.screen() {
             Screen::Task { name, .. } => vec![name.clone()],
             Screen::Tasks(Tasks { list, .. }) => {
@@ -254,8 +259,20 @@ impl App {
         (hidden > 0).then(|| format!("({hidden} of them hidden by the filter)"))
     }
 
-    fn ask(&mut self, title: &str, danger: bool, lines: Vec<String>, buttons: Vec<Button>) -> Vec<Effect> {
+    pub(super) fn ask(&mut self, title: &str, danger: bool, lines: Vec<String>, buttons: Vec<Button>) -> Vec<Effect> {
         self.overlay = Overlay::Dialog(Dialog::Confirm(Confirm::new(title, danger, lines, buttons)));
+        vec![]
+    }
+
+    /// Asks before something that may cost data; what the context wants to be typed is typed first.
+    fn ask_danger(&mut self, (name, count): (&str, Option<usize>), title: &str, lines: Vec<String>, buttons: Vec<Button>) -> Vec<Effect> {
+        let word = match (self.rule.confirm, count) {
+            (Typed::Nothing, _) => None,
+            (Typed::Count, Some(count)) => Some(count.to_string()),
+            (Typed::Count | Typed::Name, _) => Some(name.to_owned()),
+        };
+        let confirm = Confirm { word: word.map(|word| (word, String::new())), ..Confirm::new(title, true, lines, buttons) };
+        self.overlay = Overlay::Dialog(Dialog::Confirm(confirm));
         vec![]
     }
 
@@ -311,7 +328,7 @@ impl App {
                 Choice::Operate(Operation::DiscardTasks(all)),
             ));
         }
-        self.ask("discard", true, lines, buttons)
+        self.ask_danger((&queue, Some(count)), "discard", lines, buttons)
     }
 
     fn toggle_queue(&mut self) -> Vec<Effect> {
@@ -336,7 +353,8 @@ impl App {
             "No copy is kept and nothing brings them back.".to_owned(),
             "It takes up to a minute; tasks created meanwhile may go too.".to_owned(),
         ];
-        self.ask("purge queue", true, lines, vec![Button::new("Purge", Choice::Operate(Operation::PurgeQueue(name)))])
+        let id = name.id().to_owned();
+        self.ask_danger((&id, None), "purge queue", lines, vec![Button::new("Purge", Choice::Operate(Operation::PurgeQueue(name)))])
     }
 
     fn job_action(&mut self, act: Act) -> Vec<Effect> {
@@ -457,8 +475,7 @@ impl App {
     ) -> Vec<Effect> {
         let selection = some.map_or(Selection::All, Selection::Messages);
         let request = Request { selection, window: TRANSFER_WINDOW, ..Request::new(kind, Source::Subscription(subscription)) };
-        self.overlay = Overlay::Dialog(Dialog::Plan(Box::new(PlanDialog::new(request.clone(), hidden))));
-        self.fetch(vec![Fetch::Plan(Box::new(request))])
+        self.plan_of(request, hidden)
     }
 }
 
@@ -474,6 +491,8 @@ pub(super) fn gerund(operation: &Operation) -> &'static str {
         Operation::PurgeQueue(_) => "purging…",
         Operation::StartTransfer(_) => "starting…",
         Operation::CancelTransfer(_) => "cancelling…",
+        Operation::Hold(_) => "holding…",
+        Operation::Release(_) => "putting back…",
     }
 }
 
@@ -487,6 +506,7 @@ pub(super) fn targets(operation: &Operation) -> Vec<String> {
         Operation::RunJob(job) | Operation::PauseJob(job) | Operation::ResumeJob(job) => vec![job.to_string()],
         Operation::StartTransfer(plan) => vec![plan.request.source.to_string()],
         Operation::CancelTransfer(id) | Operation::ResumeTransfer(id) => vec![id.0.clone()],
+        Operation::Hold(name) | Operation::Release(name) => vec![name.to_string()],
     }
 }
 
@@ -498,6 +518,8 @@ pub(super) fn done_text(operation: &Operation) -> String {
         Operation::RunTasks(tasks) => format!("{} tasks are dispatched", tasks.len()),
         Operation::DiscardTasks(tasks) => format!("{} tasks discarded", tasks.len()),
         Operation::DebugTask(..) => "the local handler answered".to_owned(),
+        Operation::Hold(name) => format!("`{}` is held: z puts it back", name.id()),
+        Operation::Release(name) => format!("`{}` pushes again", name.id()),
         Operation::PauseQueue(queue) => format!("queue `{}` is paused", queue.id()),
         Operation::ResumeQueue(queue) => format!("queue `{}` runs again", queue.id()),
         Operation::PurgeQueue(queue) => format!("queue `{}` is being purged", queue.id()),

@@ -89,7 +89,12 @@ impl Data {
 
     /// Makes the rows of dead-letter relations.
     pub(crate) fn dead_letter_rows(&self) -> Vec<DeadLetterRow> {
-        items(&self.dead_letters).iter().map(|relation| DeadLetterRow::new(relation.clone(), self.numbers.value())).collect()
+        let all = items(&self.dead_letters);
+        let shares = |relation: &DeadLetterRelation| {
+            let others = all.iter().filter(|other| other.source != relation.source);
+            others.filter(|other| other.holders.iter().any(|holder| relation.holders.contains(holder))).count()
+        };
+        all.iter().map(|relation| DeadLetterRow::new(relation.clone(), self.numbers.value(), shares(relation))).collect()
     }
 
     /// Makes the rows of jobs.

@@ -157,6 +157,8 @@ impl App {
                 self.open(screen)
             }
             Choice::Transfer(kind, name) => self.plan(kind, name, None, 0),
+            Choice::Plan(request) => self.fetch(vec![crate::console::message::Fetch::Plan(request)]),
+            Choice::MoveTasks(queue) => self.move_tasks(queue),
             Choice::Quit => vec![Effect::Quit],
         }
     }

@@ -10,6 +10,7 @@ mod filter;
 mod keys;
 mod list;
 mod load;
+mod moving;
 mod navigate;
 mod prompt;
 mod row;
@@ -19,7 +20,7 @@ mod screen;
 mod value;
 
 pub(crate) use data::Data;
-pub(crate) use dialog::{Confirm, Debug, Dialog, Field, Pick, PlanDialog, Publish};
+pub(crate) use dialog::{Confirm, Debug, Dialog, Field, Pick, PlanDialog, PlanFocus, Publish};
 pub(crate) use doc::{Doc, Panel, source_name};
 #[cfg(test)]
 pub(crate) use list::List;
@@ -114,6 +115,7 @@ pub(crate) struct App {
     wide: bool,
     mouse: bool,
     dirty: bool,
+    editing: Option<moving::Editing>,
 }
 
 impl App {
@@ -142,6 +144,7 @@ impl App {
             wide: false,
             mouse,
             dirty: true,
+            editing: None,
         }
     }
 
@@ -161,6 +164,7 @@ impl App {
             Message::Done(id, answer) => self.on_done(id, answer),
             Message::Progress(id, count) => self.on_progress(id, count),
             Message::Ended(summary) => self.on_ended(&summary),
+            Message::Edited(answer) => self.on_edited(answer),
             Message::Saved(answer) => self.on_saved(answer),
             Message::Themed(name, error) => self.on_themed(&name, error),
         };
@@ -234,6 +238,11 @@ impl App {
     /// Returns what the screens share.
     pub(crate) fn data(&self) -> &Data {
         &self.data
+    }
+
+    /// Tells whether the mouse is listened to.
+    pub(crate) fn mouse(&self) -> bool {
+        self.mouse
     }
 
     /// Returns what is over the screen.

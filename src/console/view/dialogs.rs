@@ -14,11 +14,16 @@ pub(super) fn confirm(confirm: &Confirm, theme: &Theme, buffer: &mut Buffer, are
     let longest = confirm.lines.iter().map(|line| width(line)).max().unwrap_or(0);
     let wide = longest.max(buttons).saturating_add(6).clamp(44, area.width.min(90));
     let lines: Vec<String> = confirm.lines.iter().flat_map(|line| wrap(line, wide - 4)).collect();
-    let high = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(5);
+    let extra = if confirm.word.is_some() { 7 } else { 5 };
+    let high = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(extra);
     let inner = boxes::dialog(buffer, theme, area, (wide, high), &confirm.title, confirm.danger);
     for (row, line) in (0..inner.height.saturating_sub(2)).zip(&lines) {
         let role = if row == 0 { theme.bold(Role::Fg) } else { theme.get(Role::Fg) };
         put(buffer, inner.x, inner.y + 1 + row, inner.width, line, role);
+    }
+    if let Some((word, typed)) = &confirm.word {
+        let y = inner.bottom().saturating_sub(3);
+        put(buffer, inner.x, y, inner.width, &format!("type `{word}` to go on: {typed}▏"), theme.get(Role::StateWarn));
     }
     let labels: Vec<&str> = confirm.buttons.iter().map(|button| button.label.as_str()).collect();
     let line = Rect { y: inner.bottom().saturating_sub(1), height: 1, ..inner };

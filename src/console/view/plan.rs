@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::console::app::{App, Load, PlanDialog, distance, grouped, source_name};
+use crate::console::app::{App, Load, PlanDialog, PlanFocus, distance, grouped, source_name};
 use crate::console::theme::{Role, State, Theme};
 use crate::console::widget::boxes;
 use crate::console::widget::text::{put, width, wrap};
@@ -15,11 +15,12 @@ type Line = (String, Role);
 /// Draws the dialog.
 pub(super) fn draw(app: &App, dialog: &PlanDialog, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     let wide = area.width.saturating_sub(4).min(104);
+    let words = dialog.words();
     let lines = lines(app, dialog, theme, wide.saturating_sub(4));
-    let high = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(5).min(area.height);
+    let high = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(if words.is_empty() { 5 } else { 6 }).min(area.height);
     let verb = dialog.request.kind.verb();
     let inner = boxes::dialog(buffer, theme, area, (wide, high), &format!("{verb}: the look before the leap"), true);
-    let room = inner.height.saturating_sub(2);
+    let room = inner.height.saturating_sub(if words.is_empty() { 2 } else { 3 });
     let top = dialog.top.min(lines.len().saturating_sub(usize::from(room)));
     for (row, (text, role)) in (0..room).zip(lines.iter().skip(top)) {
         put(buffer, inner.x, inner.y + row, inner.width, text, theme.get(*role));
@@ -30,9 +31,24 @@ pub(super) fn draw(app: &App, dialog: &PlanDialog, theme: &Theme, buffer: &mut B
         labels.push(&go);
     }
     let line = Rect { y: inner.bottom().saturating_sub(1), height: 1, ..inner };
-    boxes::buttons(buffer, theme, line, &labels, Some(usize::from(dialog.go)));
+    let focus = match dialog.focus {
+        PlanFocus::Cancel => Some(0),
+        PlanFocus::Field => None,
+        PlanFocus::Go => Some(1),
+    };
+    if !words.is_empty() {
+        let text = format!("type `{}` to go on ", words.join(" "));
+        let role = if dialog.is_confirmed() { Role::StateOk } else { Role::StateWarn };
+        let used = put(buffer, inner.x, line.y.saturating_sub(1), inner.width, &text, theme.get(role));
+        let field = Rect { x: inner.x + used, y: line.y.saturating_sub(1), width: inner.width.saturating_sub(used), height: 1 };
+        boxes::field(buffer, theme, field, &dialog.typed, dialog.focus == PlanFocus::Field);
+    }
+    boxes::buttons(buffer, theme, line, &labels, focus);
     if lines.len() > usize::from(room) {
-        put(buffer, inner.x, line.y, 12, "↑↓ more", theme.get(Role::FgMuted));
+        put(buffer, inner.x, line.y, 8, "↑↓ more", theme.get(Role::FgMuted));
+    }
+    if dialog.varies() && inner.width > 70 {
+        put(buffer, inner.x + 9, line.y, 24, "d delivery  c canary", theme.get(Role::FgMuted));
     }
 }
 
@@ -67,8 +83,10 @@ fn plan_lines(app: &App, plan: &Plan, theme: &Theme, wide: u16, out: &mut Vec<Li
     } else {
         out.push(("there are an unknown number of them".to_owned(), Role::StateWarn));
     }
+    looked_lines(plan, theme, wide, out);
     match plan.request.kind {
         Kind::Redrive | Kind::Undo => {
+            out.push((format!("delivery  {}", plan.request.delivery), Role::Fg));
             out.push((String::new(), Role::Fg));
             out.push(("who receives it".to_owned(), Role::HeaderLabel));
             for route in &plan.routes {
@@ -77,7 +95,7 @@ fn plan_lines(app: &App, plan: &Plan, theme: &Theme, wide: u16, out: &mut Vec<Li
         }
         Kind::Discard => {
             out.push(("kept      a full copy on this machine first (file mode 0600), then acknowledged".to_owned(), Role::Fg));
-            out.push(("undo      by hand from that copy; nothing brings them back by itself".to_owned(), Role::FgMuted));
+            out.push(("undo      z in the transfers publishes them to the dead-letter topic again".to_owned(), Role::FgMuted));
         }
         Kind::Replay | Kind::Export | Kind::Run => out.push((format!("to        {}", plan.request.delivery), Role::Fg)),
     }
@@ -98,6 +116,36 @@ fn plan_lines(app: &App, plan: &Plan, theme: &Theme, wide: u16, out: &mut Vec<Li
     }
 }
 
+/// Says what the messages themselves tell, how they are changed, and how fast they go.
+fn looked_lines(plan: &Plan, theme: &Theme, wide: u16, out: &mut Vec<Line>) {
+    /// Causes that are shown; the screen by cause has all.
+    const CAUSES_SHOWN: usize = 5;
+    let request = &plan.request;
+    if let Some(patch) = &request.options.patch {
+        out.push((format!("edit      {} changes to each; the originals are kept on this machine", patch.0.len()), Role::Accent));
+    }
+    if let Some(canary) = request.options.canary {
+        out.push((format!("canary    {} first, then a question after {} s", canary.count, canary.wait.as_secs()), Role::Accent));
+    }
+    if let (Some(rate), Some(takes)) = (request.rate_max, plan.takes) {
+        out.push((format!("rate      {rate}/s, about {} s", takes.as_secs()), Role::Fg));
+    }
+    let Some(looked) = &plan.looked else { return };
+    if !looked.complete {
+        out.push((format!("looked at {} of them: what follows is about those", grouped(looked.messages)), Role::FgMuted));
+    }
+    for cause in looked.causes.iter().take(CAUSES_SHOWN) {
+        let line = wrap(&format!("{:>9}  {}", grouped(cause.count), cause.cause), wide).into_iter().next().unwrap_or_default();
+        out.push((line, Role::Fg));
+    }
+    for problem in &looked.problems {
+        let state = if problem.refused { State::Error } else { State::Warn };
+        let lines = wrap(&problem.words(), wide.saturating_sub(2)).into_iter().enumerate();
+        let sign = theme.glyphs.state(state);
+        out.extend(lines.map(|(index, line)| (format!("{} {line}", if index == 0 { sign } else { " " }), state.role())));
+    }
+}
+
 fn route_lines(route: &Route, theme: &Theme, out: &mut Vec<Line>) {
     let source = route.source.as_ref().map_or("messages that do not say who gave them up", |source| source.id());
     out.push((format!("{source}  →  topic {}", route.topic.id()), Role::Accent));
@@ -110,6 +158,7 @@ fn route_lines(route: &Route, theme: &Theme, out: &mut Vec<Line>) {
             if receiver.failed { ("the one that failed", Role::StateOk) } else { ("ALSO: processes it again", Role::StateWarn) };
         let filter = if receiver.filter.is_empty() { "no filter".to_owned() } else { format!("filter {}", receiver.filter) };
         let name = receiver.subscription.id();
-        out.push((format!("  {word:<24}  {name:<widest$}  {filter}", widest = usize::from(widest)), role));
+        let count = receiver.matches.map_or_else(String::new, grouped);
+        out.push((format!("  {word:<24}  {name:<widest$}  {count:>6}  {filter}", widest = usize::from(widest)), role));
     }
 }

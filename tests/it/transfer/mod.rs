@@ -274,7 +274,7 @@ async fn one_transfer_at_a_time_takes_from_a_subscription() {
     let error = other.resume_transfer(&id).await.unwrap_err();
     assert!(error.kind() == ErrorKind::FailedPrecondition && error.to_string().contains("in use by another process"), "{error}");
     let error = other.start_transfer(early).await.unwrap_err();
-    assert!(error.to_string().contains(&format!("transfer `{id}` runs on subscription `strict`")), "{error}");
+    assert!(error.to_string().contains(&format!("transfer `{id}` runs on `strict`")), "{error}");
     let plan = other.plan_transfer(request(Kind::Redrive, "strict")).await.unwrap();
     assert!(plan.refusals[0].contains("runs on subscription `strict`"), "{:?}", plan.refusals);
     // It can be stopped from there.

@@ -17,6 +17,8 @@ pub(crate) struct Confirm {
     pub(crate) buttons: Vec<Button>,
     /// The one that `enter` takes.
     pub(crate) focus: usize,
+    /// What is to be typed before, and what was.
+    pub(crate) word: Option<(String, String)>,
 }
 
 /// An answer.
@@ -38,12 +40,25 @@ impl Confirm {
     pub(crate) fn new(title: impl Into<String>, danger: bool, lines: Vec<String>, buttons: Vec<Button>) -> Self {
         let mut all = vec![Button::new("Cancel", Choice::Cancel)];
         all.extend(buttons);
-        Self { title: title.into(), lines, danger, buttons: all, focus: 0 }
+        Self { title: title.into(), lines, danger, buttons: all, focus: 0, word: None }
     }
 
     /// Hands a key to the question: only a button that was moved to is taken by `enter`.
     pub(crate) fn key(&mut self, key: Key) -> Reply {
         let last = self.buttons.len() - 1;
+        if let Some((_, typed)) = &mut self.word {
+            match (key.code, key.typed()) {
+                (KeyCode::Backspace, _) => {
+                    typed.pop();
+                    return Reply::Stay;
+                }
+                (KeyCode::Char(_), Some(c)) => {
+                    typed.push(c);
+                    return Reply::Stay;
+                }
+                _ => {}
+            }
+        }
         match key.code {
             KeyCode::Esc | KeyCode::Char('q' | 'n') => return Reply::Close,
             KeyCode::Left | KeyCode::BackTab | KeyCode::Char('h') => self.focus = self.focus.saturating_sub(1),
@@ -52,6 +67,7 @@ impl Confirm {
             KeyCode::Enter => {
                 return match &self.buttons[self.focus].choice {
                     Choice::Cancel => Reply::Close,
+                    _ if self.word.as_ref().is_some_and(|(word, typed)| word != typed) => Reply::Stay,
                     choice => Reply::Do(choice.clone()),
                 };
             }

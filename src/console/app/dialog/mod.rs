@@ -9,16 +9,16 @@ mod publish;
 pub(crate) use confirm::{Button, Confirm};
 pub(crate) use debug::Debug;
 pub(crate) use pick::Pick;
-pub(crate) use plan::PlanDialog;
+pub(crate) use plan::{PlanDialog, PlanFocus};
 pub(crate) use publish::{Field, Publish};
 
 use crossterm::event::KeyCode;
 
 use crate::console::key::Key;
 use crate::console::message::Operation;
-use crate::names::SubscriptionName;
+use crate::names::{QueueName, SubscriptionName};
 use crate::ops::PeekMode;
-use crate::ops::transfer::Kind;
+use crate::ops::transfer::{Kind, Request};
 
 /// What is open over the screen.
 pub(crate) enum Dialog {
@@ -60,6 +60,10 @@ pub(crate) enum Choice {
     Peek(SubscriptionName, PeekMode),
     /// Sort by this column.
     Sort(usize),
+    /// Plan this instead.
+    Plan(Box<Request>),
+    /// Move the chosen tasks to this queue.
+    MoveTasks(QueueName),
     /// Plan a transfer of all that this subscription holds.
     Transfer(Kind, SubscriptionName),
     /// Open the messages of this subscription.
@@ -86,7 +90,8 @@ impl Dialog {
         match self {
             Dialog::Publish(dialog) => dialog.paste(text),
             Dialog::Debug(dialog) => dialog.paste(text),
-            Dialog::Confirm(_) | Dialog::Plan(_) | Dialog::Pick(_) | Dialog::Help(_) => {}
+            Dialog::Plan(dialog) => dialog.paste(text),
+            Dialog::Confirm(_) | Dialog::Pick(_) | Dialog::Help(_) => {}
         }
     }
 }

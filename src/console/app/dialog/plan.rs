@@ -1,13 +1,34 @@
 //! The look before a transfer: from where, to where, who receives it, and why it may be refused.
 
-use crossterm::event::KeyCode;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crossterm::event::{Event, KeyCode};
+use tui_input::Input;
+use tui_input::backend::crossterm::EventHandler;
 
 use super::{Choice, Reply};
 use crate::console::app::load::Load;
 use crate::console::app::value::grouped;
 use crate::console::key::Key;
 use crate::console::message::Operation;
-use crate::ops::transfer::{Kind, Plan, Request, Selection};
+use crate::ops::Typed;
+use crate::ops::transfer::{Canary, Delivery, Kind, Plan, Request, Selection, Source};
+
+/// A canary of the console is so many.
+const CANARY: u64 = 10;
+
+/// It is waited for so long; then the operator is asked.
+const CANARY_WAIT: Duration = Duration::from_secs(30);
+
+/// What has the focus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PlanFocus {
+    Cancel,
+    /// Where names or a count are typed.
+    Field,
+    Go,
+}
 
 /// A transfer that is asked about.
 pub(crate) struct PlanDialog {
@@ -17,16 +38,46 @@ pub(crate) struct PlanDialog {
     pub(crate) plan: Load<Plan>,
     /// How many of the marked ones the filter hides.
     pub(crate) hidden: usize,
-    /// Whether the focus is on doing it, rather than on Cancel.
-    pub(crate) go: bool,
+    /// What has the focus.
+    pub(crate) focus: PlanFocus,
+    /// What the context wants to be typed.
+    context: Typed,
+    /// What was typed.
+    pub(crate) typed: Input,
     /// The first line shown.
     pub(crate) top: usize,
 }
 
 impl PlanDialog {
     /// Makes the dialog, waiting for its plan.
-    pub(crate) fn new(request: Request, hidden: usize) -> Self {
-        Self { request, plan: Load::Loading, hidden, go: false, top: 0 }
+    pub(crate) fn new(request: Request, hidden: usize, context: Typed) -> Self {
+        Self { request, plan: Load::Loading, hidden, focus: PlanFocus::Cancel, context, typed: Input::default(), top: 0 }
+    }
+
+    /// Returns what is to be typed before: who receives the messages again, and what the context asks for.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let Some(plan) = self.ready() else { return vec![] };
+        let mut words: Vec<String> = plan.fan_out().into_iter().map(|name| name.id().to_owned()).collect();
+        match (self.context, self.count()) {
+            (Typed::Nothing, _) => {}
+            (Typed::Count, Some(count)) => words.push(count.to_string()),
+            (Typed::Count | Typed::Name, _) => words.push(plan.request.source.id()),
+        }
+        words
+    }
+
+    /// Tells whether all that is to be typed was typed.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        let typed: BTreeSet<&str> = self.typed.value().split([' ', ',']).filter(|word| !word.is_empty()).collect();
+        let words = self.words();
+        typed == words.iter().map(String::as_str).collect()
+    }
+
+    /// Puts pasted text into the field.
+    pub(crate) fn paste(&mut self, text: &str) {
+        if self.focus == PlanFocus::Field {
+            self.typed = Input::new(format!("{}{}", self.typed.value(), text.lines().next().unwrap_or_default()));
+        }
     }
 
     /// Tells whether it can be done.
@@ -68,26 +119,86 @@ impl PlanDialog {
     /// Hands a key to the dialog.
     pub(crate) fn key(&mut self, key: Key) -> Reply {
         match key.code {
-            KeyCode::Esc | KeyCode::Char('q' | 'n') => return Reply::Close,
-            KeyCode::Left | KeyCode::Char('h') => self.go = false,
-            KeyCode::Right | KeyCode::Char('l') => self.go = self.ready().is_some(),
-            KeyCode::Tab | KeyCode::BackTab => self.go = !self.go && self.ready().is_some(),
-            KeyCode::Up | KeyCode::Char('k') => self.top = self.top.saturating_sub(1),
-            KeyCode::Down | KeyCode::Char('j') => self.top = (self.top + 1).min(self.lines_max()),
-            KeyCode::Enter if !self.go => return Reply::Close,
-            KeyCode::Enter => {
-                return match self.ready() {
-                    Some(plan) => Reply::Do(Choice::Operate(Operation::StartTransfer(Box::new(plan.clone())))),
-                    None => Reply::Stay,
-                };
+            KeyCode::Esc => return Reply::Close,
+            KeyCode::Tab => self.move_focus(1),
+            KeyCode::BackTab => self.move_focus(2),
+            KeyCode::Up => self.top = self.top.saturating_sub(1),
+            KeyCode::Down => self.top = (self.top + 1).min(self.lines_max()),
+            KeyCode::Enter => return self.enter(),
+            _ if self.focus == PlanFocus::Field => {
+                self.typed.handle_event(&Event::Key(key.event()));
             }
+            KeyCode::Char('q' | 'n') => return Reply::Close,
+            KeyCode::Left | KeyCode::Char('h') if self.focus == PlanFocus::Go => self.move_focus(2),
+            KeyCode::Right | KeyCode::Char('l') if self.focus == PlanFocus::Cancel => self.move_focus(1),
+            KeyCode::Char('k') => self.top = self.top.saturating_sub(1),
+            KeyCode::Char('j') => self.top = (self.top + 1).min(self.lines_max()),
+            KeyCode::Char('d' | 'c') => return self.vary(key.code),
             _ => {}
         }
         Reply::Stay
     }
 
+    fn move_focus(&mut self, by: usize) {
+        let mut order = vec![PlanFocus::Cancel];
+        if !self.words().is_empty() {
+            order.push(PlanFocus::Field);
+        }
+        if self.ready().is_some() {
+            order.push(PlanFocus::Go);
+        }
+        let at = order.iter().position(|focus| *focus == self.focus).unwrap_or(0);
+        let by = if by == 1 { 1 } else { order.len() - 1 };
+        self.focus = order[(at + by) % order.len()];
+    }
+
+    fn enter(&mut self) -> Reply {
+        match (self.focus, self.ready()) {
+            (PlanFocus::Cancel, _) => Reply::Close,
+            (PlanFocus::Go, Some(plan)) if self.is_confirmed() => {
+                Reply::Do(Choice::Operate(Operation::StartTransfer(Box::new(plan.clone()))))
+            }
+            (PlanFocus::Field, Some(_)) if self.is_confirmed() => {
+                self.focus = PlanFocus::Go;
+                Reply::Stay
+            }
+            (PlanFocus::Go, Some(_)) => {
+                self.focus = PlanFocus::Field;
+                Reply::Stay
+            }
+            _ => Reply::Stay,
+        }
+    }
+
+    /// Tells whether it can be sent another way, and a few first.
+    pub(crate) fn varies(&self) -> bool {
+        self.request.kind == Kind::Redrive && matches!(self.request.source, Source::Subscription(_))
+    }
+
+    /// Changes the way of delivery, or whether a canary goes first, and asks for the plan of that.
+    fn vary(&mut self, key: KeyCode) -> Reply {
+        if !self.varies() {
+            return Reply::Stay;
+        }
+        if key == KeyCode::Char('d') {
+            self.request.delivery = match self.request.delivery {
+                Delivery::SourceTopic => Delivery::Addressed,
+                Delivery::Addressed => Delivery::Direct { private: false },
+                _ => Delivery::SourceTopic,
+            };
+        } else {
+            let canary = Canary { count: CANARY, wait: CANARY_WAIT, go_on: false };
+            self.request.options.canary = if self.request.options.canary.is_some() { None } else { Some(canary) };
+        }
+        self.plan = Load::Loading;
+        self.focus = PlanFocus::Cancel;
+        self.typed = Input::default();
+        Reply::Start(Choice::Plan(Box::new(self.request.clone())))
+    }
+
     fn lines_max(&self) -> usize {
         let Some(plan) = self.plan.value() else { return 0 };
-        plan.routes.iter().map(|route| route.receivers.len() + 1).sum::<usize>() + plan.warnings.len() + plan.refusals.len()
+        let looked = plan.looked.as_ref().map_or(0, |looked| looked.causes.len().min(5) + looked.problems.len());
+        looked + plan.routes.iter().map(|route| route.receivers.len() + 1).sum::<usize>() + plan.warnings.len() + plan.refusals.len()
     }
 }

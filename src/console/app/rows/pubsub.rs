@@ -219,11 +219,13 @@ pub(crate) struct DeadLetterRow {
     per_minute: Option<f64>,
     trend: Vec<f64>,
     measured: Option<(Source, Timestamp)>,
+    /// Relations that share its holder: the count is of all of them.
+    shares: usize,
 }
 
 impl DeadLetterRow {
     /// Makes the row of a relation.
-    pub(crate) fn new(relation: DeadLetterRelation, numbers: Option<&Numbers>) -> Self {
+    pub(crate) fn new(relation: DeadLetterRelation, numbers: Option<&Numbers>, shares: usize) -> Self {
         let of = |name| numbers.and_then(|numbers| numbers.subscriptions.get(name));
         let holders: Vec<&SubscriptionNumbers> = relation.holders.iter().filter_map(of).collect();
         let largest = holders.iter().max_by_key(|n| n.backlog.map(|b| b.value));
@@ -235,6 +237,7 @@ impl DeadLetterRow {
             per_minute: of(&relation.source).and_then(|n| n.dead_lettered.sum_per_minute(RATE_SPAN)),
             trend: largest.map(|n| n.backlog_series.values().collect()).unwrap_or_default(),
             measured: held.map(|n| (n.source, n.as_of)),
+            shares,
             relation,
         }
     }
@@ -304,6 +307,7 @@ impl Row for DeadLetterRow {
             6 => self.per_minute.map_or(Value::Unknown, Value::Number),
             7 => Value::Series(self.trend.clone()),
             8 => Value::Count(relation.attempts_max.into()),
+            _ if relation.broken.is_none() && self.shares > 0 => Value::text(format!("held with {} more", self.shares)),
             _ => relation.broken.map_or(Value::text(""), |broken| Value::text(broken_short(broken))),
         }
     }
@@ -321,6 +325,7 @@ impl Row for DeadLetterRow {
         match column {
             4 if self.held.is_some_and(|held| held > 0) => Some(self.state().role()),
             6 if self.per_minute.is_some_and(|rate| rate > 0.0) => Some(Role::StateWarn),
+            9 if self.relation.broken.is_none() => Some(Role::FgMuted),
             9 => Some(Role::StateError),
             _ => None,
         }
