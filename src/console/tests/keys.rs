@@ -68,7 +68,55 @@ fn enter_alone_never_confirms() {
 fn moving_to_the_button_confirms() {
     assert!(asked("2 X right enter").contains("PurgeQueue"));
     assert!(asked("2 enter ctrl-d tab enter").contains("DiscardTasks"));
-    assert!(asked("5 down R right enter").contains("StartTransfer"));
+    assert!(asked("5 down R right type:audit enter enter").contains("StartTransfer"));
+}
+
+#[test]
+fn who_receives_it_again_is_typed_first() {
+    for keys in
+        ["R right enter", "R right right enter enter", "R right type:audi enter enter", "R tab tab enter", "R right type:billing tab enter"]
+    {
+        assert_eq!(asked(&format!("5 down {keys}")), "", "{keys}");
+    }
+    let text = shown("5 down R right type:audit");
+    assert!(text.contains("type `audit` to go on audit"), "{text}");
+}
+
+#[test]
+fn what_the_context_asks_for_is_typed_first() {
+    let config: Config = toml::from_str("[[context]]\nproject = \"*-prod\"\nconfirm = \"name\"\n").unwrap();
+    let asked = |keys: &str| {
+        let mut bench = Bench::new(120, 40).config(config.clone());
+        bench.press(keys);
+        bench.asked()
+    };
+    assert_eq!(asked("2 X right enter"), "");
+    assert_eq!(asked("5 down R right type:audit enter enter"), "");
+    assert!(asked("5 down R right type:audit,orders-hold enter enter").contains("StartTransfer"));
+    let mut bench = Bench::new(120, 40).config(config.clone());
+    bench.press("2 X");
+    let text = bench.text();
+    let name = text.split("type `").nth(1).and_then(|rest| rest.split('`').next()).unwrap().to_owned();
+    bench.press(&format!("type:{name} right enter"));
+    assert!(bench.asked().contains("PurgeQueue"), "{}", bench.text());
+}
+
+#[test]
+fn an_edit_becomes_the_plan_of_a_redrive_with_a_patch() {
+    let mut bench = Bench::new(120, 40);
+    bench.press("5 down enter space down space e");
+    let edits = std::mem::take(&mut bench.effects);
+    let text = edits.iter().find_map(|effect| if let Effect::Edit(text) = effect { Some(text.clone()) } else { None }).unwrap();
+    assert!(text.contains("\"order\": 8812") && !text.contains("CloudPubSubDeadLetter"), "{text}");
+    bench.say(Message::Edited(Ok(text.replace("8812", "7"))));
+    let asked = bench.asked();
+    assert!(asked.contains("/payload/order") && asked.contains("9912001") && asked.contains("9912003"), "{asked}");
+    let mut bench = Bench::new(120, 40);
+    bench.press("5 down enter e");
+    bench.effects.clear();
+    bench.say(Message::Edited(Ok("no JSON".into())));
+    assert_eq!(bench.asked(), "");
+    assert!(bench.text().contains("no JSON any more"), "{}", bench.text());
 }
 
 #[test]
@@ -89,7 +137,7 @@ fn a_refused_plan_cannot_be_started() {
 #[test]
 fn redriving_leads_to_the_transfers() {
     let mut bench = Bench::new(120, 40);
-    bench.press("5 down R right enter");
+    bench.press("5 down R right type:audit enter enter");
     let (id, _) = operation(&bench);
     bench.say(Message::Done(id, Ok(Outcome::Transfer(crate::ops::transfer::TransferId("7f3a".into())))));
     bench.settle();
@@ -99,7 +147,7 @@ fn redriving_leads_to_the_transfers() {
 
 #[test]
 fn marked_messages_are_chosen_by_id() {
-    let asked = asked("5 down enter space down space R right enter");
+    let asked = asked("5 down enter space down space R right type:audit enter enter");
     assert!(asked.contains(r#"Messages({"9912001", "9912003"})"#), "{asked}");
 }
 
