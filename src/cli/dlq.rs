@@ -1,8 +1,5 @@
 //! `redrive dlq`.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
