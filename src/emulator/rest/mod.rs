@@ -73,10 +73,11 @@ pub(super) async fn answer(services: &Services, request: Request<Body>) -> Respo
         }
         None => Err(unknown(request.method(), request.uri().path())),
     };
-    result.unwrap_or_else(|failure| match failure.broken {
-        true => faults::broken(),
-        false => error::response(failure.code, &failure.message, failure.details),
-    })
+    result.unwrap_or_else(
+        |failure| {
+            if failure.broken { faults::broken() } else { error::response(failure.code, &failure.message, failure.details) }
+        },
+    )
 }
 
 /// An answer of the HTTP layer in Google's form.

@@ -46,13 +46,11 @@ fn words<'a>(said: &'a str, expected: &'a str) -> &'a str {
 
 /// The test's project: `shop`, or one of its own on a server that it shares with others.
 fn project() -> String {
-    match elsewhere() {
-        None => "projects/shop".to_owned(),
-        Some(_) => {
-            let test = std::thread::current().name().unwrap_or_default().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-            format!("projects/rust-{}-{test}", std::process::id())
-        }
+    if elsewhere().is_none() {
+        return "projects/shop".to_owned();
     }
+    let test = std::thread::current().name().unwrap_or_default().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    format!("projects/rust-{}-{test}", std::process::id())
 }
 
 fn topic(id: &str) -> String {
@@ -73,12 +71,11 @@ async fn in_time<T>(what: impl Future<Output = T>) -> T {
 
 impl Shop {
     async fn open() -> Self {
-        let (address, emulator) = match elsewhere() {
-            Some(address) => (address, None),
-            None => {
-                let emulator = Emulator::builder().project("shop".parse().unwrap()).start().await.unwrap();
-                (emulator.address().to_string(), Some(emulator))
-            }
+        let (address, emulator) = if let Some(address) = elsewhere() {
+            (address, None)
+        } else {
+            let emulator = Emulator::builder().project("shop".parse().unwrap()).start().await.unwrap();
+            (emulator.address().to_string(), Some(emulator))
         };
         let url = format!("http://{address}");
         let topics = TopicAdmin::builder().with_endpoint(&url).with_credentials(nobody()).build().await.unwrap();

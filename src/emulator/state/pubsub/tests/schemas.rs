@@ -11,6 +11,7 @@ fn name(id: &str) -> String {
     format!("projects/shop/schemas/{id}")
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the fields take it")]
 fn schema(kind: pb::schema::Type, definition: &str) -> Option<pb::Schema> {
     Some(pb::Schema { r#type: kind.into(), definition: definition.to_owned(), ..Default::default() })
 }
