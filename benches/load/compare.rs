@@ -99,15 +99,15 @@ async fn start_all(options: &Compare, workloads: &[Workload]) -> Result<BTreeMap
 /// Gives a server much that is not to be felt.
 async fn burden(server: &Server, size: &Size) -> Result<()> {
     let client = Client::connect(&server.address).await?;
-    let idle = pubsub::Line::open(&client).await?;
-    idle.add_idle(LADEN_SUBSCRIPTIONS, size.concurrency).await?;
-    tasks::hoard(&client, size, LADEN_TASKS).await?;
     let backlog = pubsub::Line::open(&client).await?;
     let before = server.rss_bytes()?;
     backlog.fill(size, LADEN_BACKLOG, 1000).await?;
     #[expect(clippy::cast_precision_loss, reason = "a count of messages")]
     let each = (server.rss_bytes()? - before) / LADEN_BACKLOG as f64;
     println!("      {:<48} {each:>8.0} bytes", format!("memory of a message of {} bytes", size.payload_bytes));
+    let idle = pubsub::Line::open(&client).await?;
+    idle.add_idle(LADEN_SUBSCRIPTIONS, size.concurrency).await?;
+    tasks::hoard(&client, size, LADEN_TASKS).await?;
     Ok(())
 }
 

@@ -184,6 +184,11 @@ impl Engine {
         now.checked_add(ahead).unwrap_or(now)
     }
 
+    /// Returns how many commands there have been, those that are about to be applied included.
+    pub(crate) fn commands(&self) -> u64 {
+        self.0.commands.load(Ordering::Relaxed)
+    }
+
     fn next_seed(&self) -> u64 {
         splitmix64(self.0.start_seed.wrapping_add(self.0.commands.fetch_add(1, Ordering::Relaxed)))
     }

@@ -1,5 +1,6 @@
 use jiff::{SignedDuration, Timestamp};
 
+use super::Rest;
 use super::aggregate::Value;
 use super::catalog::{Key, METRICS, Reading};
 use super::filter::Filter;
@@ -165,4 +166,11 @@ fn an_hour_of_many_resources_is_small() {
     let window = Window { start: Some(at(3600) - SignedDuration::from_secs(30)), end: at(3600) };
     assert_eq!(history.series(DEPTH, &METRICS[DEPTH], "projects/p/", window, at(3599)).len(), 1000);
     assert!(history.changes() <= 1000, "what rests is kept once");
+}
+
+#[test]
+fn what_rests_is_not_read_again_and_again() {
+    let mut rest = Rest::default();
+    let ticks = [0, 0, 0, 5, 5, 5, 5, 6, 7, 7, 7].map(|commands| rest.is_on(commands));
+    assert_eq!(ticks, [false, false, true, false, false, true, true, false, false, false, true]);
 }
