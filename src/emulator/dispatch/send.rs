@@ -104,12 +104,11 @@ impl Sender {
 /// How long a receiver wants to be left alone: seconds, or a date by the machine's clock.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let after = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-            Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or_default()
-        }
+    let after = if let Ok(seconds) = text.parse::<u64>() {
+        Duration::from_secs(seconds)
+    } else {
+        let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+        Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or_default()
     };
     Some(after.min(Duration::from_secs(RETRY_AFTER_SECONDS_MAX)))
 }

@@ -47,8 +47,7 @@ pub(super) fn pem(label: &str, der: &[u8]) -> String {
         pem.push_str(&String::from_utf8_lossy(line));
         pem.push('\n');
     }
-    pem.push_str(&format!("-----END {label}-----\n"));
-    pem
+    pem + &format!("-----END {label}-----\n")
 }
 
 /// Takes the DER out of a PEM text with this label.
@@ -80,14 +79,13 @@ fn read(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
 
 fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut value = vec![tag];
-    match u8::try_from(content.len()) {
-        Ok(length @ 0..=0x7f) => value.push(length),
-        _ => {
-            let length = content.len().to_be_bytes();
-            let length = without_zeros(&length);
-            value.push(0x80 | u8::try_from(length.len()).expect("a length has eight bytes at most"));
-            value.extend_from_slice(length);
-        }
+    if let Ok(length @ 0..=0x7f) = u8::try_from(content.len()) {
+        value.push(length);
+    } else {
+        let length = content.len().to_be_bytes();
+        let length = without_zeros(&length);
+        value.push(0x80 | u8::try_from(length.len()).expect("a length has eight bytes at most"));
+        value.extend_from_slice(length);
     }
     value.extend_from_slice(content);
     value

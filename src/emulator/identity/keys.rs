@@ -105,7 +105,8 @@ impl PublicKey {
 
     /// An id as Google would give.
     pub(super) fn id(&self) -> String {
-        Sha256::digest(&self.0).iter().take(KEY_ID_BYTES).map(|byte| format!("{byte:02x}")).collect()
+        let digest = Sha256::digest(&self.0);
+        digest.iter().take(KEY_ID_BYTES).fold(String::new(), |id, byte| id + &format!("{byte:02x}"))
     }
 
     #[cfg(test)]

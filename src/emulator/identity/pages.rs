@@ -1,4 +1,4 @@
-//! The identity services over HTTP: OpenID discovery and keys, the token endpoint, the metadata server, and files of credentials for tests.
+//! The identity services over HTTP: discovery and keys, the token endpoint, the metadata server, and files of credentials for tests.
 
 use axum::body::Body;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderName};
@@ -26,7 +26,7 @@ pub(in crate::emulator) async fn answer(identity: &Identity, request: Request<Bo
     let get = matches!(*request.method(), Method::GET | Method::HEAD);
     let post = *request.method() == Method::POST;
     match path {
-        "/.well-known/openid-configuration" if get => Ok(cached(identity.discovery(&url(identity, &request)))),
+        "/.well-known/openid-configuration" if get => Ok(cached(&identity.discovery(&url(identity, &request)))),
         "/oauth2/v3/certs" if get => Ok(keys(identity, Identity::key_set).await),
         "/oauth2/v1/certs" if get => Ok(keys(identity, Identity::certificates).await),
         "/token" | "/oauth2/v4/token" if post => Ok(token(identity, request).await),
@@ -101,7 +101,7 @@ impl Identity {
 
 async fn keys(identity: &Identity, look: impl FnOnce(&Identity) -> Result<Json, String> + Send + 'static) -> Response<Body> {
     match apart(identity, look).await {
-        Ok(json) => cached(json),
+        Ok(json) => cached(&json),
         Err(why) => rest::refuse(Code::Internal, &why),
     }
 }
@@ -133,16 +133,18 @@ fn of_metadata((status, kind, text): metadata::Answer) -> Response<Body> {
 
 /// Answers at the token endpoint, in the form of RFC 6749.
 async fn token(identity: &Identity, request: Request<Body>) -> Response<Body> {
-    let fields = match read(request).await.as_deref().map(fields) {
-        Some(Some(fields)) => fields,
-        _ => return denied(StatusCode::BAD_REQUEST, "invalid_request", "The body is neither a form nor JSON."),
+    let Some(fields) = read(request).await.as_deref().and_then(fields) else {
+        return denied(StatusCode::BAD_REQUEST, "invalid_request", "The body is neither a form nor JSON.");
     };
     let field = |name: &str| fields.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
     match field("grant_type").as_str() {
         JWT_BEARER => {
             let assertion = field("assertion");
             let granted = apart(identity, move |identity| Ok(identity.exchange(&assertion, now())));
-            granted.await.unwrap_or_else(Err).map_or_else(|why| denied(StatusCode::BAD_REQUEST, "invalid_grant", &why), plain)
+            granted
+                .await
+                .unwrap_or_else(Err)
+                .map_or_else(|why| denied(StatusCode::BAD_REQUEST, "invalid_grant", &why), |answer| plain(&answer))
         }
         "refresh_token" if field("client_id").is_empty() || field("client_secret").is_empty() => {
             denied(StatusCode::UNAUTHORIZED, "invalid_client", "The OAuth client was not found.")
@@ -155,7 +157,7 @@ async fn token(identity: &Identity, request: Request<Body>) -> Response<Body> {
                 let answer = json!({
                     "access_token": token.text, "expires_in": VALID_SECONDS - 1, "scope": scope, "token_type": "Bearer",
                 });
-                plain(answer)
+                plain(&answer)
             }
         },
         other => denied(StatusCode::BAD_REQUEST, "unsupported_grant_type", &format!("Invalid grant_type: {}", other.escape_debug())),
@@ -192,7 +194,7 @@ async fn credentials(identity: &Identity, request: Request<Body>) -> Response<Bo
         Err(error) => return rest::refuse(Code::InvalidArgument, &format!("The body says no credentials: {error}.")),
     };
     match apart(identity, move |identity| identity.credentials(&wanted, &url)).await {
-        Ok(file) => plain(file),
+        Ok(file) => plain(&file),
         Err(why) => rest::refuse(Code::InvalidArgument, &why),
     }
 }
@@ -217,20 +219,20 @@ pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
     query.split('&').filter_map(|pair| pair.split_once('=')).find(|(found, _)| *found == name).map(|(_, value)| rest::form_decode(value))
 }
 
-fn plain(json: Json) -> Response<Body> {
+fn plain(json: &Json) -> Response<Body> {
     let mut response = Response::new(Body::from(json.to_string()));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
     response
 }
 
-fn cached(json: Json) -> Response<Body> {
+fn cached(json: &Json) -> Response<Body> {
     let mut response = plain(json);
     response.headers_mut().insert(CACHE_CONTROL, KEYS_CACHE);
     response
 }
 
 fn denied(status: StatusCode, error: &str, description: &str) -> Response<Body> {
-    let mut response = plain(json!({"error": error, "error_description": description}));
+    let mut response = plain(&json!({"error": error, "error_description": description}));
     *response.status_mut() = status;
     response
 }

@@ -92,9 +92,9 @@ impl Holder {
         Self { identity, key }
     }
 
-    fn signed(&self, change: Json) -> String {
+    fn signed(&self, change: impl std::borrow::Borrow<Json>) -> String {
         let mut claims = json!({"iss": ACCOUNT, "sub": ACCOUNT, "iat": 1000, "exp": 4600, "aud": "https://oauth2.googleapis.com/token"});
-        claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        claims.as_object_mut().unwrap().extend(change.borrow().as_object().unwrap().clone());
         self.key.sign(&claims).unwrap()
     }
 }

@@ -75,6 +75,8 @@ pub(super) struct Topic {
     pub(super) labels: Option<BTreeMap<String, String>>,
     pub(super) retention: Option<Length>,
     pub(super) schema: Option<TopicSchema>,
+    /// What has no field here, as Google's JSON has it.
+    pub(super) google: Option<Json>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -91,6 +93,8 @@ pub(super) struct Subscription {
     pub(super) exactly_once: Option<bool>,
     pub(super) dead_letter: Option<DeadLetter>,
     pub(super) retry: Option<Backoff>,
+    /// What has no field here, as Google's JSON has it.
+    pub(super) google: Option<Json>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -117,6 +121,8 @@ pub(super) struct Queue {
     pub(super) retry: Option<QueueRetry>,
     #[serde(default)]
     pub(super) paused: bool,
+    /// What has no field here, as Google's JSON has it.
+    pub(super) google: Option<Json>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -143,6 +149,8 @@ pub(super) struct Job {
     pub(super) publish: Option<Publish>,
     #[serde(default)]
     pub(super) paused: bool,
+    /// What has no field here, as Google's JSON has it.
+    pub(super) google: Option<Json>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -194,7 +202,9 @@ pub(super) struct Task {
     /// Runs this long after the start, not at once.
     pub(super) delay: Option<Length>,
     pub(super) dispatch_deadline: Option<Length>,
-    pub(super) http: Http,
+    pub(super) http: Option<Http>,
+    /// What has no field here, as Google's JSON has it.
+    pub(super) google: Option<Json>,
 }
 
 /// A length of time: `30s`, `5m`, `1h 30m`, `7d`, or a number of seconds.

@@ -99,6 +99,7 @@ impl Place<'_> {
             json!({"schema": self.schema_name(&schema.name), "encoding": encoding})
         });
         let body = json!({"labels": topic.labels, "messageRetentionDuration": topic.retention.map(seconds), "schemaSettings": schema});
+        let body = with(body, topic.google.as_ref());
         Wish::new(format!("topic `{}`", topic.name), Method::PUT, format!("/v1/{}", self.topic_name(&topic.name)), body)
     }
 
@@ -122,7 +123,7 @@ impl Place<'_> {
             "retryPolicy": retry,
         });
         let path = format!("/v1/projects/{}/subscriptions/{}", self.project, subscription.name);
-        Wish::new(format!("subscription `{}`", subscription.name), Method::PUT, path, body)
+        Wish::new(format!("subscription `{}`", subscription.name), Method::PUT, path, with(body, subscription.google.as_ref()))
     }
 
     fn queue(&self, queue: &Queue) -> Result<Wish> {
@@ -147,7 +148,7 @@ impl Place<'_> {
             "retryConfig": retry,
         });
         let pause = queue.paused.then(|| format!("/v2/{name}:pause"));
-        Ok(Wish::new(what, Method::POST, format!("/v2/{parent}/queues"), body).then(pause))
+        Ok(Wish::new(what, Method::POST, format!("/v2/{parent}/queues"), with(body, queue.google.as_ref())).then(pause))
     }
 
     fn job(&self, job: &Job) -> Result<Wish> {
@@ -188,7 +189,7 @@ impl Place<'_> {
             "httpTarget": http,
         });
         let pause = job.paused.then(|| format!("/v1/{name}:pause"));
-        Ok(Wish::new(what, Method::POST, format!("/v1/{parent}/jobs"), body).then(pause))
+        Ok(Wish::new(what, Method::POST, format!("/v1/{parent}/jobs"), with(body, job.google.as_ref())).then(pause))
     }
 
     fn message(&self, nth: usize, message: &super::file::Message) -> Result<Wish> {
@@ -202,16 +203,24 @@ impl Place<'_> {
         let what = format!("task {} for queue `{}`", nth + 1, task.queue);
         let of_queue = || self.seed.queues.iter().find(|queue| queue.name == task.queue).and_then(|queue| queue.location.as_ref());
         let queue = format!("{}/queues/{}", self.location(task.location.as_ref().or_else(of_queue), &what)?, task.queue);
-        let (method, headers, body) = request_parts(&task.http, &what)?;
+        let http = match &task.http {
+            None => None,
+            Some(http) => {
+                let (method, headers, body) = request_parts(http, &what)?;
+                Some(json!({"url": http.url, "httpMethod": method, "headers": headers, "body": body}))
+            }
+        };
         let late = || Error::invalid(format!("{what} of the seed is delayed beyond all time"));
+        let google = task.google.as_ref();
         let at = task.delay.map(|Length(delay)| self.now.checked_add(delay)).transpose().map_err(|_| late())?;
-        let body = json!({"task": {
+        let task = json!({
             "name": task.name.as_ref().map(|id| format!("{queue}/tasks/{id}")),
             "scheduleTime": at.map(|at| at.to_string()),
             "dispatchDeadline": task.dispatch_deadline.map(seconds),
-            "httpRequest": {"url": task.http.url, "httpMethod": method, "headers": headers, "body": body},
-        }});
-        Ok(Wish::new(what, Method::POST, format!("/v2/{queue}/tasks"), body))
+            "httpRequest": http,
+        });
+        let task = with(task, google);
+        Ok(Wish::new(what, Method::POST, format!("/v2/{queue}/tasks"), json!({"task": task})))
     }
 }
 
@@ -241,6 +250,22 @@ fn seconds(Length(length): Length) -> String {
         0 => format!("{}s", length.as_secs()),
         nanos => format!("{}.{nanos:09}s", length.as_secs()),
     }
+}
+
+/// Adds what is given in Google's own form; where both say something, that counts.
+fn with(mut body: Json, google: Option<&Json>) -> Json {
+    fn merge(into: &mut Json, from: &Json) {
+        match (into, from) {
+            (Json::Object(into), Json::Object(from)) => {
+                from.iter().for_each(|(name, json)| merge(into.entry(name.as_str()).or_insert(Json::Null), json));
+            }
+            (into, from) => into.clone_from(from),
+        }
+    }
+    if let Some(google) = google {
+        merge(&mut body, google);
+    }
+    body
 }
 
 /// Leaves out what the seed does not say, so that the services' defaults hold.

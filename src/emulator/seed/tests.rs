@@ -104,11 +104,11 @@ fn mistakes_are_told_with_line_and_field() {
     let table = [
         (
             yaml("topics:\n  - name: orders\n    labell: 1\n"),
-            "line 3 (`labell: 1`): unknown field `labell`, expected one of name, labels, retention, schema",
+            "line 3 (`labell: 1`): unknown field `labell`, expected one of name, labels, retention, schema, google",
         ),
         (
             toml("[[topics]]\nname = \"orders\"\nlabell = 1\n"),
-            "line 3 (`labell = 1`): unknown field `labell`, expected one of `name`, `labels`, `retention`, `schema`",
+            "line 3 (`labell = 1`): unknown field `labell`, expected one of `name`, `labels`, `retention`, `schema`, `google`",
         ),
         (
             yaml("topics:\n  - name: orders\n    retention: soon\n"),
@@ -172,4 +172,24 @@ async fn files_are_read_by_their_extension() {
 fn the_example_is_right() {
     let seed = file::from_yaml(include_str!("../../../examples/seed.yaml")).unwrap();
     assert_eq!(wishes(&seed).len(), 1 + 3 + 3 + 2 + 1 + 2 + 1 + 3 + 2);
+}
+
+#[test]
+fn what_has_no_field_is_given_as_google_has_it() {
+    let yaml = "
+project: shop
+location: l
+subscriptions:
+  - { name: mail, topic: orders, push_endpoint: 'http://h/', google: { retainAckedMessages: true, pushConfig: { oidcToken: { serviceAccountEmail: a@b.c } } } }
+queues:
+  - { name: emails, google: { httpTarget: { uriOverride: { host: h } } } }
+tasks:
+  - { queue: emails, google: { appEngineHttpRequest: { relativeUri: /work } } }
+";
+    let expected = [
+        r#"PUT /v1/projects/shop/subscriptions/mail {"topic":"projects/shop/topics/orders","pushConfig":{"pushEndpoint":"http://h/","oidcToken":{"serviceAccountEmail":"a@b.c"}},"retainAckedMessages":true}"#,
+        r#"POST /v2/projects/shop/locations/l/queues {"name":"projects/shop/locations/l/queues/emails","rateLimits":{},"httpTarget":{"uriOverride":{"host":"h"}}}"#,
+        r#"POST /v2/projects/shop/locations/l/queues/emails/tasks {"task":{"appEngineHttpRequest":{"relativeUri":"/work"}}}"#,
+    ];
+    assert_eq!(wishes(&file::from_yaml(yaml).unwrap()), expected);
 }

@@ -36,7 +36,7 @@ impl Command for SetAppEngine {
     type Reply = ();
 
     fn apply(self, state: &mut State, _at: Moment, _out: &mut Effects) -> Result<(), Refusal> {
-        state.scheduler.app_engine = self.0.clone();
+        state.scheduler.app_engine.clone_from(&self.0);
         state.tasks.app_engine = self.0;
         Ok(())
     }

@@ -30,9 +30,10 @@ saved!(struct Outcome { status, http; retry_after });
 impl Outcome {
     pub(crate) fn of(answer: &Answer) -> Self {
         let (code, http, text) = match answer {
-            Answer::Later { status, .. } => (code_of(*status) as i32, Some(*status), format!("HTTP status code {status}")),
             Answer::Status(status @ 200..=299) => (0, Some(*status), String::new()),
-            Answer::Status(status) => (code_of(*status) as i32, Some(*status), format!("HTTP status code {status}")),
+            Answer::Status(status) | Answer::Later { status, .. } => {
+                (code_of(*status) as i32, Some(*status), format!("HTTP status code {status}"))
+            }
             Answer::TimedOut => (Code::DeadlineExceeded as i32, None, "no response within the deadline".to_owned()),
             Answer::Failed(why) => (Code::Unavailable as i32, None, why.clone()),
         };
