@@ -95,6 +95,13 @@ impl Ops {
         Ok(summaries)
     }
 
+    /// Tells of each message or task that a discard dealt with why it failed; `None` is kept and taken away.
+    pub(in crate::ops) fn transfer_outcomes(&self, id: &TransferId) -> Result<std::collections::HashMap<String, Option<String>>> {
+        let story = self.archive().read(id)?;
+        let failed = story.failed.into_iter().map(|(id, why)| (id.id().to_owned(), Some(why)));
+        Ok(failed.chain(story.kept.into_iter().map(|id| (id.id().to_owned(), None))).collect())
+    }
+
     /// Follows a transfer of this process until it ends.
     pub fn watch_transfer(&self, id: &TransferId) -> Result<watch::Receiver<Summary>> {
         let handle = self.0.transfers.get(id);

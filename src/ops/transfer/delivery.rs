@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::draft::TO;
 use super::port::Endpoint;
 use super::{Delivery, Plan};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::filter::Filter;
 use crate::names::SubscriptionName;
 use crate::ops::Ops;
@@ -18,7 +18,7 @@ impl Ops {
         let probed = async {
             let endpoint = Endpoint::handler(&url, anywhere).await?;
             endpoint.probe(self).await?;
-            Ok::<_, crate::Error>(endpoint.shown())
+            Ok::<_, Error>(endpoint.shown())
         };
         match probed.await {
             Ok(shown) => plan.warnings.push(format!("sent to {shown}, without credentials")),
@@ -106,7 +106,7 @@ fn hears(filter: &str, addressee: &SubscriptionName) -> Option<bool> {
     Some(filter.matches(&BTreeMap::from([(TO.to_owned(), addressee.id().to_owned())])))
 }
 
-fn words(error: &crate::Error) -> String {
+fn words(error: &Error) -> String {
     error.hint().map_or_else(|| error.to_string(), |hint| format!("{error} ({hint})"))
 }
 

@@ -30,7 +30,8 @@ struct Content {
 }
 
 impl Plan {
-    pub(super) fn of(request: Request, cutoff: Timestamp) -> Self {
+    /// Makes the plan of a request at which nobody looked yet.
+    pub(in crate::ops) fn of(request: Request, cutoff: Timestamp) -> Self {
         Self { request, cutoff, expected: None, looked: None, takes: None, routes: Vec::new(), refusals: Vec::new(), warnings: Vec::new() }
     }
 

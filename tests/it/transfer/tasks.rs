@@ -9,13 +9,15 @@ use crate::ops::{queue, task};
 
 /// Paused queues, so that nothing is dispatched that nobody asked for.
 fn seed(url: &str) -> String {
-    let tasks = |queue: &str, count: usize| -> String {
-        (0..count)
-            .map(|n| format!("  - {{ queue: {queue}, name: t{n:02}, http: {{ url: '{url}/{n}', json: {{ n: {n} }}, headers: {{ X-Trace: abc, Authorization: secret }} }} }}\n"))
-            .collect()
+    let tasks = |queue: &str, count: usize| {
+        let one = |n| {
+            let headers = "{ X-Trace: abc, Authorization: secret }";
+            format!("  - {{ queue: {queue}, name: t{n:02}, http: {{ url: '{url}/{n}', json: {{ n: {n} }}, headers: {headers} }} }}")
+        };
+        (0..count).map(one).collect::<Vec<_>>().join("\n")
     };
     format!(
-        "queues:\n  - {{ name: emails, paused: true }}\n  - {{ name: slow, paused: true }}\n  - {{ name: emails-dead, paused: true }}\ntasks:\n{}{}",
+        "queues:\n  - {{ name: emails, paused: true }}\n  - {{ name: slow, paused: true }}\n  - {{ name: emails-dead, paused: true }}\ntasks:\n{}\n{}",
         tasks("emails", 4),
         tasks("emails-dead", 2)
     )

@@ -44,6 +44,7 @@ const ERRORS_MAX: usize = 20;
 
 /// What the engine is told at the start.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of the source")]
 pub(super) struct Settings {
     pub(super) id: TransferId,
     pub(super) kind: Kind,

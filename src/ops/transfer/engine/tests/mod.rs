@@ -4,6 +4,7 @@ mod campaign;
 mod cases;
 mod run;
 mod service;
+mod ways;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
