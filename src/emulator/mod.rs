@@ -13,6 +13,7 @@ mod rest;
 mod seed;
 mod server;
 mod state;
+mod store;
 
 pub use faults::Fault;
 pub use server::{Builder, Emulator};

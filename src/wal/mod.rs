@@ -26,7 +26,17 @@ const HEADER_BYTES: usize = 16;
 /// Length and CRC before each payload.
 const FRAME_BYTES: usize = 8;
 /// A record is at most this long, so that a torn length cannot ask for gigabytes.
-pub(crate) const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub(crate) const RECORD_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Of the memory for records that wait, this much is kept from one commit to the next.
+const PENDING_BYTES_KEPT: usize = 1024 * 1024;
+/// A log that is written in one go is written in parts of about this many bytes.
+const WRITE_BYTES: usize = 1024 * 1024;
+
+/// Appends one record.
+pub(crate) type Append<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
+/// Appends all records of a log, by what it is given.
+pub(crate) type Fill<'a> = dyn FnMut(&mut Append<'_>) -> Result<()> + 'a;
 
 /// Tells how a record is read: called for each in order.
 pub(crate) type Replay<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
@@ -37,6 +47,8 @@ pub(crate) struct Wal {
     path: PathBuf,
     committed: u64,
     pending: Vec<u8>,
+    /// Whether the file was cut and that is not synced: what was cut off may come back.
+    cut: bool,
     broken: bool,
 }
 
@@ -47,7 +59,7 @@ impl Wal {
         lock(file.as_mut(), path)?;
         begin(file.as_mut()).map_err(|e| at(path, e))?;
         disk.sync_dir(parent(path)).map_err(|e| at(path, e))?;
-        Ok(Self::at_end(file, path, HEADER_BYTES as u64))
+        Ok(Self::at_end(file, path, HEADER_BYTES as u64, false))
     }
 
     /// Opens a log, gives its whole records to `replay` and cuts off a torn tail.
@@ -63,22 +75,36 @@ impl Wal {
         } else {
             begin(file.as_mut()).map_err(|e| at(path, e))?;
         }
-        Ok((Self::at_end(file, path, scanned.whole_bytes), scanned))
+        Ok((Self::at_end(file, path, scanned.whole_bytes, scanned.begun && scanned.torn_bytes > 0), scanned))
     }
 
-    fn at_end(file: Box<dyn DiskFile>, path: &Path, committed: u64) -> Self {
-        Self { file, path: path.to_owned(), committed, pending: Vec::new(), broken: false }
+    fn at_end(file: Box<dyn DiskFile>, path: &Path, committed: u64, cut: bool) -> Self {
+        Self { file, path: path.to_owned(), committed, pending: Vec::new(), cut, broken: false }
+    }
+
+    /// Returns how long the committed part is, in bytes.
+    pub(crate) fn len(&self) -> u64 {
+        self.committed
     }
 
     /// Adds a record to those that the next [`Wal::commit`] writes.
     pub(crate) fn append(&mut self, payload: &[u8]) -> Result<()> {
-        if payload.len() > RECORD_BYTES_MAX {
-            return Err(Error::new(Kind::Internal, format!("a record of {} bytes is over the limit of {RECORD_BYTES_MAX}", payload.len())));
+        check_len(payload)?;
+        frame(&mut self.pending, payload);
+        Ok(())
+    }
+
+    /// Forgets the appended records that are not committed.
+    pub(crate) fn abandon(&mut self) {
+        self.pending.clear();
+    }
+
+    /// Makes sure that nothing comes back behind the end, for a log that is not appended to any more.
+    pub(crate) fn seal(&mut self) -> Result<()> {
+        if self.cut {
+            self.file.sync().map_err(|e| at(&self.path, e))?;
+            self.cut = false;
         }
-        let len = u32::try_from(payload.len()).expect("is below the limit").to_le_bytes();
-        self.pending.extend_from_slice(&len);
-        self.pending.extend_from_slice(&checksum(&len, payload).to_le_bytes());
-        self.pending.extend_from_slice(payload);
         Ok(())
     }
 
@@ -99,12 +125,15 @@ impl Wal {
         });
         let bytes = self.pending.len() as u64;
         self.pending.clear();
+        self.pending.shrink_to(PENDING_BYTES_KEPT);
         match written {
             Ok(()) => {
                 self.committed += bytes;
+                self.cut = false;
                 Ok(())
             }
             Err(error) => {
+                self.cut = true;
                 if self.file.truncate(self.committed).is_err() {
                     self.broken = true;
                 }
@@ -129,6 +158,38 @@ pub(crate) fn read_first(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>
 /// Tells whether some process, this one included, has the log open for appending.
 pub(crate) fn is_in_use(disk: &dyn Disk, path: &Path) -> bool {
     disk.open(path, Access::Read).and_then(|mut file| file.try_lock(false)).is_ok_and(|locked| !locked)
+}
+
+/// Writes a log that is complete from the beginning; once this returns it is durable, with its name. `fill` is given what appends a record.
+pub(crate) fn write_whole(disk: &dyn Disk, path: &Path, fill: &mut Fill<'_>) -> Result<()> {
+    let mut file = disk.open(path, Access::Create).map_err(|e| at(path, e))?;
+    let (mut buffer, mut offset) = (header().to_vec(), 0);
+    fill(&mut |payload| {
+        check_len(payload)?;
+        frame(&mut buffer, payload);
+        if buffer.len() >= WRITE_BYTES {
+            file.write_at(offset, &buffer).map_err(|e| at(path, e))?;
+            offset += buffer.len() as u64;
+            buffer.clear();
+        }
+        Ok(())
+    })?;
+    file.write_at(offset, &buffer).and_then(|()| file.sync()).map_err(|e| at(path, e))?;
+    disk.sync_dir(parent(path)).map_err(|e| at(path, e))
+}
+
+fn check_len(payload: &[u8]) -> Result<()> {
+    if payload.len() <= RECORD_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Internal, format!("a record of {} bytes is over the limit of {RECORD_BYTES_MAX}", payload.len())))
+}
+
+fn frame(to: &mut Vec<u8>, payload: &[u8]) {
+    let len = u32::try_from(payload.len()).expect("is below the limit").to_le_bytes();
+    to.extend_from_slice(&len);
+    to.extend_from_slice(&checksum(&len, payload).to_le_bytes());
+    to.extend_from_slice(payload);
 }
 
 fn begin(file: &mut dyn DiskFile) -> std::io::Result<()> {

@@ -60,9 +60,7 @@ async fn make(epoch: Epoch, mut call: HttpCall, engine: Engine, sender: Arc<Send
         answer = sender.send(&mut call) => answer,
     };
     tracing::debug!(target: "redrive::emulator::dispatch", method = call.method, url = ?call.url, ?answer);
-    if let Err(refusal) = engine.run(Answered { caller: call.caller, answer }).await {
-        tracing::warn!(target: "redrive::emulator::dispatch", message = ?refusal.message, "the answer was not taken");
-    }
+    engine.insist(Answered { caller: call.caller, answer }).await;
 }
 
 #[cfg(test)]

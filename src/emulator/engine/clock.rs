@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Engine, Epoch};
-use crate::emulator::state::{Command, Effects, Moment, Refusal, Reset, Tick};
+use super::{Core, Engine, Epoch};
+use crate::emulator::state::{Refusal, Reset, Tick};
 
 /// So many open calls are named when the clock could not be moved in time.
 const NAMED_MAX: usize = 5;
@@ -41,7 +41,9 @@ impl Engine {
                 None if now >= target => return Ok(now),
                 _ => self.move_to(due.unwrap_or(target), epoch)?,
             }
-            self.run(Tick).await.expect("a tick has nothing to refuse");
+            if !matches!(timeout_at(until, self.insist(Tick)).await, Ok(Some(_))) {
+                return Err(self.under_way());
+            }
             // Those whom it woke get their turn; and without anything to wait for, this loop must not keep the thread.
             tokio::task::yield_now().await;
         }
@@ -49,17 +51,16 @@ impl Engine {
 
     /// Empties the state, puts the clock back to the wall clock, cuts off the calls under way and ends open streams.
     pub(crate) async fn reset(&self) -> Result<(), Refusal> {
-        let mut core = self.lock();
-        let moment = Moment { now: core.latest, seed: self.next_seed() };
-        Reset.apply(&mut core.state, moment, &mut Effects::default())?;
+        self.run_and(Reset, Some(Self::after_reset)).await
+    }
+
+    fn after_reset(&self, core: &mut Core) {
         core.epoch += 1;
         self.0.clock_ahead_ns.store(0, Ordering::Relaxed);
         core.latest = self.clock();
         self.0.open.clear();
         self.0.epoch.send_replace(core.epoch);
-        drop(core);
         self.0.rearm.notify_one();
-        Ok(())
     }
 
     /// Returns how often the state has been emptied.

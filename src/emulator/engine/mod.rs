@@ -4,6 +4,7 @@
 
 mod bells;
 mod clock;
+mod journal;
 mod open;
 mod timer;
 
@@ -18,9 +19,12 @@ pub(crate) use bells::{Waiter, Wake};
 pub(crate) use clock::Stuck;
 
 use bells::Bells;
+use journal::Journal;
 use open::OpenCalls;
 
-use super::state::{Command, Effect, Effects, HttpCall, Moment, Refusal, State};
+use super::state::target::SetAppEngine;
+use super::state::{Code, Command, Effect, Effects, HttpCall, Moment, Refusal, Restart, State};
+use super::store::{Clock, Opened};
 
 /// The state behind a lock, with all that makes it live. Clones are handles to the same one.
 #[derive(Debug, Clone)]
@@ -31,6 +35,8 @@ struct Inner {
     core: Mutex<Core>,
     bells: Bells,
     calls: mpsc::UnboundedSender<(Epoch, HttpCall)>,
+    /// The way into a durable state; without it there is only memory.
+    journal: Option<Journal>,
     open: OpenCalls,
     /// Held by the one who moves the clock.
     advancing: tokio::sync::Mutex<()>,
@@ -43,6 +49,9 @@ struct Inner {
     commands: AtomicU64,
     shutdown: watch::Sender<bool>,
 }
+
+/// The calls that the state wants sent.
+pub(crate) type Calls = mpsc::UnboundedReceiver<(Epoch, HttpCall)>;
 
 /// How often the state has been emptied.
 pub(crate) type Epoch = u64;
@@ -65,41 +74,99 @@ thread_local! {
 impl Engine {
     /// Makes an engine with an empty state, and the queue of the calls it wants sent (see `dispatch`). The timer runs as a task of the
     /// current tokio runtime until [`Engine::shut_down`].
-    pub(crate) fn start(start_seed: u64) -> (Self, mpsc::UnboundedReceiver<(Epoch, HttpCall)>) {
+    pub(crate) fn start(start_seed: u64) -> (Self, Calls) {
+        let (engine, calls) = Self::make(start_seed, State::default(), Clock::BEGIN, None);
+        tokio::spawn(timer::run(engine.clone()));
+        (engine, calls)
+    }
+
+    /// Makes an engine on a data directory, which goes on where the last process ended: see [`Restart`]. App Engine's place is the process's,
+    /// not the directory's.
+    pub(crate) async fn open(start_seed: u64, opened: Opened, app_engine: Option<String>) -> Result<(Self, Calls), Refusal> {
+        let (journal, jobs) = Journal::new();
+        let goes_on = !opened.store.is_new();
+        let (engine, calls) = Self::make(start_seed, opened.state, opened.clock, Some(journal));
+        if let Some(journal) = &engine.0.journal {
+            let begun = journal.begin(Arc::downgrade(&engine.0), jobs, opened.store);
+            begun.map_err(|error| Refusal::new(Code::Internal, format!("no thread for the data directory: {error}")))?;
+        }
+        let mut begun = engine.run(SetAppEngine(app_engine)).await;
+        if goes_on && begun.is_ok() {
+            begun = engine.run(Restart).await;
+        }
+        if let Err(refusal) = begun {
+            engine.close();
+            return Err(refusal);
+        }
+        tokio::spawn(timer::run(engine.clone()));
+        Ok((engine, calls))
+    }
+
+    fn make(start_seed: u64, state: State, clock: Clock, journal: Option<Journal>) -> (Self, Calls) {
         // Unbounded, for an effect must never be lost; what may be under way at once is bounded by the state's leases and attempts.
         let (calls, queue) = mpsc::unbounded_channel();
         let engine = Self(Arc::new(Inner {
-            core: Mutex::new(Core { state: State::default(), epoch: 0, latest: Timestamp::UNIX_EPOCH, armed: None }),
+            core: Mutex::new(Core { state, epoch: 0, latest: clock.now, armed: None }),
             bells: Bells::default(),
             calls,
+            journal,
             open: OpenCalls::default(),
             advancing: tokio::sync::Mutex::default(),
             epoch: watch::Sender::new(0),
             rearm: Notify::new(),
-            clock_ahead_ns: AtomicI64::new(0),
+            clock_ahead_ns: AtomicI64::new(clock.ahead_ns),
             start_seed,
             commands: AtomicU64::new(0),
             shutdown: watch::Sender::new(false),
         }));
-        tokio::spawn(timer::run(engine.clone()));
         (engine, queue)
     }
 
-    /// Applies `command` and has its effects carried out.
-    #[expect(clippy::unused_async, reason = "a durable state waits for the disk")]
+    /// Applies `command` and has its effects carried out. On a data directory this returns, and anything happens, once the command is durable.
     pub(crate) async fn run<C: Command>(&self, command: C) -> Result<C::Reply, Refusal> {
-        self.run_now(command)
+        self.run_and(command, None).await
     }
 
-    /// Applies `command` for its effect, for those who cannot wait; a refusal means that there was nothing left to do.
-    pub(crate) fn post<C: Command>(&self, command: C) {
-        drop(self.run_now(command));
+    /// Applies `command`, and `after` with it, after which the time may be another.
+    async fn run_and<C: Command>(&self, command: C, after: Option<fn(&Self, &mut Core)>) -> Result<C::Reply, Refusal> {
+        let Some(journal) = &self.0.journal else {
+            return self.run_locked(self.lock(), command, after);
+        };
+        let idle = {
+            let mut core = self.lock();
+            core.latest = core.latest.max(self.clock());
+            let idle = after.is_none() && (C::NUMBER.is_none() || command.is_idle(&core.state, core.latest));
+            if idle { Ok(self.run_locked(core, command, after)) } else { Err(command) }
+        };
+        match idle {
+            Ok(result) => result,
+            Err(command) => match journal.submit(command, after).await {
+                Ok(answer) => answer.and_then(|answer| answer),
+                Err(_) => Err(Refusal::new(Code::Unavailable, "The emulator is shutting down.")),
+            },
+        }
     }
 
     fn run_now<C: Command>(&self, command: C) -> Result<C::Reply, Refusal> {
+        self.run_locked(self.lock(), command, None)
+    }
+
+    fn run_locked<C: Command>(
+        &self,
+        mut core: MutexGuard<'_, Core>,
+        command: C,
+        after: Option<fn(&Self, &mut Core)>,
+    ) -> Result<C::Reply, Refusal> {
         // Taken out of its place, so that a panic in a command leaves a clean buffer behind.
         let mut effects = EFFECTS.take();
-        let (result, epoch) = self.apply(command, &mut effects);
+        core.latest = core.latest.max(self.clock());
+        let moment = Moment { now: core.latest, seed: self.next_seed() };
+        let result = command.apply(&mut core.state, moment, &mut effects);
+        let epoch = core.epoch;
+        after.into_iter().for_each(|after| after(self, &mut core));
+        self.note(&effects.list);
+        self.rearm(&mut core);
+        drop(core);
         for effect in effects.list.drain(..) {
             self.carry_out(effect, epoch);
         }
@@ -107,20 +174,18 @@ impl Engine {
         result
     }
 
-    fn apply<C: Command>(&self, command: C, effects: &mut Effects) -> (Result<C::Reply, Refusal>, Epoch) {
-        let seed = self.next_seed();
-        let mut core = self.lock();
-        let core = &mut *core;
-        core.latest = core.latest.max(self.clock());
-        let result = command.apply(&mut core.state, Moment { now: core.latest, seed }, effects);
+    /// Wakes the timer if something falls due earlier than it expects.
+    fn rearm(&self, core: &mut Core) {
         let due = core.state.next_due();
         if due.is_some_and(|due| core.armed.is_none_or(|armed| due < armed)) {
             core.armed = due;
             self.0.rearm.notify_one();
         }
-        // Under the lock: who finds nothing due and nothing open can rely on it.
-        effects.list.iter().for_each(|effect| self.0.open.note(effect));
-        (result, core.epoch)
+    }
+
+    /// Counts calls as open; under the lock, so that who finds nothing due and nothing open can rely on it.
+    fn note(&self, effects: &[Effect]) {
+        effects.iter().for_each(|effect| self.0.open.note(effect));
     }
 
     fn carry_out(&self, effect: Effect, epoch: Epoch) {
@@ -155,6 +220,13 @@ impl Engine {
     /// Ends the timer, all waits and long streams.
     pub(crate) fn shut_down(&self) {
         self.0.shutdown.send_replace(true);
+    }
+
+    /// Takes no more commands into a data directory, writes the state and lets go of the directory; blocks the thread until then.
+    pub(crate) fn close(&self) {
+        if let Some(journal) = &self.0.journal {
+            journal.close();
+        }
     }
 
     /// Returns once the emulator shuts down; at once if it already does.

@@ -24,7 +24,7 @@ pub(super) async fn run(engine: Engine) {
             () = sleep => true,
         };
         if due {
-            engine.run(Tick).await.expect("a tick has nothing to refuse");
+            engine.insist(Tick).await;
         }
     }
 }

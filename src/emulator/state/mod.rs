@@ -20,7 +20,7 @@ use jiff::Timestamp;
 
 pub(crate) use payload::kept;
 pub(crate) use record::{Record, replay};
-pub(crate) use restart::{Reset, Restart};
+pub(crate) use restart::{Image, Loader, Reset, Restart};
 
 use saved::saved;
 
@@ -118,7 +118,7 @@ pub(crate) enum Answer {
 saved!(enum Answer { 0 = Status(status), 1 = TimedOut, 2 = Failed(why), 3 = Later { status, after } });
 
 /// The command with which the dispatcher reports.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Answered {
     pub(crate) caller: Caller,
     pub(crate) answer: Answer,
@@ -140,7 +140,7 @@ impl Command for Answered {
 }
 
 /// The command that lets time pass: all that fell due by `at.now` happens, in order of its time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tick;
 
 saved!(

@@ -73,6 +73,11 @@ impl Image {
         Self { messages: to.messages, body: to.bytes }
     }
 
+    /// About how long it will be written, in bytes.
+    pub(crate) fn len(&self) -> u64 {
+        self.body.len() as u64 + self.messages.values().map(|message| message.bytes()).sum::<u64>()
+    }
+
     /// Gives the image to `write` in pieces for [`Loader::take`].
     pub(crate) fn pieces(&self, mut write: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let begin = || Writer { bytes: vec![MESSAGES], messages: BTreeMap::new() };

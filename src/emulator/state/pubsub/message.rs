@@ -34,6 +34,10 @@ impl Message {
         self.id
     }
 
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     pub(super) fn new(id: u64, publish_time: Timestamp, draft: Draft) -> Self {
         let bytes = size(&draft);
         let Draft { data, attributes, ordering_key } = draft;

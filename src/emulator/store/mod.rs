@@ -1,0 +1,173 @@
+//! The data directory: the state as it was at some moment (`N.state`), and every command since (`N.log`, `N+1.log`, …).
+//!
+//! All files are logs of `wal`. A command is in the log, and durable, before it is applied: what a crash leaves is therefore a state in
+//! which exactly the answered commands happened, and perhaps some whose callers never heard. Applying the log again gives the same state,
+//! for a command is a function of state, moment and seed. Must not know sockets, tasks or clocks: `engine` decides when.
+
+mod open;
+mod snapshot;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::state::State;
+use super::state::saved::{Saved, Writer};
+use crate::error::Result;
+use crate::wal::{Disk, DiskFile, Wal};
+
+pub(crate) use snapshot::Snapshot;
+
+/// The format of the records; a directory of a higher one is refused.
+const FORMAT: u32 = 1;
+/// A log is followed by another one, and the state written, from this size on, in bytes: reading so much again takes a second or two …
+const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// … and only when the log is this many times as large as the state was, so that a large state is not written again and again.
+const LOG_TIMES_STATE: u64 = 2;
+
+/// The kinds of records.
+const BEGIN: u8 = 0;
+const BATCH: u8 = 1;
+const COMMAND: u8 = 2;
+const PIECE: u8 = 3;
+const END: u8 = 4;
+
+/// Where time stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Clock {
+    /// The latest moment of any command.
+    pub(crate) now: Timestamp,
+    /// Nanoseconds by which the emulator's clock is ahead of the wall clock.
+    pub(crate) ahead_ns: i64,
+}
+
+impl Clock {
+    /// Before anything happened.
+    pub(crate) const BEGIN: Self = Self { now: Timestamp::UNIX_EPOCH, ahead_ns: 0 };
+}
+
+/// A data directory open for writing; nobody else can open it until this is dropped.
+pub(crate) struct Store {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    _lock: Box<dyn DiskFile>,
+    log: Wal,
+    generation: u64,
+    /// Commands since the directory was made.
+    commands: u64,
+    /// Of those, in the batch that is being made.
+    pending: u64,
+    log_bytes_max: u64,
+    state_bytes: u64,
+}
+
+/// A directory that was opened, and what is in it.
+pub(crate) struct Opened {
+    pub(crate) store: Store,
+    pub(crate) state: State,
+    pub(crate) clock: Clock,
+}
+
+impl Store {
+    /// Tells whether no command has ever been kept.
+    pub(crate) fn is_new(&self) -> bool {
+        self.commands == 0
+    }
+
+    /// Commands since the directory was made.
+    pub(crate) fn commands(&self) -> u64 {
+        self.commands
+    }
+
+    /// Begins a batch: commands at one moment, on a state of this fingerprint.
+    pub(crate) fn begin(&mut self, clock: Clock, fingerprint: u64) -> Result<()> {
+        let mut to = Writer::default();
+        to.bytes.push(BATCH);
+        (self.commands, fingerprint).save(&mut to);
+        (clock.now, clock.ahead_ns).save(&mut to);
+        self.log.append(&to.bytes)
+    }
+
+    /// Adds a command to the batch.
+    pub(crate) fn add(&mut self, seed: u64, command: &[u8]) -> Result<()> {
+        let mut record = Vec::with_capacity(9 + command.len());
+        record.push(COMMAND);
+        record.extend_from_slice(&seed.to_le_bytes());
+        record.extend_from_slice(command);
+        self.log.append(&record)?;
+        self.pending += 1;
+        Ok(())
+    }
+
+    /// Makes the batch durable with one sync. On an error none of it has happened.
+    pub(crate) fn commit(&mut self) -> Result<()> {
+        let added = std::mem::take(&mut self.pending);
+        self.log.commit()?;
+        self.commands += added;
+        Ok(())
+    }
+
+    /// Takes back a batch that cannot be completed.
+    pub(crate) fn abandon(&mut self) {
+        self.pending = 0;
+        self.log.abandon();
+    }
+
+    /// Tells whether the log has become so long that the state should be written anew.
+    pub(crate) fn is_long(&self) -> bool {
+        self.log.len() >= self.log_bytes_max.max(self.state_bytes.saturating_mul(LOG_TIMES_STATE))
+    }
+
+    /// Changes from which size on a log is followed by another one.
+    #[cfg(test)]
+    pub(crate) fn set_log_bytes_max(&mut self, bytes: u64) {
+        self.log_bytes_max = bytes;
+    }
+
+    /// Begins another log, and returns the state to write: until that is done, the older files stay and count.
+    pub(crate) fn turn(&mut self, state: &State, clock: Clock) -> Result<Snapshot> {
+        // What a failed commit left behind the log's end must not come back: nobody will overwrite it any more.
+        self.log.seal()?;
+        let next = self.generation + 1;
+        let log = create_log(self.disk.as_ref(), &self.dir, next)?;
+        let snapshot = Snapshot::new(self, next, state, clock);
+        self.log = log;
+        self.generation = next;
+        self.state_bytes = snapshot.bytes();
+        Ok(snapshot)
+    }
+}
+
+/// Creates the log of a generation, durably.
+fn create_log(disk: &dyn Disk, dir: &Path, generation: u64) -> Result<Wal> {
+    let path = log_path(dir, generation);
+    match disk.remove(&path) {
+        // Of a try that failed before: nothing was ever committed to it.
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(crate::wal::at(&path, error)),
+        _ => {}
+    }
+    let mut log = Wal::create(disk, &path)?;
+    log.append(&begin_record(generation))?;
+    Ok(log)
+}
+
+/// The first record of every file: format, generation, and the build that wrote it.
+fn begin_record(generation: u64) -> Vec<u8> {
+    let mut to = Writer::default();
+    to.bytes.push(BEGIN);
+    (FORMAT, generation).save(&mut to);
+    env!("CARGO_PKG_VERSION").to_owned().save(&mut to);
+    to.bytes
+}
+
+fn log_path(dir: &Path, generation: u64) -> PathBuf {
+    dir.join(format!("{generation}.log"))
+}
+
+fn state_path(dir: &Path, generation: u64) -> PathBuf {
+    dir.join(format!("{generation}.state"))
+}
+
+#[cfg(test)]
+mod tests;
