@@ -25,6 +25,9 @@ pub(super) struct Emulate {
     /// Move dead letters only where policies grant it to Pub/Sub's service agent, as on Google Cloud
     #[arg(long)]
     dead_letter_grants: bool,
+    /// Keep everything in this directory and go on from there: what was answered survives `kill -9` and a power cut
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// Print one line, `ready HOST:PORT`, on stdout once everything is served; `/healthz` answers from then on
     #[arg(long)]
     wait_ready: bool,
@@ -52,11 +55,13 @@ const EXAMPLES: &str = "\
 Examples:
   redrive emulator
   redrive emulator --listen 127.0.0.1:0 --seed shop.yaml --project shop
+  redrive emulator --data-dir ~/.local/share/emulator
   redrive emulator --wait-ready -q | { read -r _ host; PUBSUB_EMULATOR_HOST=$host pytest; }
   redrive emulator --require-auth --service-account-key key.json
 
 Keys that check ID tokens: /oauth2/v3/certs (JWKS), /oauth2/v1/certs (PEM). As a metadata server: GCE_METADATA_HOST=HOST:PORT.
-What was sent is logged with `-v`. Nothing is kept when it stops (ctrl-c or SIGTERM).
+What was sent is logged with `-v`. Nothing is kept when it stops (ctrl-c or SIGTERM), unless
+there is a `--data-dir`; a `--seed` counts only while that is new.
 Any project is served; `--project` is the one of the seed and of the lines that are printed.";
 
 /// Open files that are enough for 10,000 connections.
@@ -88,6 +93,9 @@ impl Emulate {
         }
         if let Some(url) = self.app_engine {
             builder = builder.app_engine(url);
+        }
+        if let Some(dir) = self.data_dir {
+            builder = builder.data_dir(dir);
         }
         let files = raise_file_limit();
         for (from, to) in self.rewrite_host {

@@ -6,21 +6,25 @@ mod listen;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::dispatch::{self, Rewrites, Sender};
-use super::engine::{Engine, Stuck};
+use super::engine::{Calls, Engine, Stuck};
 use super::faults::{Fault, Faults};
 use super::grpc::Services;
 use super::identity::{self, Identity, Wanted};
 use super::seed::{self, Seed};
+use super::state::Refusal;
 use super::state::pubsub::RequireGrants;
 use super::state::target::SetAppEngine;
+use super::store::Store;
 use crate::error::{Error, Kind, Result};
 use crate::names::ProjectId;
+use crate::wal::RealDisk;
 
 use front::Front;
 
@@ -35,7 +39,7 @@ const SHUTDOWN_MS_MAX: u64 = 2000;
 
 /// A running emulator of Pub/Sub, Cloud Tasks, Cloud Scheduler and a part of Monitoring; it stops when dropped.
 ///
-/// One port speaks gRPC and HTTP/JSON, as Google's services do. Any project is served, and nothing is kept when it stops.
+/// One port speaks gRPC and HTTP/JSON, as Google's services do. Any project is served. Nothing is kept when it stops, unless there is a [`Builder::data_dir`].
 ///
 /// ```
 /// use redrive::emulator::Emulator;
@@ -70,6 +74,7 @@ pub struct Builder {
     dead_letter_grants: bool,
     rewrites: Vec<(String, String)>,
     monitoring_delay: SignedDuration,
+    data_dir: Option<PathBuf>,
 }
 
 impl Emulator {
@@ -84,6 +89,7 @@ impl Emulator {
             dead_letter_grants: false,
             rewrites: Vec::new(),
             monitoring_delay: SignedDuration::ZERO,
+            data_dir: None,
         }
     }
 
@@ -175,6 +181,8 @@ impl Emulator {
         // Their tasks end by themselves; one that panicked has ended as well.
         let _ = (&mut self.server).await;
         let _ = (&mut self.dispatcher).await;
+        let engine = self.engine.clone();
+        let _ = spawn_blocking(move || engine.close()).await;
     }
 }
 
@@ -183,6 +191,7 @@ impl Drop for Emulator {
         self.engine.shut_down();
         self.server.abort();
         self.dispatcher.abort();
+        self.engine.close();
     }
 }
 
@@ -250,6 +259,17 @@ impl Builder {
         self
     }
 
+    /// Keeps everything in this directory, made if it is missing, and goes on from what is there: what was answered before a crash or a
+    /// power cut is still so after it. Streams have ended then; calls that were under way are made again. Without a directory everything
+    /// is forgotten when the emulator stops. A seed file counts only when the directory is new.
+    ///
+    /// When the disk is full, calls that change something fail with `RESOURCE_EXHAUSTED`, and have not happened.
+    #[must_use]
+    pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(dir.into());
+        self
+    }
+
     /// Sets the file, YAML or TOML, of what is there from the start: topics, subscriptions, queues, jobs, messages and tasks.
     ///
     /// ```yaml
@@ -289,22 +309,25 @@ impl Builder {
             return Err(Error::invalid(format!("Monitoring's delay is {MONITORING_DELAY_MINUTES_MAX} minutes at most")));
         }
         let (listener, address) = listen::bind(&self.listen).await?;
-        let (engine, calls) = Engine::start(start_seed());
-        if let Some(url) = self.app_engine {
-            engine.run(SetAppEngine(Some(url))).await.map_err(|refusal| Error::invalid(refusal.message))?;
-        }
+        let (engine, calls, is_new) = begin(self.data_dir, self.app_engine).await?;
         let grants = RequireGrants { required: self.dead_letter_grants, from_start: true };
-        engine.run(grants).await.map_err(|refusal| Error::invalid(refusal.message))?;
+        if let Err(refusal) = engine.run(grants).await {
+            engine.shut_down();
+            engine.close();
+            return Err(Error::invalid(refusal.message));
+        }
         let identity = match Identity::new(project.clone(), reachable(address), self.identity) {
             Ok(identity) => identity,
             Err(why) => {
                 engine.shut_down();
+                engine.close();
                 return Err(Error::new(Kind::Io, why));
             }
         };
         let services = Services::guarded(&engine, identity.clone(), self.monitoring_delay);
-        if let Err(error) = seed::apply(&seed, &project, &services.unguarded(), engine.now()).await {
+        if is_new && let Err(error) = seed::apply(&seed, &project, &services.unguarded(), engine.now()).await {
             engine.shut_down();
+            engine.close();
             return Err(error);
         }
         let faults = services.faults().clone();
@@ -324,6 +347,21 @@ fn reachable(mut address: SocketAddr) -> String {
         _ => {}
     }
     format!("http://{address}")
+}
+
+/// Starts the engine, in memory or on a directory; tells whether there is nothing in it yet.
+async fn begin(data_dir: Option<PathBuf>, app_engine: Option<String>) -> Result<(Engine, Calls, bool)> {
+    let failed = |refusal: Refusal| Error::new(Kind::Io, refusal.message);
+    let Some(dir) = data_dir else {
+        let (engine, calls) = Engine::start(start_seed());
+        engine.run(SetAppEngine(app_engine)).await.map_err(failed)?;
+        return Ok((engine, calls, true));
+    };
+    let opened = spawn_blocking(move || Store::open(Arc::new(RealDisk), &dir)).await;
+    let opened = opened.map_err(|error| Error::new(Kind::Internal, format!("the data directory was not read: {error}")))??;
+    let is_new = opened.store.is_new();
+    let (engine, calls) = Engine::open(start_seed(), opened, app_engine).await.map_err(failed)?;
+    Ok((engine, calls, is_new))
 }
 
 /// Differs from start to start, so that ids of an earlier run do not come again.
