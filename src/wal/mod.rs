@@ -47,8 +47,6 @@ pub(crate) struct Wal {
     path: PathBuf,
     committed: u64,
     pending: Vec<u8>,
-    /// Whether the file was cut and that is not synced: what was cut off may come back.
-    cut: bool,
     broken: bool,
 }
 
@@ -59,7 +57,7 @@ impl Wal {
         lock(file.as_mut(), path)?;
         begin(file.as_mut()).map_err(|e| at(path, e))?;
         disk.sync_dir(parent(path)).map_err(|e| at(path, e))?;
-        Ok(Self::at_end(file, path, HEADER_BYTES as u64, false))
+        Ok(Self::at_end(file, path, HEADER_BYTES as u64))
     }
 
     /// Opens a log, gives its whole records to `replay` and cuts off a torn tail.
@@ -75,11 +73,11 @@ impl Wal {
         } else {
             begin(file.as_mut()).map_err(|e| at(path, e))?;
         }
-        Ok((Self::at_end(file, path, scanned.whole_bytes, scanned.begun && scanned.torn_bytes > 0), scanned))
+        Ok((Self::at_end(file, path, scanned.whole_bytes), scanned))
     }
 
-    fn at_end(file: Box<dyn DiskFile>, path: &Path, committed: u64, cut: bool) -> Self {
-        Self { file, path: path.to_owned(), committed, pending: Vec::new(), cut, broken: false }
+    fn at_end(file: Box<dyn DiskFile>, path: &Path, committed: u64) -> Self {
+        Self { file, path: path.to_owned(), committed, pending: Vec::new(), broken: false }
     }
 
     /// Returns how long the committed part is, in bytes.
@@ -97,15 +95,6 @@ impl Wal {
     /// Forgets the appended records that are not committed.
     pub(crate) fn abandon(&mut self) {
         self.pending.clear();
-    }
-
-    /// Makes sure that nothing comes back behind the end, for a log that is not appended to any more.
-    pub(crate) fn seal(&mut self) -> Result<()> {
-        if self.cut {
-            self.file.sync().map_err(|e| at(&self.path, e))?;
-            self.cut = false;
-        }
-        Ok(())
     }
 
     /// Writes all appended records and makes them durable, with one sync; on an error none of them is in the log.
@@ -129,12 +118,11 @@ impl Wal {
         match written {
             Ok(()) => {
                 self.committed += bytes;
-                self.cut = false;
                 Ok(())
             }
             Err(error) => {
-                self.cut = true;
-                if self.file.truncate(self.committed).is_err() {
+                // Synced, for else a crash may bring back whole records of what failed.
+                if self.file.truncate(self.committed).and_then(|()| self.file.sync()).is_err() {
                     self.broken = true;
                 }
                 Err(at(&self.path, error))

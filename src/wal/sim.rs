@@ -1,6 +1,6 @@
 //! A disk in memory that forgets: at a crash each write since the last sync is kept, dropped or torn, and names that were not synced may vanish.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -55,6 +55,9 @@ struct World {
     syncs: u64,
     /// Changes until the machine dies in the middle of one; at zero it is dead.
     fuse: Option<u64>,
+    /// The kinds of syncs that were asked for, and the one that is left out: see [`kind_of`].
+    kinds: BTreeSet<String>,
+    left_out: Option<String>,
 }
 
 #[derive(Default)]
@@ -107,6 +110,16 @@ impl SimDisk {
     /// Tells whether it died so; [`SimDisk::crash`] or [`SimDisk::kill`] switches it on again.
     pub(crate) fn is_dead(&self) -> bool {
         self.world().fuse == Some(0)
+    }
+
+    /// Takes out all syncs of a kind, one of [`SimDisk::kinds`].
+    pub(crate) fn leave_out(&self, kind: Option<String>) {
+        self.world().left_out = kind;
+    }
+
+    /// The kinds of syncs that were asked for so far, left out or not.
+    pub(crate) fn kinds(&self) -> BTreeSet<String> {
+        self.world().kinds.clone()
     }
 
     pub(crate) fn syncs(&self) -> u64 {
@@ -184,6 +197,25 @@ fn dead() -> io::Error {
     io::Error::other("the machine crashed")
 }
 
+impl World {
+    /// Notes a sync; tells whether it is to be left out.
+    fn leaves_out(&mut self, kind: String) -> bool {
+        let left_out = self.left_out.as_ref() == Some(&kind);
+        self.kinds.insert(kind);
+        left_out
+    }
+}
+
+/// What a sync of a file with anything to sync is for: its first, one after it was cut, or one after more was written, by the file's extension.
+fn kind_of(path: &Path, file: &File) -> Option<String> {
+    let when = match file.unsynced.last()? {
+        _ if file.durable.is_empty() => "first",
+        Change::Truncate(_) => "cut",
+        Change::Write(..) => "later",
+    };
+    Some(format!("{when} of *.{}", path.extension().unwrap_or_default().display()))
+}
+
 impl Change {
     fn apply(&self, content: &mut Vec<u8>) {
         match self {
@@ -221,6 +253,9 @@ impl Disk for SimDisk {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut world = self.world();
         world.burn()?;
+        if world.leaves_out(format!("names in {}", path.display())) {
+            return Ok(());
+        }
         if matches!(world.ignore, Some(Ignore::Names(name)) if named(path, name)) {
             return Ok(());
         }
@@ -313,6 +348,10 @@ impl DiskFile for Open {
     fn sync(&mut self) -> io::Result<()> {
         self.with(|world, path| {
             world.syncs += 1;
+            let kind = kind_of(path, &world.files[path]);
+            if kind.is_some_and(|kind| world.leaves_out(kind)) {
+                return Ok(());
+            }
             world.burn()?;
             if world.syncs_fail {
                 return Err(io::Error::other("input/output error"));

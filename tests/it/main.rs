@@ -4,6 +4,7 @@
 mod cli;
 mod clients;
 mod console_pty;
+mod durable;
 mod emulator_admin;
 mod emulator_pubsub;
 mod emulator_tasks;

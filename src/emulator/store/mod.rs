@@ -58,7 +58,6 @@ pub(crate) struct Store {
     commands: u64,
     /// Of those, in the batch that is being made.
     pending: u64,
-    log_bytes_max: u64,
     state_bytes: u64,
 }
 
@@ -116,19 +115,11 @@ impl Store {
 
     /// Tells whether the log has become so long that the state should be written anew.
     pub(crate) fn is_long(&self) -> bool {
-        self.log.len() >= self.log_bytes_max.max(self.state_bytes.saturating_mul(LOG_TIMES_STATE))
-    }
-
-    /// Changes from which size on a log is followed by another one.
-    #[cfg(test)]
-    pub(crate) fn set_log_bytes_max(&mut self, bytes: u64) {
-        self.log_bytes_max = bytes;
+        self.log.len() >= LOG_BYTES_MAX.max(self.state_bytes.saturating_mul(LOG_TIMES_STATE))
     }
 
     /// Begins another log, and returns the state to write: until that is done, the older files stay and count.
     pub(crate) fn turn(&mut self, state: &State, clock: Clock) -> Result<Snapshot> {
-        // What a failed commit left behind the log's end must not come back: nobody will overwrite it any more.
-        self.log.seal()?;
         let next = self.generation + 1;
         let log = create_log(self.disk.as_ref(), &self.dir, next)?;
         let snapshot = Snapshot::new(self, next, state, clock);
@@ -147,7 +138,7 @@ fn create_log(disk: &dyn Disk, dir: &Path, generation: u64) -> Result<Wal> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(crate::wal::at(&path, error)),
         _ => {}
     }
-    let mut log = Wal::create(disk, &path)?;
+    let mut log = Wal::create(disk, &path).inspect_err(|_| drop(disk.remove(&path)))?;
     log.append(&begin_record(generation))?;
     Ok(log)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{BATCH, BEGIN, COMMAND, Clock, END, FORMAT, LOG_BYTES_MAX, Opened, PIECE, Store, create_log, log_path, state_path};
+use super::{BATCH, BEGIN, COMMAND, Clock, END, FORMAT, Opened, PIECE, Store, create_log, log_path, state_path};
 use crate::emulator::state::saved::{Reader, Saved};
 use crate::emulator::state::{Loader, Moment, State, replay};
 use crate::error::{Error, Kind, Result};
@@ -23,8 +23,9 @@ impl Store {
     pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path) -> Result<Opened> {
         wal::make_dir(disk.as_ref(), dir).map_err(|error| wal::at(dir, error))?;
         let lock = lock(disk.as_ref(), dir)?;
-        let files = Files::list(disk.as_ref(), dir)?;
+        let mut files = Files::list(disk.as_ref(), dir)?;
         let (base, mut built) = files.newest_state(disk.as_ref(), dir)?;
+        files.drop_empty(disk.as_ref(), dir, base)?;
         let last = files.logs.last().copied().filter(|last| *last >= base).unwrap_or(base);
         for generation in base..last {
             built.read_sealed(disk.as_ref(), dir, generation)?;
@@ -36,19 +37,10 @@ impl Store {
         } else {
             return Err(missing(dir, last));
         };
+        settle(disk.as_ref(), dir, base)?;
         files.clear(disk.as_ref(), dir, base);
         let Built { state, clock, commands, .. } = built;
-        let store = Self {
-            disk,
-            dir: dir.to_owned(),
-            _lock: lock,
-            log,
-            generation: last,
-            commands,
-            pending: 0,
-            log_bytes_max: LOG_BYTES_MAX,
-            state_bytes: 0,
-        };
+        let store = Self { disk, dir: dir.to_owned(), _lock: lock, log, generation: last, commands, pending: 0, state_bytes: 0 };
         Ok(Opened { store, state, clock })
     }
 }
@@ -65,6 +57,22 @@ fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn DiskFile>> {
     }
     Err(Error::new(Kind::FailedPrecondition, format!("data directory `{}` is in use by another emulator", dir.display()))
         .with_hint("stop that one, or give this one another directory: `redrive emulator --data-dir DIR`"))
+}
+
+/// Makes durable what this process relies on and a killed one may not have synced: names, and the state, before older files go. The log is
+/// synced with the first commit.
+fn settle(disk: &dyn Disk, dir: &Path, base: u64) -> Result<()> {
+    let path = state_path(dir, base);
+    match disk.open(&path, Access::Write) {
+        Ok(mut state) => state.sync().map_err(|error| wal::at(&path, error))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(wal::at(&path, error)),
+    }
+    disk.sync_dir(dir).map_err(|error| wal::at(dir, error))?;
+    match dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => disk.sync_dir(parent).map_err(|error| wal::at(parent, error)),
+        None => Ok(()),
+    }
 }
 
 fn missing(dir: &Path, generation: u64) -> Error {
@@ -97,6 +105,19 @@ impl Files {
             }
         }
         Ok((1, Built::default()))
+    }
+
+    /// Removes logs at the end that have no record yet: what came after them, if it came, went to the one before.
+    fn drop_empty(&mut self, disk: &dyn Disk, dir: &Path, base: u64) -> Result<()> {
+        while let Some(&last) = self.logs.last().filter(|last| **last > base) {
+            let path = log_path(dir, last);
+            if wal::read_first(disk, &path).map_err(|error| error.context(format_args!("`{}`", path.display())))?.is_some() {
+                break;
+            }
+            disk.remove(&path).map_err(|error| wal::at(&path, error))?;
+            self.logs.pop_last();
+        }
+        Ok(())
     }
 
     /// Removes what counts no more: older files, and states that were not written to their end.

@@ -1,1 +1,116 @@
+//! The store on a disk that forgets and tears: random commands, crashes at every step, and every sync taken out in turn.
 
+mod world;
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::wal::sim::{Dice, SimDisk};
+use world::{Step, World};
+
+/// Runs of the campaign; `REDRIVE_CAMPAIGN=100` asks for a hundred times as many.
+const RUNS: u64 = 300;
+/// Steps of a run: batches, crashes, full disks, states written.
+const STEPS: usize = 40;
+/// Runs in which a missing sync must be noticed.
+const RUNS_TO_NOTICE: u64 = 2000;
+
+fn runs() -> u64 {
+    RUNS * std::env::var("REDRIVE_CAMPAIGN").map_or(1, |factor| factor.parse().unwrap())
+}
+
+/// One run; an error says what was lost.
+fn run(seed: u64, left_out: Option<&str>, kinds: &mut BTreeSet<String>) -> Result<world::Counts, String> {
+    let disk = SimDisk::default();
+    disk.leave_out(left_out.map(str::to_owned));
+    let mut world = World::open(disk.clone(), Dice(seed))?;
+    for _ in 0..STEPS {
+        world.step(None)?;
+    }
+    world.step(Some(Step::Crash))?;
+    kinds.extend(disk.kinds());
+    world.finish()
+}
+
+#[test]
+fn what_was_answered_is_there_after_any_crash() {
+    let (mut kinds, mut all) = (BTreeSet::new(), world::Counts::default());
+    for seed in 0..runs() {
+        all += run(seed, None, &mut kinds).unwrap_or_else(|lost| panic!("run {seed}: {lost}"));
+    }
+    println!("{} runs: {all:?}", runs());
+    let least = usize::try_from(runs()).unwrap();
+    assert!(all.crashes > least && all.refused > least && all.states > least / 2 && all.messages > least * 5, "{all:?}");
+    assert!(all.tasks > least && all.jobs > least / 4 && all.acks > least, "{all:?}");
+}
+
+#[test]
+fn without_any_one_sync_something_is_lost() {
+    let mut kinds = BTreeSet::new();
+    for seed in 0..50 {
+        run(seed, None, &mut kinds).unwrap();
+    }
+    // A sync of a new kind is tried without being named here; these are those there are.
+    let known = ["cut of *.log", "first of *.log", "first of *.state", "later of *.log", "names in /", "names in /data"];
+    assert_eq!(kinds.iter().map(String::as_str).collect::<Vec<_>>(), known);
+    for kind in &kinds {
+        let noticed = (0..RUNS_TO_NOTICE).find_map(|seed| run(seed, Some(kind), &mut BTreeSet::new()).err().map(|lost| (seed, lost)));
+        let (seed, lost) = noticed.unwrap_or_else(|| panic!("nothing is lost without the sync `{kind}`"));
+        println!("without `{kind}`: run {seed}: {lost}");
+    }
+}
+
+#[test]
+fn a_directory_in_use_or_of_a_newer_build_is_refused() {
+    let disk = SimDisk::default();
+    let dir = Path::new("/data");
+    let first = Store::open(Arc::new(disk.clone()), dir).unwrap();
+    let refused = Store::open(Arc::new(disk.clone()), dir).err().unwrap();
+    assert_eq!(refused.to_string(), "data directory `/data` is in use by another emulator");
+    assert!(refused.hint().unwrap().contains("--data-dir"));
+    drop(first);
+    assert!(Store::open(Arc::new(disk.clone()), dir).is_ok(), "it is let go of");
+
+    let log = Path::new("/data/7.log");
+    let mut newer = Wal::create(&disk, log).unwrap();
+    let mut to = Writer::default();
+    to.bytes.push(BEGIN);
+    (FORMAT + 1, 7_u64).save(&mut to);
+    newer.append(&to.bytes).unwrap();
+    newer.commit().unwrap();
+    drop(newer);
+    disk.remove(&log_path(dir, 1)).unwrap();
+    let refused = Store::open(Arc::new(disk), dir).err().unwrap();
+    assert!(refused.to_string().contains("`/data/1.log` is missing"), "{refused}");
+}
+
+#[test]
+fn a_format_that_is_newer_is_named() {
+    let disk = SimDisk::default();
+    let dir = Path::new("/data");
+    drop(Store::open(Arc::new(disk.clone()), dir).unwrap());
+    disk.remove(&log_path(dir, 1)).unwrap();
+    let mut newer = Wal::create(&disk, &log_path(dir, 1)).unwrap();
+    let mut to = Writer::default();
+    to.bytes.push(BEGIN);
+    (FORMAT + 1, 1_u64).save(&mut to);
+    newer.append(&to.bytes).unwrap();
+    newer.commit().unwrap();
+    drop(newer);
+    let refused = Store::open(Arc::new(disk), dir).err().unwrap();
+    assert!(refused.to_string().contains("has data format 2, this build reads up to 1"), "{refused}");
+    assert!(refused.hint().unwrap().contains("newer"));
+}
+
+#[test]
+fn commands_that_lead_elsewhere_are_refused_and_not_applied() {
+    let disk = SimDisk::default();
+    let dir = Path::new("/data");
+    let mut opened = Store::open(Arc::new(disk.clone()), dir).unwrap();
+    // As if a build that behaves otherwise had written it.
+    opened.store.begin(Clock { now: Timestamp::UNIX_EPOCH, ahead_ns: 0 }, opened.state.fingerprint() ^ 1).unwrap();
+    opened.store.commit().unwrap();
+    drop(opened);
+    let refused = Store::open(Arc::new(disk), dir).err().unwrap();
+    assert!(refused.to_string().contains("lead to another state"), "{refused}");
+}
