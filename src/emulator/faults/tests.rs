@@ -23,7 +23,7 @@ fn what_is_wrong_is_named_by_its_field() {
         (json!({"method": "Publish", "kind": "drop-after-commit", "times": -1}), "`times` must be"),
         (json!({"method": "Publish", "kind": "drop-after-commit", "probability": 1.5}), "`probability` must be"),
         (json!({"method": "Publish", "kind": "drop-after-commit", "tmes": 1}), "`tmes` is no field"),
-        (json!({"method": "Publish", "kind": "drop-after-commit", "code": "ABORTED"}), "`code` is no field"),
+        (json!({"method": "Publish", "kind": "drop-connection", "code": "ABORTED"}), "`code` is no field"),
         (json!("Publish"), "a fault is an object"),
     ];
     for (json, why) in table {
