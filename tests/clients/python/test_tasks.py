@@ -332,6 +332,11 @@ def test_policies_of_a_queue(client, queue):
         client.get_iam_policy(resource=queue + "-not")
 
 
-def test_calls_that_are_not_served_say_so(client, location, transport):
-    with refused("UNIMPLEMENTED" if transport == "grpc" else "NOT_FOUND"):
-        client.get_cmek_config(name=f"{location}/cmekConfig")
+def test_the_key_of_a_location_is_told_and_set(client, location):
+    name = f"{location}/cmekConfig"
+    assert client.get_cmek_config(name=name).kms_key == ""
+    key = f"{location}/keyRings/ring/cryptoKeys/key"
+    assert client.update_cmek_config(cmek_config={"name": name, "kms_key": key}).kms_key == key
+    assert client.get_cmek_config(name=name).kms_key == key
+    with refused("INVALID_ARGUMENT"):
+        client.update_cmek_config(cmek_config={"name": name, "kms_key": "key"})
