@@ -3,6 +3,7 @@
 mod authenticated;
 mod bad_input;
 mod commands;
+mod guards;
 mod long_running;
 mod selecting;
 mod shop;
