@@ -28,11 +28,12 @@ impl Ops {
         self.act(&action, &target, self.start(plan)).await
     }
 
-    async fn start(&self, plan: Plan) -> Result<TransferId> {
+    async fn start(&self, mut plan: Plan) -> Result<TransferId> {
+        // Whoever made the plan: what the context allows holds here, of tasks and files too.
+        self.keep_below_max_bulk(&mut plan);
         if !plan.refusals.is_empty() {
             return Err(Error::new(Kind::Refused, plan.refusals.join("; ")));
         }
-        self.refuse_bulk(plan.request.max, "messages")?;
         let terms = self.terms(&plan.request.source).await?;
         let archive = self.archive();
         let force = plan.request.options.force;

@@ -120,7 +120,7 @@ impl Ops {
     }
 
     /// Refuses what is more than the context allows at once; where nobody knows how many there are, the transfer ends there.
-    fn keep_below_max_bulk(&self, plan: &mut Plan) {
+    pub(super) fn keep_below_max_bulk(&self, plan: &mut Plan) {
         let Some(bulk_max) = self.guard().max_bulk else { return };
         let wanted = plan.request.max.unwrap_or(u64::MAX);
         let known = plan.expected.map(|expected| expected.value).or(plan.request.selection.count());
