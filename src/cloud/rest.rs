@@ -18,6 +18,9 @@ use crate::error::{Error, Kind, Result};
 /// An answer is read to this size: a full pull is about 14 MB in JSON, a page of time series far less.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// An answer that has begun is read within this time: a full pull over a slow line.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// One request.
 pub(crate) struct Request {
     method: Method,
@@ -57,29 +60,21 @@ impl Cloud {
     /// Sends a request once and reads the answer.
     pub(crate) async fn rest<T: DeserializeOwned>(&self, asked: &Asked, request: Request) -> Result<Answer<T>> {
         let limit = request.limit;
-        match tokio::time::timeout(limit, self.rest_unlimited(asked, request)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Failure::Timeout(limit).explain(asked)),
-        }
+        let late = |_| Failure::Timeout(limit).explain(asked);
+        let response = tokio::time::timeout(limit, self.begin(asked, request)).await.map_err(late)??;
+        // What has begun to come comes to its end: a large message over a slow line too.
+        tokio::time::timeout(limit.max(READ_TIMEOUT), finish(response, asked, limit)).await.map_err(late)?
     }
 
-    async fn rest_unlimited<T: DeserializeOwned>(&self, asked: &Asked, request: Request) -> Result<Answer<T>> {
+    /// Sends a request; what is returned has begun to be answered.
+    async fn begin(&self, asked: &Asked, request: Request) -> Result<Response> {
         let url = address(asked, &request)?;
         let broken = |error: reqwest::Error| Failure::of_http(&error, request.limit).explain(asked).with_source(error.without_url());
         let mut call = self.http()?.request(request.method, url).headers(self.headers(asked).await?);
         if let Some(body) = request.body {
             call = call.header(CONTENT_TYPE, "application/json").body(body);
         }
-        let response = call.send().await.map_err(broken)?;
-        let status = response.status();
-        let server_time = date(response.headers());
-        let body = read(response, asked, request.limit).await?;
-        if !status.is_success() {
-            return Err(Failure::of_body(status.as_u16(), &body).explain(asked));
-        }
-        let body = serde_json::from_slice(&body)
-            .map_err(|error| Failure::Broken(format!("the answer cannot be read: {error}")).explain(asked).with_source(error))?;
-        Ok(Answer { body, server_time })
+        call.send().await.map_err(broken)
     }
 
     async fn headers(&self, asked: &Asked) -> Result<HeaderMap> {
@@ -92,6 +87,18 @@ impl Cloud {
             Err(error) => Err(Failure::of_credentials(&error).explain(asked).with_source(error)),
         }
     }
+}
+
+async fn finish<T: DeserializeOwned>(response: Response, asked: &Asked, limit: Duration) -> Result<Answer<T>> {
+    let status = response.status();
+    let server_time = date(response.headers());
+    let body = read(response, asked, limit).await?;
+    if !status.is_success() {
+        return Err(Failure::of_body(status.as_u16(), &body).explain(asked));
+    }
+    let body = serde_json::from_slice(&body)
+        .map_err(|error| Failure::Broken(format!("the answer cannot be read: {error}")).explain(asked).with_source(error))?;
+    Ok(Answer { body, server_time })
 }
 
 fn address(asked: &Asked, request: &Request) -> Result<Url> {

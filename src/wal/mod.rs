@@ -224,7 +224,7 @@ pub(crate) fn at(path: &Path, error: std::io::Error) -> Error {
         ErrorKind::AlreadyExists => Kind::AlreadyExists,
         _ => Kind::Io,
     };
-    let full = error.kind() == ErrorKind::StorageFull;
+    let full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge);
     let error = Error::new(kind, format!("`{}`: {error}", path.display())).with_source(error);
     if full { error.with_hint("make room on the disk, then resume") } else { error }
 }

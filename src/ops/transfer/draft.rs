@@ -22,6 +22,8 @@ pub(super) const TO: &str = "redrive-to";
 pub(super) const TRANSFER_HEADER: &str = "X-Redrive-Transfer";
 /// A task's header: how often it was redriven, this time included.
 pub(super) const GENERATION_HEADER: &str = "X-Redrive-Generation";
+/// Up to so many bytes a message gets attributes of ours: Google takes 10 MB, with what the request costs beside.
+const MESSAGE_BYTES_MAX: usize = 10_000_000 - 1024;
 /// A message bears at most so many attributes (Google's limit).
 const ATTRIBUTES_MAX: usize = 100;
 /// A message that came back this often is in a loop: it is not redriven again.
@@ -105,7 +107,7 @@ fn undone(message: &Message, identity: &Identity, source: &Source) -> BTreeMap<S
     attributes
 }
 
-/// What does not fit under the limit of attributes is left out, the least needed first; for whom alone it is meant must fit.
+/// What does not fit under the limits of attributes and bytes is left out, the least needed first; for whom alone it is meant must fit.
 pub(super) fn redriven(
     message: &Message,
     identity: &Identity,
@@ -130,10 +132,11 @@ pub(super) fn redriven(
         (SOURCE, Some(format!("{source}/messages/{}", identity.id()))),
         (PUBLISH_TIME, first_published),
     ];
+    let bytes = |attributes: &BTreeMap<String, String>| -> usize { attributes.iter().map(|(key, value)| key.len() + value.len()).sum() };
     for (key, value) in added {
-        if let Some(value) = value
-            && (attributes.len() < ATTRIBUTES_MAX || attributes.contains_key(key))
-        {
+        let Some(value) = value else { continue };
+        let fits = message.data.len() + message.ordering_key.len() + bytes(&attributes) + key.len() + value.len() <= MESSAGE_BYTES_MAX;
+        if attributes.contains_key(key) || ((fits || key == TO) && attributes.len() < ATTRIBUTES_MAX) {
             attributes.insert(key.to_owned(), value);
         }
     }

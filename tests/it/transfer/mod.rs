@@ -32,8 +32,8 @@ subscriptions:
   - { name: strict, topic: dead-strict, exactly_once: true }
 ";
 
-/// A transfer that waits two ack deadlines at its end is done within this.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// A transfer that waits two ack deadlines at its end is done within this, on a busy machine too.
+const PATIENCE: Duration = Duration::from_mins(3);
 
 fn request(kind: Kind, from: &str) -> Request {
     Request::new(kind, Source::Subscription(subscription(from)))
@@ -86,6 +86,29 @@ async fn drain(world: &World, from: &str, count: usize) -> Vec<Message> {
         messages.extend(pulled.messages.into_iter().map(|received| received.message));
     }
     messages
+}
+
+/// Tells how often the first injected fault struck.
+async fn hits(world: &World) -> u64 {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://{}/faults", world.emulator.address());
+    let faults: serde_json::Value = http.get(&url).send().await.unwrap().json().await.unwrap();
+    faults[0]["hits"].as_u64().unwrap()
+}
+
+/// Takes out all that a subscription delivers now.
+async fn everything(world: &World, from: &str) -> Vec<Message> {
+    let (cloud, name) = (world.ops.cloud(), subscription(from));
+    let mut messages = Vec::new();
+    loop {
+        let pulled = cloud.pull(&name, 1000, Duration::ZERO).await.unwrap().messages;
+        if pulled.is_empty() {
+            return messages;
+        }
+        let ack_ids: Vec<String> = pulled.iter().map(|received| received.ack_id.clone()).collect();
+        cloud.acknowledge(&name, &ack_ids).await.unwrap();
+        messages.extend(pulled.into_iter().map(|received| received.message));
+    }
 }
 
 /// Refuses what a subscription delivers until it gave `count` messages up.

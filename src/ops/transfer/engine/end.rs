@@ -94,7 +94,9 @@ impl Engine {
             return step.wake_at(not_before);
         }
         self.pulls.in_flight = Some(now);
-        let wait = if busy || self.pulls.confirming { Duration::ZERO } else { PULL_WAIT };
+        // What is at hand is asked for first: a wait is short, and large messages take their time to come.
+        let at_hand = busy || self.pulls.confirming || self.pulls.empty_begun.is_none();
+        let wait = if at_hand { Duration::ZERO } else { PULL_WAIT };
         step.calls.push(Call::Pull { max: room, wait });
     }
 
@@ -121,8 +123,12 @@ impl Engine {
     /// Returns when a pull that brings nothing is the end.
     fn quiet_at(&self) -> Elapsed {
         let ours = self.acks.settled_at(self.settings.exactly_once, REDELIVERY_GRACE);
-        let lapsed = !self.items.is_empty();
-        if self.is_complete() && !lapsed { ours } else { ours.max(self.pulls.last_work + 2 * self.settings.ack_deadline) }
+        // What ran out is looked for as long from then on: it may be leased to a pull whose answer was lost.
+        let lapsed = self.items.values().filter_map(|item| Some(item.lease.as_ref()?.ends)).max();
+        match lapsed {
+            None if self.items.is_empty() && self.is_complete() => ours,
+            lapsed => ours.max(self.pulls.last_work.max(lapsed.unwrap_or_default()) + 2 * self.settings.ack_deadline),
+        }
     }
 
     fn finish(&mut self, step: &mut Step) {

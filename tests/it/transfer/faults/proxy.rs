@@ -60,12 +60,13 @@ impl Proxy {
         self.line.send_modify(|line| line.silent_below = line.opened);
     }
 
-    /// Cuts every `every`, until dropped.
-    pub(super) async fn cut_every(&self, every: Duration) {
-        loop {
+    /// Cuts so many times, then no more; never returns.
+    pub(super) async fn cut_often(&self, times: u32, every: Duration) {
+        for _ in 0..times {
             tokio::time::sleep(every).await;
             self.cut();
         }
+        std::future::pending().await
     }
 }
 
