@@ -79,7 +79,7 @@ pub async fn run(cli: Cli, mut output: Output<'_>, guard: &dyn Fn(&str) -> Guard
     let result = match command {
         None => Err(no_terminal()),
         Some(command) => match home::Home::find() {
-            Ok(home) => command.run(&mut Session::new(global, home, guard, &mut output)).await,
+            Ok(home) => Box::pin(command.run(&mut Session::new(global, home, guard, &mut output))).await,
             Err(error) => Err(error),
         },
     };

@@ -108,7 +108,6 @@ pub(crate) enum Fetch {
 
 /// The answer to a [`Fetch`].
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "always boxed, and moved once")]
 pub(crate) enum Fetched {
     /// All queues.
     Queues(Result<Listing<Queue>>),

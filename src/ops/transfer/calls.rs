@@ -25,7 +25,7 @@ impl Ops {
     /// Starts a transfer in the background and returns its id; refused where the plan has refusals.
     pub async fn start_transfer(&self, plan: Plan) -> Result<TransferId> {
         let (action, target) = (plan.request.action(), plan.request.source.clone());
-        self.act(&action, &target, self.start(plan)).await
+        self.act(&action, &target, Box::pin(self.start(plan))).await
     }
 
     async fn start(&self, mut plan: Plan) -> Result<TransferId> {
@@ -58,7 +58,7 @@ impl Ops {
             busy(&archive, &began.request.source, Some(&began.id))?;
         }
         let id = began.id.clone();
-        let escort = match self.escort(&began).await {
+        let escort = match Box::pin(self.escort(&began)).await {
             Ok(escort) => escort,
             Err(error) => {
                 let ended = Record::Ended {
@@ -152,7 +152,7 @@ impl Ops {
 
     /// Goes on with a transfer that was cancelled, stopped or cut off by a crash; one that was done in part tries again what failed.
     pub async fn resume_transfer(&self, id: &TransferId) -> Result<()> {
-        self.act("transfer.resume", id, self.resume(id)).await
+        self.act("transfer.resume", id, Box::pin(self.resume(id))).await
     }
 
     async fn resume(&self, id: &TransferId) -> Result<()> {
@@ -173,7 +173,7 @@ impl Ops {
             busy(&archive, &listed.summary.request.source, Some(id))?;
         }
         let (mut journal, mut story, began) = archive.open(id)?;
-        let escort = self.escort(&began).await?;
+        let escort = Box::pin(self.escort(&began)).await?;
         archive.forget_cancel(id);
         let resumed = Record::Resumed { at: Timestamp::now() };
         journal.commit(Vec::new(), std::slice::from_ref(&resumed))?;

@@ -64,7 +64,7 @@ impl Escort {
                 tracing::warn!(%error, "the subscription that watched for returns stays until it expires");
             }
         };
-        if tokio::time::timeout(CLOSE_WAIT, async { tokio::join!(mark, watcher) }).await.is_err() {
+        if tokio::time::timeout(CLOSE_WAIT, Box::pin(async { tokio::join!(mark, watcher) })).await.is_err() {
             tracing::warn!("what was made for the transfer stays until it expires");
         }
     }
@@ -86,14 +86,14 @@ impl Ops {
             if let Some(other) = foreign(&about, &self.0.home, now).filter(|_| !options.force) {
                 return Err(Error::new(ErrorKind::Refused, other).with_hint("wait for its end, or go on all the same with `--force`"));
             }
-            match Marker::set(self.cloud(), name, &began.id, &self.0.home, now, options.force).await {
+            match Box::pin(Marker::set(self.cloud(), name, &began.id, &self.0.home, now, options.force)).await {
                 Ok(marker) => escort.marker = Some(Arc::new(marker)),
                 Err(error) if error.is_refused() => return Err(error),
                 Err(error) => escort.notes.push(format!("operators on other machines cannot see this transfer: {error}")),
             }
         }
         if began.request.kind == Kind::Redrive && options.looks_after() {
-            match self.watcher(&about, began).await {
+            match Box::pin(self.watcher(&about, began)).await {
                 Ok(watcher) => escort.watcher = Some((self.cloud().clone(), watcher)),
                 Err(error) if options.canary.is_some() => {
                     escort.close().await;
@@ -111,7 +111,7 @@ impl Ops {
         let topic: &TopicName = about.topic.as_ref().ok_or_else(gone)?;
         let name = ours(about.name.project(), &format!("watch-{}", began.id))?;
         let filter = format!("attributes.redrive-transfer = \"{}\"", began.id);
-        match self.cloud().create_passing_subscription(&name, topic, &filter).await {
+        match Box::pin(self.cloud().create_passing_subscription(&name, topic, &filter)).await {
             Err(error) if !error.is_already_exists() => Err(error),
             _ => Ok(name),
         }

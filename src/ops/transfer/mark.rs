@@ -3,6 +3,7 @@
 //!
 //! A label is no lock: who looks and who writes at the same moment may miss each other, and then see each other at the next beat.
 
+use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
@@ -92,7 +93,11 @@ fn make_operator(home: &Path) -> Result<String> {
     hash.update(path.as_os_str().as_encoded_bytes());
     hash.update(std::process::id().to_be_bytes());
     hash.update(Timestamp::now().as_nanosecond().to_be_bytes());
-    let name: String = hash.finalize().iter().take(OPERATOR_CHARS / 2).map(|byte| format!("{byte:02x}")).collect();
+    let mut name = String::with_capacity(OPERATOR_CHARS);
+    for byte in hash.finalize().iter().take(OPERATOR_CHARS / 2) {
+        // Writing to a string cannot fail.
+        let _ = write!(name, "{byte:02x}");
+    }
     match home::create_new(&path) {
         Ok(mut file) => file.write_all(name.as_bytes()).map_err(|error| home::unusable(&path, error))?,
         // Another process was faster.

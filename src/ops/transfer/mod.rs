@@ -85,7 +85,7 @@ impl Plan {
         }
         let complete = self.looked.as_ref().is_some_and(|looked| looked.complete && looked.messages > 0);
         let receivers = self.routes.iter().flat_map(|route| &route.receivers);
-        let again = receivers.filter(|receiver| !receiver.failed && !(complete && receiver.matches == Some(0)));
+        let again = receivers.filter(|receiver| !receiver.failed && (!complete || receiver.matches != Some(0)));
         again.map(|receiver| &receiver.subscription).collect()
     }
 }

@@ -48,7 +48,7 @@ async fn tells_causes_receivers_and_what_would_stay_and_changes_nothing() {
     assert_eq!(route.messages, 4, "all but the worn one");
     let matches: Vec<(&str, Option<u64>)> = route.receivers.iter().map(|one| (one.subscription.id(), one.matches)).collect();
     assert_eq!(matches, [("audit", Some(1)), ("billing", Some(4)), ("never", Some(0))]);
-    let again: Vec<&str> = plan.fan_out().into_iter().map(|name| name.id()).collect();
+    let again: Vec<&str> = plan.fan_out().into_iter().map(redrive::names::SubscriptionName::id).collect();
     assert_eq!(again, ["audit"], "what a filter keeps away is no fan-out");
     let stays: Vec<_> = looked.problems.iter().filter(|problem| problem.refused).collect();
     assert_eq!((stays.len(), stays[0].sample.as_str(), stays[0].count), (1, worn.as_str(), 1));

@@ -82,9 +82,8 @@ impl Row for TransferRow {
     fn state(&self) -> State {
         match self.summary.state {
             transfer::State::Running | transfer::State::Confirming | transfer::State::Watching => State::Pending,
-            transfer::State::Asking => State::Warn,
             transfer::State::Done => State::Done,
-            transfer::State::DoneInPart => State::Warn,
+            transfer::State::Asking | transfer::State::DoneInPart => State::Warn,
             transfer::State::Cancelled => State::Paused,
             transfer::State::Stopped => State::Error,
         }
