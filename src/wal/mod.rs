@@ -148,11 +148,11 @@ pub(crate) fn is_in_use(disk: &dyn Disk, path: &Path) -> bool {
     disk.open(path, Access::Read).and_then(|mut file| file.try_lock(false)).is_ok_and(|locked| !locked)
 }
 
-/// Writes a log that is complete from the beginning; once this returns it is durable, with its name. `fill` is given what appends a record.
-pub(crate) fn write_whole(disk: &dyn Disk, path: &Path, fill: &mut Fill<'_>) -> Result<()> {
+/// Writes a log that is complete from the beginning; once this returns it is durable, with its name. `append` is given what takes a record.
+pub(crate) fn write_whole(disk: &dyn Disk, path: &Path, append: &mut Fill<'_>) -> Result<()> {
     let mut file = disk.open(path, Access::Create).map_err(|e| at(path, e))?;
     let (mut buffer, mut offset) = (header().to_vec(), 0);
-    fill(&mut |payload| {
+    append(&mut |payload| {
         check_len(payload)?;
         frame(&mut buffer, payload);
         if buffer.len() >= WRITE_BYTES {

@@ -96,7 +96,9 @@ impl Journal {
                 Verdict::Lost(refusal) => Err(refusal.clone()),
                 Verdict::Durable(engine, core, moment, effects) => {
                     let answer = command.apply(&mut core.state, moment, effects);
-                    after.into_iter().for_each(|after| after(engine, core));
+                    if let Some(after) = after {
+                        after(engine, core);
+                    }
                     Ok(answer)
                 }
             };
@@ -122,7 +124,7 @@ impl WriterThread {
     fn run(mut self, jobs: &Receiver<Job>) {
         while let Ok(Job::Command(first)) = jobs.recv() {
             let Some(engine) = self.engine.upgrade().map(Engine) else { return };
-            let (batch, stop) = collect(first, jobs);
+            let (batch, stop) = collect(*first, jobs);
             self.write(&engine, batch);
             if self.store.is_long() {
                 self.turn(&engine);
@@ -154,7 +156,9 @@ impl WriterThread {
                 self.store.abandon();
                 tracing::error!(target: "redrive::emulator", %error, "{} commands were refused: the data directory takes nothing", batch.len());
                 let refusal = refusal(&error);
-                batch.into_iter().for_each(|job| (job.then)(Verdict::Lost(&refusal)));
+                for job in batch {
+                    (job.then)(Verdict::Lost(&refusal));
+                }
             }
         }
     }
@@ -190,9 +194,9 @@ impl WriterThread {
 }
 
 /// Takes what waits, up to the limits; tells whether the end is asked for.
-fn collect(first: Box<Submitted>, jobs: &Receiver<Job>) -> (Vec<Submitted>, bool) {
+fn collect(first: Submitted, jobs: &Receiver<Job>) -> (Vec<Submitted>, bool) {
     let (mut bytes, mut moves_clock) = (first.record.len(), first.moves_clock);
-    let mut batch = vec![*first];
+    let mut batch = vec![first];
     while batch.len() < BATCH_COMMANDS_MAX && bytes < BATCH_BYTES_MAX && !moves_clock {
         match jobs.try_recv() {
             Ok(Job::Command(job)) => {

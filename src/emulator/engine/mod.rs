@@ -163,7 +163,9 @@ impl Engine {
         let moment = Moment { now: core.latest, seed: self.next_seed() };
         let result = command.apply(&mut core.state, moment, &mut effects);
         let epoch = core.epoch;
-        after.into_iter().for_each(|after| after(self, &mut core));
+        if let Some(after) = after {
+            after(self, &mut core);
+        }
         self.note(&effects.list);
         self.rearm(&mut core);
         drop(core);
@@ -185,7 +187,9 @@ impl Engine {
 
     /// Counts calls as open; under the lock, so that who finds nothing due and nothing open can rely on it.
     fn note(&self, effects: &[Effect]) {
-        effects.iter().for_each(|effect| self.0.open.note(effect));
+        for effect in effects {
+            self.0.open.note(effect);
+        }
     }
 
     fn carry_out(&self, effect: Effect, epoch: Epoch) {

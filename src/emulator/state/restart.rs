@@ -135,7 +135,7 @@ impl Loader {
 impl State {
     /// A few numbers of the state in one: states that went different ways differ in it. O(log n).
     pub(crate) fn fingerprint(&self) -> u64 {
-        let due = self.next_due().map_or(0, |due| due.as_nanosecond().unsigned_abs() as u64);
+        let due = self.next_due().map_or(0, |due| u64::try_from(due.as_nanosecond().unsigned_abs()).unwrap_or(u64::MAX));
         [self.pubsub.fingerprint(), self.tasks.fingerprint(), self.scheduler.fingerprint(), due]
             .into_iter()
             .fold(0xcbf2_9ce4_8422_2325, |sum: u64, part| (sum ^ part).wrapping_mul(0x0100_0000_01b3).rotate_left(29))

@@ -181,7 +181,9 @@ impl<A: Saved, B: Saved> Saved for (A, B) {
 
 impl<T: Saved, const N: usize> Saved for [T; N] {
     fn save(&self, to: &mut Writer) {
-        self.iter().for_each(|item| item.save(to));
+        for item in self {
+            item.save(to);
+        }
     }
 
     fn load(from: &mut Reader<'_>) -> Result<Self> {
@@ -195,7 +197,9 @@ macro_rules! collections {
         $(impl<T: Saved $(+ $bound)*> Saved for $name<T> {
             fn save(&self, to: &mut Writer) {
                 self.len().save(to);
-                self.iter().for_each(|item| item.save(to));
+                for item in self {
+                    item.save(to);
+                }
             }
 
             fn load(from: &mut Reader<'_>) -> Result<Self> {

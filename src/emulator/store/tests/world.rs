@@ -62,10 +62,12 @@ struct Told {
     calls: Vec<Caller>,
 }
 
+type Happen = Box<dyn FnOnce(&mut State, Moment, &mut Told)>;
+
 /// A command with what to do when it happens.
 struct Planned {
     record: Vec<u8>,
-    happen: Box<dyn FnOnce(&mut State, Moment, &mut Told)>,
+    happen: Happen,
 }
 
 fn plan<C: Command>(command: C, tell: impl FnOnce(Result<C::Reply, Refusal>, &mut Told) + 'static) -> Planned {
@@ -166,7 +168,10 @@ impl World {
 
     /// Commits a batch and, once it is durable, lets it happen; a failed one is told to its callers and has not happened.
     fn batch(&mut self, batch: Vec<Planned>) -> Result<(), String> {
-        let clock = Clock { now: self.clock.now + SignedDuration::from_millis(1 + self.dice.below(4000) as i64), ..self.clock };
+        let clock = Clock {
+            now: self.clock.now + SignedDuration::from_millis(1 + i64::try_from(self.dice.below(4000)).expect("small")),
+            ..self.clock
+        };
         let batch: Vec<(u64, Planned)> = batch.into_iter().map(|planned| (self.dice.roll(), planned)).collect();
         let fingerprint = self.state.fingerprint();
         let store = self.store.as_mut().unwrap();
@@ -210,9 +215,9 @@ impl World {
         self.counts.crashes += 1;
         self.store = None;
         if self.dice.chance(30) {
-            self.disk.kill()
+            self.disk.kill();
         } else {
-            self.disk.crash(&mut self.dice)
+            self.disk.crash(&mut self.dice);
         }
         self.reopen(untold, clock)
     }
@@ -245,7 +250,7 @@ impl World {
 
     /// What clients and time might do next.
     fn commands(&mut self) -> Vec<Planned> {
-        (0..1 + self.dice.below(4)).map(|_| self.command()).collect()
+        (0..=self.dice.below(4)).map(|_| self.command()).collect()
     }
 
     fn command(&mut self) -> Planned {

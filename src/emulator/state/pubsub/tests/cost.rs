@@ -24,7 +24,6 @@ fn each(total: i64) -> f64 {
 
 /// Shows a figure to those who ask for it with `--nocapture`, and checks it.
 #[track_caller]
-#[expect(clippy::print_stdout, reason = "captured, unless somebody wants to see it")]
 fn at_most(what: &str, found: f64, max: f64) {
     println!("{what}: {found:.2}");
     assert!(found <= max, "{what}: {found:.2}, at most {max}");
