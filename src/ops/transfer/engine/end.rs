@@ -31,6 +31,8 @@ pub(super) struct Pulls {
     pub(super) not_before: Elapsed,
     pause: Duration,
     last_work: Elapsed,
+    /// When the answer of a pull was lost last: what was in it is leased to nobody who knows.
+    answer_lost: Option<Elapsed>,
     /// When the last pull began that brought no work, if none did since.
     empty_begun: Option<Elapsed>,
     pub(super) confirming: bool,
@@ -45,6 +47,10 @@ impl Pulls {
 
     pub(super) fn size(&mut self, cargo: &Cargo) {
         self.bytes_max = self.bytes_max.max(cargo.bytes());
+    }
+
+    pub(super) fn lost_answer(&mut self, now: Elapsed) {
+        self.answer_lost = Some(now);
     }
 
     pub(super) fn brought_work(&mut self, now: Elapsed) {
@@ -122,8 +128,9 @@ impl Engine {
 
     /// Returns when a pull that brings nothing is the end.
     fn quiet_at(&self) -> Elapsed {
-        let ours = self.acks.settled_at(self.settings.exactly_once, REDELIVERY_GRACE);
-        // What ran out is looked for as long from then on: it may be leased to a pull whose answer was lost.
+        let hidden = self.pulls.answer_lost.map_or(Elapsed::ZERO, |at| at + self.settings.ack_deadline + REDELIVERY_GRACE);
+        let ours = self.acks.settled_at(self.settings.exactly_once, REDELIVERY_GRACE).max(hidden);
+        // What ran out is looked for as long from then on.
         let lapsed = self.items.values().filter_map(|item| Some(item.lease.as_ref()?.ends)).max();
         match lapsed {
             None if self.items.is_empty() && self.is_complete() => ours,

@@ -50,6 +50,9 @@ impl Engine {
 
     fn pull_failed(&mut self, now: Elapsed, fault: Fault) {
         self.pulls.tries += 1;
+        if fault.kind == FaultKind::Lost {
+            self.pulls.lost_answer(now);
+        }
         self.pulls.not_before = now + super::backoff(self.pulls.tries);
         if self.pulls.tries >= super::TRIES_MAX || !matches!(fault.kind, FaultKind::Lost | FaultKind::Later) {
             self.stop(State::Stopped, Some(fault.words));
