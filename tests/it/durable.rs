@@ -385,9 +385,9 @@ async fn everything_comes_back_after_a_kill_and_after_a_stop() {
         let attempts = &before[7]["tasks"][0];
         assert!(attempts["dispatchCount"] == 1 && attempts["lastAttempt"]["responseStatus"]["code"] == 14, "{attempts}");
         if kill {
-            server.kill().await
+            server.kill().await;
         } else {
-            server.stop().await
+            server.stop().await;
         }
 
         let server = Server::start(dir.path()).await;

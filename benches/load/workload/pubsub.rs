@@ -21,7 +21,7 @@ const PULL_MAX: i32 = 100;
 /// Messages that a stream may hold: the default of the official clients.
 const OUTSTANDING_MAX: i64 = 1000;
 /// A stream that is silent for this long has hung.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 /// Acknowledgements on a stream are not confirmed; so long a server may take to apply the last of them.
 const SETTLE: Duration = Duration::from_secs(20);
 

@@ -12,9 +12,9 @@ use crate::sink::Sink;
 
 const LOCATION: &str = "projects/load/locations/europe-west1";
 /// Tasks that are not to be dispatched are for this much later.
-const LATER: Duration = Duration::from_secs(3600);
+const LATER: Duration = Duration::from_hours(1);
 /// All are dispatched within this time, or the server has hung.
-const DISPATCH: Duration = Duration::from_secs(120);
+const DISPATCH: Duration = Duration::from_mins(2);
 
 async fn queue(client: &Client) -> Result<String> {
     let name = format!("{LOCATION}/queues/{}", fresh("queue"));

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use rpc_server::Server;
 
 /// Nothing on one machine takes this long; what does has hung.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Multiplies the sizes.
 const FACTOR: &str = "REDRIVE_CAMPAIGN";
 const CONNECTIONS: usize = 800;
@@ -95,7 +95,7 @@ async fn a_client_that_does_not_read_holds_little_and_hinders_nobody() {
     }
     let full = server.rss_bytes();
     // One response is read, so that the stream is surely open; then nothing.
-    let (mut slow, _requests) = server.stream("billing").await;
+    let (mut slow, requests) = server.stream("billing").await;
     let first = in_time(slow.message()).await.unwrap().unwrap();
     assert!(!first.received_messages.is_empty());
     let mut taken = BTreeSet::new();
@@ -109,7 +109,7 @@ async fn a_client_that_does_not_read_holds_little_and_hinders_nobody() {
     assert!(taken.len() * 3 >= count, "only {} of {count} were left by the client that does not read", taken.len());
     assert!(server.rss_bytes() < full + GROWTH_BYTES_MAX, "what is held for it is not copied");
     // Gone: what it held comes back, in a time that the emulator's clock makes short.
-    drop((slow, _requests));
+    drop((slow, requests));
     while taken.len() < count {
         server.advance(11).await;
         taken.extend(server.take("billing").await);

@@ -11,7 +11,7 @@ use tonic::Streaming;
 
 use super::in_time;
 
-#[expect(unreachable_pub, clippy::pedantic, clippy::allow_attributes, reason = "generated code")]
+#[expect(unreachable_pub, clippy::enum_variant_names, clippy::pedantic, clippy::allow_attributes, reason = "generated code")]
 pub(super) mod pb {
     tonic::include_proto!("google.pubsub.v1");
 }

@@ -59,12 +59,15 @@ async fn grpc(server: &Server, path: &str, kind: &str, encoding: &str, body: &'s
     (header("grpc-status"), header("grpc-message").replace("%20", " "))
 }
 
+/// Path, content type, encoding, body, and the code and words of the answer.
+type Row = (&'static str, &'static str, &'static str, &'static [u8], &'static str, &'static str);
+
 #[tokio::test]
 async fn broken_grpc_is_refused_with_a_code_and_a_reason() {
     const CREATE: &str = "/google.pubsub.v1.Publisher/CreateTopic";
     const GRPC: &str = "application/grpc";
     let server = Server::start(":").await;
-    let rows: [(&str, &str, &str, &'static [u8], &str, &str); 8] = [
+    let rows: [Row; 8] = [
         (CREATE, GRPC, "identity", b"\0\0\0\0\0", "3", "name"),
         ("/google.pubsub.v1.Publisher/Explode", GRPC, "identity", b"\0\0\0\0\0", "12", ""),
         ("/no.such.Service/Method", GRPC, "identity", b"\0\0\0\0\0", "12", ""),

@@ -66,7 +66,7 @@ impl Proxy {
             tokio::time::sleep(every).await;
             self.cut();
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -22,7 +22,7 @@ async fn faults_in_random_mixtures() {
 }
 
 async fn mixture(seed: u64) -> campaign::Figures {
-    eprintln!("replay: REDRIVE_TEST_SEED={seed} cargo test --test it faults_in_random_mixtures");
+    campaign::say(&format!("replay: REDRIVE_TEST_SEED={seed} cargo test --test it faults_in_random_mixtures"));
     let mut dice = campaign::Dice(seed);
     let mut scene = Scene::of("strict", 0).await;
     scene.give_up((0..MESSAGES).map(|n| vec![u8::try_from(n % 251).unwrap(); dice.below(3000)])).await;
@@ -36,7 +36,9 @@ async fn mixture(seed: u64) -> campaign::Figures {
         if run < FAULTY_RUNS {
             let faults = faults(&mut dice);
             let _ = write!(story, "{faults:?} ");
-            faults.into_iter().for_each(|fault| scene.inject(fault));
+            for fault in faults {
+                scene.inject(fault);
+            }
         }
         let mut jumps = dice.clone();
         let done = tokio::select! {
