@@ -17,7 +17,7 @@ pub mod emulator;
 #[cfg(feature = "tool")]
 pub mod ops;
 
-#[cfg(feature = "tool")]
+#[cfg(feature = "emulator")]
 mod wal;
 
 pub use error::{Error, Result};

@@ -144,6 +144,7 @@ pub(crate) fn read_first(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>
 }
 
 /// Tells whether some process, this one included, has the log open for appending.
+#[cfg(feature = "tool")]
 pub(crate) fn is_in_use(disk: &dyn Disk, path: &Path) -> bool {
     disk.open(path, Access::Read).and_then(|mut file| file.try_lock(false)).is_ok_and(|locked| !locked)
 }
