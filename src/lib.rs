@@ -16,6 +16,8 @@ pub mod demo;
 pub mod emulator;
 #[cfg(feature = "tool")]
 pub mod ops;
+#[cfg(feature = "runtime")]
+pub mod runtime;
 
 #[cfg(feature = "emulator")]
 mod wal;

@@ -14,6 +14,7 @@ mod clock;
 mod convert;
 mod discover;
 mod endpoint;
+mod enqueue;
 mod environment;
 mod failure;
 mod figures;
@@ -42,6 +43,7 @@ use crate::names::{LocationId, Project, ProjectId};
 pub use environment::Environment;
 pub use messages::{ACK_IDS_BYTES_MAX, PUBLISH_MESSAGES_MAX, PULL_MESSAGES_MAX, Pulled, Received};
 
+pub(crate) use enqueue::code_of;
 pub(crate) use figures::{Of, QueueStats, TimeSeries};
 pub(crate) use pages::Rows;
 pub(crate) use tasks::{FULL_VIEW, task_of};

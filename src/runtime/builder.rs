@@ -1,0 +1,136 @@
+//! Builds an app: what it is called, what can be called in it, where it is.
+
+use std::time::Duration;
+
+use crate::cloud::Cloud;
+use crate::error::{Error, Result};
+use crate::names::QueueId;
+use crate::runtime::config::{Config, ETA_MAX};
+use crate::runtime::registry::Registry;
+use crate::runtime::{App, Compat, EnqueueRetry, Host, Mode, Task};
+
+/// An app in the making; begun by [`App::new`]. What is wrong with it is said when it is built.
+#[must_use]
+pub struct Builder<S> {
+    state: S,
+    registry: Registry<S>,
+    config: Config,
+    cloud: Option<Cloud>,
+    host: Option<Host>,
+    wrong: Option<Error>,
+}
+
+impl<S: Send + Sync + 'static> Builder<S> {
+    pub(crate) fn new(state: S) -> Self {
+        Self { state, registry: Registry::default(), config: Config::default(), cloud: None, host: None, wrong: None }
+    }
+
+    /// Names the app: the prefix of its topics, subscriptions and jobs, and its queue unless another is set.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.config.name = Some(name.into());
+        self
+    }
+
+    /// Sets what stands between the parts of names; `--` without this.
+    pub fn delimiter(mut self, delimiter: impl Into<String>) -> Self {
+        self.config.delimiter = delimiter.into();
+        self
+    }
+
+    /// Names the environment, such as `staging`: it comes first in names, so that several share a project.
+    pub fn environment(mut self, environment: impl Into<String>) -> Self {
+        self.config.environment = Some(environment.into());
+        self
+    }
+
+    /// Speaks another system's wire format.
+    pub fn compat(mut self, compat: Compat) -> Self {
+        self.config.compat = compat;
+        self
+    }
+
+    /// Sets the path below which the service's own endpoints lie, such as `/internal`.
+    pub fn mount(mut self, path: impl Into<String>) -> Self {
+        let path: String = path.into();
+        self.config.mount = path.trim_end_matches('/').to_owned();
+        self
+    }
+
+    /// Sets the queue of tasks that name none.
+    pub fn queue(mut self, queue: &QueueId) -> Self {
+        self.config.queue = Some(queue.to_string());
+        self
+    }
+
+    /// Creates a queue when a task is the first for it; without this a missing queue is an error.
+    pub fn creates_queues(mut self) -> Self {
+        self.config.creates_queues = true;
+        self
+    }
+
+    /// Sets what enqueueing does: eager and disabled are for development and tests.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.config.mode = mode;
+        self
+    }
+
+    /// Adds a header that goes along with tasks and messages, besides `traceparent` and `tracestate`.
+    pub fn propagates(mut self, header: impl Into<String>) -> Self {
+        self.config.propagated.push(header.into());
+        self
+    }
+
+    /// Refuses tasks that are due later than this; 30 days, Google's own limit, without it.
+    pub fn maximum_eta(mut self, eta: Duration) -> Self {
+        self.config.eta_max = eta.min(ETA_MAX);
+        self
+    }
+
+    /// Sets what is repeated, and how often, when Cloud Tasks does not take a task.
+    pub fn enqueue_retry(mut self, retry: EnqueueRetry) -> Self {
+        self.config.retry = retry;
+        self
+    }
+
+    /// Adds a task.
+    pub fn task<T: Task<S>>(mut self) -> Self {
+        let added = self.registry.add_task::<T>();
+        self.note(added)
+    }
+
+    /// Sets where calls go, instead of finding it in the environment.
+    pub fn on(mut self, cloud: Cloud) -> Self {
+        self.cloud = Some(cloud);
+        self
+    }
+
+    /// Sets where the service is, instead of finding it in the environment.
+    pub fn host(mut self, host: Host) -> Self {
+        self.host = Some(host);
+        self
+    }
+
+    /// Builds the app where both [`on`](Self::on) and [`host`](Self::host) are given; asks nobody.
+    ///
+    /// # Errors
+    ///
+    /// Fails when one of them is missing, when a name is taken twice or malformed, and when a setting contradicts another.
+    pub fn build(self) -> Result<App<S>> {
+        if let Some(error) = self.wrong {
+            return Err(error);
+        }
+        let missing = |what: &str, hint: &str| Error::invalid(format!("the app does not know {what}")).with_hint(hint.to_owned());
+        let cloud = self.cloud.ok_or_else(|| missing("where calls go", "name it with `on(Cloud::…)`, or build with `from_env()`"))?;
+        let host =
+            self.host.ok_or_else(|| missing("where it is reached", "name it with `host(Host { … })`, or build with `from_env()`"))?;
+        Ok(App::built(self.state, cloud, host, self.config, self.registry))
+    }
+
+    /// Keeps the first thing that is wrong.
+    pub(crate) fn note(mut self, added: Result<()>) -> Self {
+        if let (None, Err(error)) = (&self.wrong, added) {
+            self.wrong = Some(error);
+        }
+        self
+    }
+}

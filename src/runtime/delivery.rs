@@ -1,0 +1,51 @@
+//! Work that has arrived, whichever way: what every entrance (push, pull, eager, debug) hands to `dispatch`.
+
+use bytes::Bytes;
+
+use crate::runtime::propagation::Headers;
+use crate::runtime::{EventInfo, MessageInfo, TaskInfo};
+
+/// One piece of work.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Delivery {
+    /// A task of Cloud Tasks, or a run of Cloud Scheduler.
+    Task { name: String, payload: Bytes, info: TaskInfo, headers: Headers },
+    /// A message of Pub/Sub, for a subscriber of this name.
+    Message { subscriber: String, data: Bytes, info: MessageInfo, headers: Headers },
+    /// An event.
+    Event { body: Bytes, info: EventInfo, headers: Headers },
+}
+
+/// How it ended. What is said to the caller is decided by `wire` and `push`; the reason is for the log alone.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// Done, with the handler's result.
+    Done(serde_json::Value),
+    /// Given up for good by the handler.
+    Discarded(String),
+    /// Not for this receiver (addressed to another subscription): acknowledged without work.
+    Skipped,
+    /// Went to the dead set: kept there, and done with here.
+    Dead(String),
+    /// To be tried again.
+    Retry { why: String, after: Option<std::time::Duration> },
+    /// The handler failed; to be tried again.
+    Failed(crate::runtime::Failure),
+    /// The handler panicked; to be tried again.
+    Panicked(String),
+    /// The handler took longer than it may; to be tried again.
+    TimedOut(std::time::Duration),
+    /// All places are taken; to be tried again, more slowly.
+    Busy,
+    /// There is no handler of this name.
+    Unknown,
+    /// The payload is not what the handler takes.
+    Malformed(String),
+}
+
+impl Ended {
+    /// Tells whether the work needs no other attempt.
+    pub(crate) fn is_settled(&self) -> bool {
+        matches!(self, Self::Done(_) | Self::Discarded(_) | Self::Skipped | Self::Dead(_))
+    }
+}

@@ -1,0 +1,70 @@
+//! From work that has arrived to its handler, and to how that ended: under its headers, in its span, within its time, with panics caught.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tracing::Instrument as _;
+
+use crate::runtime::delivery::{Delivery, Ended};
+use crate::runtime::propagation::{self, Headers};
+use crate::runtime::registry::{Malformed, TaskEntry};
+use crate::runtime::{App, Context, Origin, Outcome, TaskInfo, Verdict};
+
+/// A handler has this long where nothing else is said: what Cloud Tasks gives an attempt by default.
+const HANDLER_DEADLINE: Duration = Duration::from_mins(10);
+
+impl<S: Send + Sync + 'static> App<S> {
+    /// Does a piece of work.
+    pub(crate) async fn dispatch(&self, delivery: Delivery) -> Ended {
+        match delivery {
+            Delivery::Task { name, payload, info, headers } => match self.registry().task(&name) {
+                Some(entry) => self.do_task(entry, payload, Origin::Task(info), headers).await,
+                None => Ended::Unknown,
+            },
+            Delivery::Message { .. } | Delivery::Event { .. } => Ended::Unknown,
+        }
+    }
+
+    /// Does a task that came one way or the other.
+    pub(crate) async fn do_task(&self, entry: &TaskEntry<S>, payload: Bytes, origin: Origin, headers: Headers) -> Ended {
+        let cx = Context::new(self.clone(), origin, entry.options.attempts_max, headers.clone());
+        let attempt = cx.attempt();
+        let info = cx.task().cloned().unwrap_or_default();
+        let span = span_of_task(entry.name, &info, attempt.number);
+        let work = match (entry.run)(payload, cx) {
+            Ok(work) => work,
+            Err(Malformed(why)) => return Ended::Malformed(why),
+        };
+        let deadline = entry.options.handler_deadline.or(entry.options.dispatch_deadline).unwrap_or(HANDLER_DEADLINE);
+        run(work, headers, deadline).instrument(span).await
+    }
+}
+
+fn span_of_task(name: &'static str, info: &TaskInfo, attempt: u32) -> tracing::Span {
+    let id = info.name.as_ref().map(crate::names::TaskName::id).unwrap_or_default();
+    let queue = info.queue.as_ref().map(crate::names::QueueName::id).unwrap_or_default();
+    tracing::info_span!(target: "redrive::runtime", "task", task = name, queue, task_id = id, attempt)
+}
+
+/// Runs a handler.
+pub(crate) async fn run(work: BoxFuture<'static, Outcome>, headers: Headers, deadline: Duration) -> Ended {
+    let guarded = AssertUnwindSafe(propagation::under(headers, work)).catch_unwind();
+    match tokio::time::timeout(deadline, guarded).await {
+        Err(_) => Ended::TimedOut(deadline),
+        Ok(Err(panic)) => Ended::Panicked(words(&*panic)),
+        Ok(Ok(Err(failure))) => Ended::Failed(failure),
+        Ok(Ok(Ok(Verdict::Done(result)))) => Ended::Done(result),
+        Ok(Ok(Ok(Verdict::Discard(why)))) => Ended::Discarded(why),
+        Ok(Ok(Ok(Verdict::Retry { why, after }))) => Ended::Retry { why, after },
+    }
+}
+
+/// What a panic said.
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())
+}

@@ -1,0 +1,231 @@
+//! Sends a task where its app's mode and format have it go.
+
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use google_cloud_tasks_v2::model as google;
+use google_cloud_tasks_v2::model::HttpMethod;
+use jiff::Timestamp;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::cloud::code_of;
+use crate::error::{Error, Kind, Result};
+use crate::model::message::Draft;
+use crate::names::{QueueName, TaskName, TopicName};
+use crate::runtime::delivery::Ended;
+use crate::runtime::enqueue::{Due, Enqueue, EnqueueRetry, Enqueued, Naming};
+use crate::runtime::propagation::{self, Headers};
+use crate::runtime::wire::{Call, Outgoing};
+use crate::runtime::{App, Compat, Mode, Origin, Task};
+
+/// A task is at most this large, with its headers (Google's limit).
+const TASK_BYTES_MAX: usize = 1024 * 1024;
+/// An attempt may take this long at least and at most (Google's limits for HTTP targets).
+const DISPATCH_DEADLINE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_mins(30));
+
+/// A task as it is sent.
+struct Sending {
+    name: &'static str,
+    queue: QueueName,
+    call: Call,
+    task_name: Option<TaskName>,
+    due: Option<Timestamp>,
+    dispatch_deadline: Option<Duration>,
+    retry: EnqueueRetry,
+}
+
+impl<S: Send + Sync + 'static, T: Task<S>> Enqueue<S, T> {
+    /// Sends it: to Cloud Tasks (or Pub/Sub, by the app's format), or through this very process in eager mode.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Kind::AlreadyExists`] when a task of its name is there or was until recently, with [`Kind::InvalidInput`] when it is too large, due too
+    /// late or not registered in the app, and with what Cloud Tasks says. In eager mode it fails as [`here`](Self::here) does.
+    pub async fn send(self) -> Result<Enqueued> {
+        let app = self.app.clone();
+        let sending = self.sending(Timestamp::now())?;
+        match (app.config().mode, app.config().compat) {
+            (Mode::Disabled, _) => Ok(Enqueued { id: String::new(), queue: None }),
+            (Mode::Eager, _) => app.run_here(sending).await.map(|_| Enqueued { id: String::new(), queue: None }),
+            (Mode::Normal, Compat::SingleEndpoint) => app.publish_task(sending).await,
+            (Mode::Normal, _) => app.create(sending).await,
+        }
+    }
+
+    /// Does the work here and now, through the same encoding and decoding, and returns its result.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the work fails, asks for another attempt, or is discarded.
+    pub async fn here(self) -> Result<Value> {
+        let app = self.app.clone();
+        app.run_here(self.sending(Timestamp::now())?).await
+    }
+
+    fn sending(self, now: Timestamp) -> Result<Sending> {
+        let app = &self.app;
+        let payload = self.payload?;
+        let options = match app.registry().task(T::NAME) {
+            Some(entry) => &entry.options,
+            None => {
+                return Err(Error::invalid(format!("task `{}` is not registered in this app", T::NAME))
+                    .with_hint(format!("add `.task::<{}>()` where the app is built", T::NAME)));
+            }
+        };
+        let queue = match &self.queue {
+            Some(id) => app.queue_name(id),
+            None => app.queue_of(options, self.priority)?,
+        };
+        let task_id = match &self.name {
+            Naming::Free => None,
+            Naming::Named(id) => Some(id.clone()),
+            Naming::OnlyOnce => Some(T::NAME.replace('.', "-").parse()?),
+            Naming::Deduplicated => Some(app.layout().deduplicated(T::NAME, &app.layout().canonical(&payload)).parse()?),
+        };
+        let (due, limit) = (self.when.moment(now, app.config().eta_max)?, self.dispatch_deadline);
+        let (shortest, longest) = DISPATCH_DEADLINE;
+        if let Some(deadline) = limit.filter(|deadline| !(shortest..=longest).contains(deadline)) {
+            return Err(Error::invalid(format!("a dispatch deadline of {} s is not between 15 s and 30 min", deadline.as_secs())));
+        }
+        let mut headers = propagation::current();
+        let (with, plain): (Vec<_>, Vec<_>) = self
+            .headers
+            .into_iter()
+            .partition(|(name, _)| app.config().propagated.iter().any(|propagated| propagated.eq_ignore_ascii_case(name)));
+        with.iter().for_each(|(name, value)| headers.set(name, value.as_str()));
+        let project = app.cloud().project().id();
+        let outgoing = Outgoing { name: T::NAME, payload, queue: queue.id(), project, priority: self.priority, headers: &headers, now };
+        let mut call = app.layout().encode(outgoing);
+        call.headers.extend(plain);
+        check(T::NAME, &call)?;
+        let retry = self.retry.unwrap_or_else(|| app.config().retry.clone());
+        let task_name = task_id.map(|id| TaskName::new(queue.clone(), id));
+        Ok(Sending { name: T::NAME, queue, call, task_name, due, dispatch_deadline: limit, retry })
+    }
+}
+
+/// Refuses what Cloud Tasks would refuse, and what would be more than one header.
+fn check(name: &str, call: &Call) -> Result<()> {
+    for (header, value) in &call.headers {
+        if header.parse::<http::HeaderName>().is_err() || value.parse::<http::HeaderValue>().is_err() {
+            return Err(Error::invalid(format!("task `{name}`: `{}` with this value is no header", header.escape_debug())));
+        }
+    }
+    let size = call.body.len() + call.headers.iter().map(|(header, value)| header.len() + value.len()).sum::<usize>();
+    if size > TASK_BYTES_MAX {
+        let hint = "keep the data elsewhere (Cloud Storage, a database) and send its address";
+        return Err(Error::invalid(format!("task `{name}` has {size} bytes, and Cloud Tasks takes 1 MiB")).with_hint(hint));
+    }
+    Ok(())
+}
+
+impl Due {
+    /// Returns the moment; none is now.
+    fn moment(self, now: Timestamp, max: Duration) -> Result<Option<Timestamp>> {
+        let latest = match self {
+            Self::Now => return Ok(None),
+            Self::At(when) => return when.moment(now, max).map(Some),
+            Self::Until(latest) => latest.moment(now, max)?,
+        };
+        let span = u128::try_from(latest.duration_since(now).as_millis()).unwrap_or(0);
+        let wait = u64::try_from(Uuid::new_v4().as_u128() % (span + 1)).unwrap_or(0);
+        Ok(now.checked_add(Duration::from_millis(wait)).ok())
+    }
+}
+
+impl<S: Send + Sync + 'static> App<S> {
+    /// Creates the task, repeating what its policy says.
+    async fn create(&self, sending: Sending) -> Result<Enqueued> {
+        let mut queue = sending.queue.clone();
+        let begun = Instant::now();
+        for attempt in 1.. {
+            let error = match self.cloud().create_task(&queue, self.google_task(&sending, &queue)).await {
+                Ok(name) => return Ok(Enqueued { id: name.id().to_owned(), queue: Some(queue) }),
+                // A missing queue: the first task for it makes it.
+                Err(error) if error.is_not_found() && self.config().creates_queues && queue == sending.queue && attempt == 1 => {
+                    queue = self.make_queue(&queue).await?;
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let pause = sending.retry.pause(attempt);
+            let repeated = code_of(&error).is_some_and(|code| sending.retry.codes.contains(&code));
+            if !repeated || begun.elapsed() + pause > sending.retry.deadline {
+                return Err(error.context(format!("task `{}`", sending.name)));
+            }
+            tracing::debug!(target: "redrive::runtime", task = sending.name, attempt, %error, "the task was not taken, and is sent again");
+            tokio::time::sleep(pause).await;
+        }
+        unreachable!("attempts are counted without end")
+    }
+
+    /// Publishes the task to its topic: the format in which tasks go over Pub/Sub.
+    async fn publish_task(&self, sending: Sending) -> Result<Enqueued> {
+        if sending.due.is_some() || sending.task_name.is_some() {
+            let words = format!("task `{}` goes over Pub/Sub, which knows neither names nor delays", sending.name);
+            return Err(Error::invalid(words).with_hint("another `compat` sends tasks to Cloud Tasks"));
+        }
+        let (topic, _) = self.layout().task_topic(sending.name);
+        let topic = TopicName::new(self.cloud().project().clone(), topic.parse()?);
+        let attributes = sending.call.headers.iter().cloned().collect();
+        let draft = Draft { data: sending.call.body.clone(), attributes, ..Draft::default() };
+        let ids = self.cloud().publish_once(&topic, &[draft]).await?;
+        Ok(Enqueued { id: ids.into_iter().next().unwrap_or_default(), queue: None })
+    }
+
+    fn google_task(&self, sending: &Sending, queue: &QueueName) -> google::Task {
+        let call = &sending.call;
+        let request = google::HttpRequest::new()
+            .set_url(self.layout().url(&call.path))
+            .set_http_method(HttpMethod::Post)
+            .set_headers(call.headers.iter().cloned())
+            .set_body(call.body.clone());
+        let request = match &self.host().account {
+            Some(account) => request.set_oidc_token(
+                google::OidcToken::new().set_service_account_email(account).set_audience(self.layout().audience(&call.path)),
+            ),
+            None => request,
+        };
+        let name =
+            sending.task_name.as_ref().map(|name| TaskName::new(queue.clone(), name.id().parse().expect("an id of a name is an id")));
+        google::Task::new()
+            .set_name(name.map(|name| name.to_string()).unwrap_or_default())
+            .set_http_request(request)
+            .set_or_clear_schedule_time(sending.due.and_then(wire_time))
+            .set_or_clear_dispatch_deadline(sending.dispatch_deadline.and_then(|limit| google_cloud_wkt::Duration::try_from(limit).ok()))
+    }
+
+    /// Does the work in this process, as if the request had arrived.
+    async fn run_here(&self, sending: Sending) -> Result<Value> {
+        let read = self.layout().decode(Some(sending.name.to_owned()).filter(|_| self.layout().names_in_path()), sending.call.body);
+        let read = read.map_err(|why| Error::new(Kind::Internal, format!("task `{}` cannot be read again: {}", sending.name, why.0)))?;
+        let all = sending.call.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let headers = Headers::only(&self.config().propagated, all);
+        let Some(entry) = self.registry().task(&read.name) else {
+            return Err(Error::invalid(format!("task `{}` is not registered", sending.name)));
+        };
+        // Boxed: work that does work here has no end known to the compiler.
+        let ended = self.do_task(entry, read.payload, Origin::Direct, headers).boxed().await;
+        result(sending.name, ended)
+    }
+}
+
+/// What work in this process came to.
+fn result(name: &str, ended: Ended) -> Result<Value> {
+    let failed = |kind, words: String| Err(Error::new(kind, format!("task `{name}` {words}")));
+    match ended {
+        Ended::Done(value) => Ok(value),
+        Ended::Discarded(why) => failed(Kind::FailedPrecondition, format!("was discarded: {why}")),
+        Ended::Retry { why, .. } => failed(Kind::Unavailable, format!("asks for another attempt: {why}")),
+        Ended::Failed(failure) => failed(Kind::Internal, format!("failed: {failure}")),
+        Ended::Panicked(words) => failed(Kind::Internal, format!("panicked: {words}")),
+        Ended::TimedOut(limit) => failed(Kind::Timeout, format!("took longer than {} s", limit.as_secs())),
+        Ended::Malformed(why) => failed(Kind::InvalidInput, format!("cannot be read again: {why}")),
+        Ended::Busy | Ended::Unknown | Ended::Skipped | Ended::Dead(_) => failed(Kind::Internal, "was not done".to_owned()),
+    }
+}
+
+fn wire_time(time: Timestamp) -> Option<google_cloud_wkt::Timestamp> {
+    google_cloud_wkt::Timestamp::new(time.as_second(), time.subsec_nanosecond()).ok()
+}

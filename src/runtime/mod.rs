@@ -1,0 +1,29 @@
+//! What a service is made of: tasks, publishers, subscribers, periodic tasks and events, an explicit registry of them, and the endpoint that
+//! Cloud Tasks, Pub/Sub and Cloud Scheduler call.
+//!
+//! Must not know the console, the command line or the emulator: a service compiles none of them.
+
+mod app;
+mod builder;
+mod compat;
+mod config;
+mod context;
+mod delivery;
+mod dispatch;
+mod enqueue;
+mod host;
+mod outcome;
+mod propagation;
+mod registry;
+mod task;
+mod wire;
+
+pub use app::App;
+pub use builder::Builder;
+pub use compat::Compat;
+pub use config::Mode;
+pub use context::{Attempt, Context, EventInfo, JobInfo, MessageInfo, Origin, TaskInfo};
+pub use enqueue::{Enqueue, EnqueueRetry, Enqueued, When};
+pub use host::Host;
+pub use outcome::{Failure, Outcome, Verdict, discard, done, done_with, retry, retry_after};
+pub use task::{Task, TaskOptions};

@@ -1,0 +1,139 @@
+//! The table of what can be called: built once, explicitly; nothing is looked up by a name from outside except in here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+use crate::runtime::{Context, Outcome, Task, TaskOptions};
+
+/// A name of a handler is no longer than this: it becomes a part of names that Google limits.
+const NAME_BYTES_MAX: usize = 100;
+
+/// Decodes a payload and begins the work; fails where the payload is not what the handler takes.
+pub(crate) type Run<S> = Arc<dyn Fn(Bytes, Context<S>) -> Result<BoxFuture<'static, Outcome>, Malformed> + Send + Sync>;
+
+/// Why a payload is not what a handler takes: for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Malformed(pub(crate) String);
+
+impl From<serde_json::Error> for Malformed {
+    fn from(error: serde_json::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// A task that can be called.
+pub(crate) struct TaskEntry<S> {
+    pub(crate) name: &'static str,
+    pub(crate) options: TaskOptions,
+    pub(crate) run: Run<S>,
+}
+
+/// All that can be called.
+pub(crate) struct Registry<S> {
+    tasks: BTreeMap<&'static str, TaskEntry<S>>,
+}
+
+impl<S> Default for Registry<S> {
+    fn default() -> Self {
+        Self { tasks: BTreeMap::new() }
+    }
+}
+
+impl<S: Send + Sync + 'static> Registry<S> {
+    /// Adds a task.
+    pub(crate) fn add_task<T: Task<S>>(&mut self) -> Result<()> {
+        check_name("task", T::NAME)?;
+        let run: Run<S> = Arc::new(|payload, cx| {
+            let task: T = decode(&payload)?;
+            Ok(Box::pin(task.run(cx)))
+        });
+        let entry = TaskEntry { name: T::NAME, options: T::options(), run };
+        match self.tasks.insert(T::NAME, entry) {
+            None => Ok(()),
+            Some(_) => Err(twice("task", T::NAME)),
+        }
+    }
+
+    /// Finds a task.
+    pub(crate) fn task(&self, name: &str) -> Option<&TaskEntry<S>> {
+        self.tasks.get(name)
+    }
+
+    /// Returns all tasks.
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = &TaskEntry<S>> {
+        self.tasks.values()
+    }
+}
+
+/// Reads a payload. Systems that know only named arguments write `{}` for none, and nothing at all is an empty body.
+pub(crate) fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Malformed> {
+    let error = match serde_json::from_slice(payload) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    let others: &[&str] = match payload.trim_ascii() {
+        b"" => &["null", "{}"],
+        b"{}" => &["null"],
+        b"null" => &["{}"],
+        _ => &[],
+    };
+    others.iter().find_map(|text| serde_json::from_str(text).ok()).ok_or_else(|| error.into())
+}
+
+/// Checks the name of a handler.
+pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
+    let valid =
+        (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if valid {
+        Ok(())
+    } else {
+        Err(Error::invalid(format!("`{}` is not a valid name of a {what}", name.escape_debug()))
+            .with_hint("a name has 1 to 100 letters, digits, `-`, `_` and `.`"))
+    }
+}
+
+/// Says that a name is taken.
+pub(crate) fn twice(what: &str, name: &str) -> Error {
+    Error::invalid(format!("{what} `{name}` is registered twice")).with_hint("give one of the two types another `NAME`")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize, Debug, PartialEq)]
+    struct Unit;
+
+    #[derive(Deserialize, Debug, PartialEq)]
+    struct Pair {
+        a: u8,
+        #[serde(default)]
+        b: u8,
+    }
+
+    #[test]
+    fn nothing_can_be_written_in_several_ways() {
+        for text in ["", "{}", "null", " {} "] {
+            assert_eq!(decode::<Unit>(text.as_bytes()), Ok(Unit), "{text}");
+        }
+        assert_eq!(decode::<Pair>(b"[1,2]"), Ok(Pair { a: 1, b: 2 }), "positional arguments");
+        assert!(decode::<Pair>(b"{}").is_err());
+        assert!(decode::<Unit>(b"{\"a\":1}").is_err());
+    }
+
+    #[test]
+    fn names_are_checked() {
+        assert!(check_name("task", "shop.tasks.send-mail_2").is_ok());
+        for name in ["", "a/b", "a b", "é", "x\n"] {
+            let error = check_name("task", name).unwrap_err();
+            assert!(error.is_invalid_input() && !error.to_string().contains('\n'), "{error}");
+        }
+    }
+}

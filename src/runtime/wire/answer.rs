@@ -1,0 +1,64 @@
+//! The one table from how work ended to what its caller is told. The cause is never in it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::runtime::Compat;
+use crate::runtime::delivery::Ended;
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Option<Value>,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// What the work was: acknowledging has other rules for messages than for tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    Task,
+    Message,
+    Event,
+}
+
+/// Says what is answered. Cloud Tasks and Cloud Scheduler take 200–299 as done; Pub/Sub takes 102, 200, 201, 202 and 204.
+pub(crate) fn answer(compat: Compat, what: What, ended: &Ended, id: Option<&str>, task: &str) -> Answer {
+    let status = match ended {
+        Ended::Done(_) if what == What::Event && compat == Compat::DjangoGcp => 201,
+        Ended::Done(_) if compat == Compat::SingleEndpoint => 204,
+        Ended::Done(_) => 200,
+        Ended::Skipped => 204,
+        Ended::Discarded(_) | Ended::Dead(_) => 202,
+        Ended::Retry { after: Some(_), .. } => 503,
+        Ended::Retry { .. } | Ended::Failed(_) | Ended::Panicked(_) => 500,
+        Ended::TimedOut(_) => 504,
+        Ended::Busy => 429,
+        Ended::Unknown if compat == Compat::SingleEndpoint => 400,
+        Ended::Unknown => 404,
+        Ended::Malformed(_) => 400,
+    };
+    let retry_after = match ended {
+        Ended::Retry { after, .. } => *after,
+        _ => None,
+    };
+    Answer { status, body: if status == 204 { None } else { body(compat, what, ended, id, task) }, retry_after }
+}
+
+fn body(compat: Compat, what: What, ended: &Ended, id: Option<&str>, task: &str) -> Option<Value> {
+    match (compat, ended) {
+        (Compat::DjangoGcp, Ended::Done(_)) if what == What::Event => Some(json!({})),
+        (Compat::DjangoGcp, Ended::Done(result)) => Some(json!({ "result": result })),
+        (Compat::DjangoTasksCloudTasks, Ended::Done(_)) => Some(json!({ "status": "success", "task_id": id })),
+        (Compat::DjangoTasksCloudTasks, Ended::Failed(_) | Ended::Panicked(_) | Ended::TimedOut(_) | Ended::Retry { .. }) => {
+            Some(json!({ "status": "failed", "task_id": id, "errors": [] }))
+        }
+        (_, Ended::Done(result)) => Some(json!({ "result": result, "status": "executed" })),
+        (_, Ended::Discarded(_) | Ended::Dead(_)) => Some(json!({ "result": null, "status": "discarded" })),
+        (_, Ended::Unknown) => Some(json!({ "error": format!("Task {task} not found") })),
+        (_, Ended::Malformed(_)) => Some(json!({ "error": "the body is not what this endpoint takes" })),
+        (_, Ended::Busy) => Some(json!({ "error": "all places are taken" })),
+        _ => Some(json!({ "error": "the work failed" })),
+    }
+}

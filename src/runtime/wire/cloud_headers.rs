@@ -1,0 +1,77 @@
+//! What Cloud Tasks and Cloud Scheduler say in headers.
+
+use http::HeaderMap;
+use jiff::Timestamp;
+
+use crate::names::{Location, QueueName, TaskName};
+use crate::runtime::{JobInfo, TaskInfo};
+
+/// Reads the headers of a task or of a job's run; what is missing or malformed is left out: anybody can send headers.
+pub(crate) fn task_info(headers: &HeaderMap, location: &Location) -> TaskInfo {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let number = |name: &str| text(name).and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+    let queue: Option<QueueName> = text("x-cloudtasks-queuename").and_then(|id| QueueName::parse_in(id, location).ok());
+    let name = queue.as_ref().zip(text("x-cloudtasks-taskname"));
+    TaskInfo {
+        name: name.and_then(|(queue, id)| TaskName::parse_in(id, queue).ok()),
+        retry_count: number("x-cloudtasks-taskretrycount"),
+        execution_count: number("x-cloudtasks-taskexecutioncount"),
+        eta: text("x-cloudtasks-tasketa").and_then(epoch_seconds),
+        previous_response: text("x-cloudtasks-taskpreviousresponse").and_then(|text| text.parse().ok()),
+        retry_reason: text("x-cloudtasks-taskretryreason").map(str::to_owned),
+        job: text("x-cloudscheduler").map(|_| JobInfo {
+            name: text("x-cloudscheduler-jobname").map(str::to_owned),
+            schedule_time: text("x-cloudscheduler-scheduletime").and_then(|text| text.parse().ok()),
+        }),
+        queue,
+    }
+}
+
+/// Reads `1480000000.123456`.
+fn epoch_seconds(text: &str) -> Option<Timestamp> {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = fraction.get(..fraction.len().min(9))?;
+    let nanos: i32 = if digits.is_empty() { 0 } else { format!("{digits:0<9}").parse().ok()? };
+    Timestamp::new(seconds.parse().ok()?, nanos).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn read(headers: &[(&'static str, &'static str)]) -> TaskInfo {
+        let location = Location::new("projects/shop".parse().unwrap(), "europe-west1".parse().unwrap());
+        task_info(&headers.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect(), &location)
+    }
+
+    #[test]
+    fn of_a_task() {
+        let info = read(&[
+            ("X-CloudTasks-QueueName", "emails"),
+            ("X-CloudTasks-TaskName", "7"),
+            ("X-CloudTasks-TaskRetryCount", "3"),
+            ("X-CloudTasks-TaskExecutionCount", "1"),
+            ("X-CloudTasks-TaskETA", "1780000000.25"),
+            ("X-CloudTasks-TaskPreviousResponse", "500"),
+            ("X-CloudTasks-TaskRetryReason", "Handler failed"),
+        ]);
+        assert_eq!(info.name.unwrap().to_string(), "projects/shop/locations/europe-west1/queues/emails/tasks/7");
+        assert_eq!((info.retry_count, info.execution_count, info.previous_response), (3, 1, Some(500)));
+        assert_eq!(info.eta.unwrap().to_string(), "2026-05-28T20:26:40.25Z");
+        assert_eq!((info.retry_reason.as_deref(), info.job), (Some("Handler failed"), None));
+    }
+
+    #[test]
+    fn of_a_job_and_of_anybody() {
+        let info = read(&[
+            ("X-CloudScheduler", "true"),
+            ("X-CloudScheduler-JobName", "nightly"),
+            ("X-CloudScheduler-ScheduleTime", "2026-11-28T03:00:00Z"),
+        ]);
+        assert_eq!(info.job.unwrap().name.as_deref(), Some("nightly"));
+        let info = read(&[("X-CloudTasks-QueueName", "../x"), ("X-CloudTasks-TaskETA", "1.é"), ("X-CloudTasks-TaskRetryCount", "-1")]);
+        assert_eq!(info, TaskInfo::default());
+    }
+}

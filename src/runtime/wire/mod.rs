@@ -1,0 +1,12 @@
+//! Names, URLs and bodies, in this crate's own format and in those of the systems it works beside. Pure: it knows neither sockets nor clocks.
+
+mod answer;
+mod body;
+mod cloud_headers;
+mod layout;
+mod python;
+
+pub(crate) use answer::{Answer, What, answer};
+pub(crate) use body::{Call, Outgoing};
+pub(crate) use cloud_headers::task_info;
+pub(crate) use layout::{Layout, Route};

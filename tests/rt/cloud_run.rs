@@ -1,0 +1,1 @@
+//! Where a service finds out that it is on Cloud Run, and where.

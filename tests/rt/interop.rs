@@ -1,0 +1,1 @@
+//! The Django libraries of the predecessors, and this runtime, work for each other.

@@ -1,0 +1,20 @@
+//! The runtime from the outside, as one binary: services on the emulator, over sockets.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, helpers included")]
+
+mod cloud_run;
+mod dead_set;
+mod events;
+mod hostile;
+mod interop;
+mod logging;
+mod manage;
+mod oidc;
+mod periodic;
+mod provision;
+mod publish;
+mod pull;
+mod push;
+mod subscribe;
+mod support;
+mod tasks;
+mod testing;

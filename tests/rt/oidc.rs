@@ -1,0 +1,1 @@
+//! Tokens: whose are taken, and whose are not.

@@ -1,0 +1,1 @@
+//! Periodic tasks run when they are due.

@@ -1,0 +1,1 @@
+//! What an app needs is made, changed and taken away, and told before.

@@ -1,0 +1,1 @@
+//! Messages get out: typed, on commit, of records, through Cloud Tasks.

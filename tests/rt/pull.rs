@@ -1,0 +1,1 @@
+//! Messages come in by streaming pull.

@@ -1,0 +1,1 @@
+//! The endpoint that Cloud Tasks, Pub/Sub and Cloud Scheduler call.

@@ -1,0 +1,1 @@
+//! Subscribers: what arrives, what is done with it, what that answers.

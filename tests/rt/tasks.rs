@@ -1,0 +1,1 @@
+//! Tasks are enqueued, run, repeated, refused.
