@@ -25,7 +25,8 @@ impl<S: Send + Sync + 'static> App<S> {
                 Some(entry) => self.do_task(entry, payload, Origin::Task(info), headers).await,
                 None => Ended::Unknown,
             },
-            Delivery::Message { .. } | Delivery::Event { .. } => Ended::Unknown,
+            Delivery::Message { subscriber, data, info, headers } => self.do_message(&subscriber, data, info, headers).await,
+            Delivery::Event { .. } => Ended::Unknown,
         }
     }
 
