@@ -3,13 +3,14 @@
 use bytes::Bytes;
 
 use crate::runtime::propagation::Headers;
+use crate::runtime::wire::Call;
 use crate::runtime::{EventInfo, MessageInfo, TaskInfo};
 
 /// One piece of work.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Delivery {
-    /// A task of Cloud Tasks, or a run of Cloud Scheduler.
-    Task { name: String, payload: Bytes, info: TaskInfo, headers: Headers },
+    /// A task of Cloud Tasks, or a run of Cloud Scheduler, with its request as it came: what a dead set keeps.
+    Task { name: String, payload: Bytes, info: TaskInfo, headers: Headers, request: Call },
     /// A message of Pub/Sub, for a subscriber of this name.
     Message { subscriber: String, data: Bytes, info: MessageInfo, headers: Headers },
     /// An event.
@@ -47,5 +48,27 @@ impl Ended {
     /// Tells whether the work needs no other attempt.
     pub(crate) fn is_settled(&self) -> bool {
         matches!(self, Self::Done(_) | Self::Discarded(_) | Self::Skipped | Self::Dead(_))
+    }
+
+    /// Tells whether this attempt was made and failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self, Self::Retry { .. } | Self::Failed(_) | Self::Panicked(_) | Self::TimedOut(_) | Self::Malformed(_))
+    }
+
+    /// Says why it is not simply done; not escaped.
+    pub(crate) fn why(&self) -> Option<String> {
+        match self {
+            Self::Done(_) => None,
+            Self::Discarded(why) => Some(format!("discarded: {why}")),
+            Self::Skipped => Some("is for another receiver".to_owned()),
+            Self::Dead(why) => Some(format!("kept in the dead set: {why}")),
+            Self::Retry { why, .. } => Some(format!("asks for another attempt: {why}")),
+            Self::Failed(failure) => Some(failure.to_string()),
+            Self::Panicked(words) => Some(format!("panicked: {words}")),
+            Self::TimedOut(limit) => Some(format!("took longer than {} s", limit.as_secs_f32())),
+            Self::Busy => Some("all places are taken".to_owned()),
+            Self::Unknown => Some("there is no handler of this name".to_owned()),
+            Self::Malformed(why) => Some(format!("the payload cannot be read: {why}")),
+        }
     }
 }

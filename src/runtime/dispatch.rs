@@ -21,8 +21,11 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Does a piece of work.
     pub(crate) async fn dispatch(&self, delivery: Delivery) -> Ended {
         match delivery {
-            Delivery::Task { name, payload, info, headers } => match self.registry().task(&name) {
-                Some(entry) => self.do_task(entry, payload, Origin::Task(info), headers).await,
+            Delivery::Task { name, payload, info, headers, request } => match self.registry().task(&name) {
+                Some(entry) => {
+                    let ended = self.do_task(entry, payload, Origin::Task(info.clone()), headers).await;
+                    self.keep_dead(entry, &info, request, ended).await
+                }
                 None => Ended::Unknown,
             },
             Delivery::Message { subscriber, data, info, headers } => self.do_message(&subscriber, data, info, headers).await,

@@ -1,7 +1,7 @@
 //! From a task to Cloud Tasks (or to Pub/Sub, or to this very process): what is said of it, what it is called, what happens when it is not taken.
 
 mod policy;
-mod queue;
+pub(crate) mod queue;
 mod send;
 mod when;
 

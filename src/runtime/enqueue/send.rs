@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use google_cloud_tasks_v2::model as google;
-use google_cloud_tasks_v2::model::HttpMethod;
 use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
@@ -12,7 +11,7 @@ use uuid::Uuid;
 use crate::cloud::code_of;
 use crate::error::{Error, Kind, Result};
 use crate::model::message::Draft;
-use crate::names::{QueueName, TaskName, TopicName};
+use crate::names::{QueueName, TaskId, TaskName, TopicName};
 use crate::runtime::delivery::Ended;
 use crate::runtime::enqueue::{Due, Enqueue, EnqueueRetry, Enqueued, Naming};
 use crate::runtime::propagation::{self, Headers};
@@ -29,7 +28,7 @@ struct Sending {
     name: &'static str,
     queue: QueueName,
     call: Call,
-    task_name: Option<TaskName>,
+    task_id: Option<TaskId>,
     due: Option<Timestamp>,
     dispatch_deadline: Option<Duration>,
     retry: EnqueueRetry,
@@ -100,8 +99,7 @@ impl<S: Send + Sync + 'static, T: Task<S>> Enqueue<S, T> {
         call.headers.extend(plain);
         check(T::NAME, &call)?;
         let retry = self.retry.unwrap_or_else(|| app.config().retry.clone());
-        let task_name = task_id.map(|id| TaskName::new(queue.clone(), id));
-        Ok(Sending { name: T::NAME, queue, call, task_name, due, dispatch_deadline: limit, retry })
+        Ok(Sending { name: T::NAME, queue, call, task_id, due, dispatch_deadline: limit, retry })
     }
 }
 
@@ -162,7 +160,7 @@ impl<S: Send + Sync + 'static> App<S> {
 
     /// Publishes the task to its topic: the format in which tasks go over Pub/Sub.
     async fn publish_task(&self, sending: Sending) -> Result<Enqueued> {
-        if sending.due.is_some() || sending.task_name.is_some() {
+        if sending.due.is_some() || sending.task_id.is_some() {
             let words = format!("task `{}` goes over Pub/Sub, which knows neither names nor delays", sending.name);
             return Err(Error::invalid(words).with_hint("another `compat` sends tasks to Cloud Tasks"));
         }
@@ -175,25 +173,12 @@ impl<S: Send + Sync + 'static> App<S> {
     }
 
     fn google_task(&self, sending: &Sending, queue: &QueueName) -> google::Task {
-        let call = &sending.call;
-        let request = google::HttpRequest::new()
-            .set_url(self.layout().url(&call.path))
-            .set_http_method(HttpMethod::Post)
-            .set_headers(call.headers.iter().cloned())
-            .set_body(call.body.clone());
-        let request = match &self.host().account {
-            Some(account) => request.set_oidc_token(
-                google::OidcToken::new().set_service_account_email(account).set_audience(self.layout().audience(&call.path)),
-            ),
-            None => request,
-        };
-        let name =
-            sending.task_name.as_ref().map(|name| TaskName::new(queue.clone(), name.id().parse().expect("an id of a name is an id")));
-        google::Task::new()
-            .set_name(name.map(|name| name.to_string()).unwrap_or_default())
-            .set_http_request(request)
+        let name = sending.task_id.as_ref().map(|id| TaskName::new(queue.clone(), id.clone()).to_string());
+        let deadline = sending.dispatch_deadline.and_then(|limit| google_cloud_wkt::Duration::try_from(limit).ok());
+        self.http_task(&sending.call)
+            .set_name(name.unwrap_or_default())
             .set_or_clear_schedule_time(sending.due.and_then(wire_time))
-            .set_or_clear_dispatch_deadline(sending.dispatch_deadline.and_then(|limit| google_cloud_wkt::Duration::try_from(limit).ok()))
+            .set_or_clear_dispatch_deadline(deadline)
     }
 
     /// Does the work in this process, as if the request had arrived.
@@ -213,17 +198,16 @@ impl<S: Send + Sync + 'static> App<S> {
 
 /// What work in this process came to.
 fn result(name: &str, ended: Ended) -> Result<Value> {
-    let failed = |kind, words: String| Err(Error::new(kind, format!("task `{name}` {words}")));
-    match ended {
-        Ended::Done(value) => Ok(value),
-        Ended::Discarded(why) => failed(Kind::FailedPrecondition, format!("was discarded: {why}")),
-        Ended::Retry { why, .. } => failed(Kind::Unavailable, format!("asks for another attempt: {why}")),
-        Ended::Failed(failure) => failed(Kind::Internal, format!("failed: {failure}")),
-        Ended::Panicked(words) => failed(Kind::Internal, format!("panicked: {words}")),
-        Ended::TimedOut(limit) => failed(Kind::Timeout, format!("took longer than {} s", limit.as_secs())),
-        Ended::Malformed(why) => failed(Kind::InvalidInput, format!("cannot be read again: {why}")),
-        Ended::Busy | Ended::Unknown | Ended::Skipped | Ended::Dead(_) => failed(Kind::Internal, "was not done".to_owned()),
-    }
+    let why = ended.why().unwrap_or_default();
+    let kind = match ended {
+        Ended::Done(value) => return Ok(value),
+        Ended::Discarded(_) => Kind::FailedPrecondition,
+        Ended::Retry { .. } => Kind::Unavailable,
+        Ended::TimedOut(_) => Kind::Timeout,
+        Ended::Malformed(_) => Kind::InvalidInput,
+        _ => Kind::Internal,
+    };
+    Err(Error::new(kind, format!("task `{name}`: {why}")))
 }
 
 fn wire_time(time: Timestamp) -> Option<google_cloud_wkt::Timestamp> {

@@ -27,6 +27,34 @@ pub(crate) fn task_info(headers: &HeaderMap, location: &Location) -> TaskInfo {
     }
 }
 
+/// Headers that belong to one attempt, to its connection or to who sent it: a copy of the task is made without them.
+const OF_THE_ATTEMPT: &[&str] = &[
+    "accept",
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-length",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "via",
+    "x-cloud-trace-context",
+];
+const OF_THE_ATTEMPT_BEGIN: &[&str] = &["proxy-", "x-appengine-", "x-cloudscheduler", "x-cloudtasks-", "x-forwarded-", "x-google-"];
+
+/// Returns the headers that the task itself has, as it was created; what is not text is left out, for no task can have it.
+pub(crate) fn own_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    let of_the_attempt = |name: &str| OF_THE_ATTEMPT.contains(&name) || OF_THE_ATTEMPT_BEGIN.iter().any(|begin| name.starts_with(begin));
+    let own = headers.iter().filter(|(name, _)| !of_the_attempt(name.as_str()) || name.as_str() == "x-cloudtasks-projectname");
+    own.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))).collect()
+}
+
 /// Reads `1480000000.123456`.
 fn epoch_seconds(text: &str) -> Option<Timestamp> {
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -61,6 +89,21 @@ mod tests {
         assert_eq!((info.retry_count, info.execution_count, info.previous_response), (3, 1, Some(500)));
         assert_eq!(info.eta.unwrap().to_string(), "2026-05-28T20:26:40.25Z");
         assert_eq!((info.retry_reason.as_deref(), info.job), (Some("Handler failed"), None));
+    }
+
+    #[test]
+    fn a_copy_has_what_the_task_was_created_with() {
+        let all = [
+            ("X-CloudTasks-TaskName", "7"),
+            ("X-CloudTasks-Projectname", "p"),
+            ("Content-Type", "application/json"),
+            ("Authorization", "Bearer x"),
+        ];
+        let headers: HeaderMap = all.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect();
+        let mut own = own_headers(&headers);
+        own.sort();
+        let expected = [("content-type", "application/json"), ("x-cloudtasks-projectname", "p")];
+        assert_eq!(own, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 
     #[test]

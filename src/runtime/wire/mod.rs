@@ -8,6 +8,6 @@ mod message;
 mod python;
 
 pub(crate) use answer::{Answer, What, answer};
-pub(crate) use body::{Call, Outgoing};
-pub(crate) use cloud_headers::task_info;
+pub(crate) use body::{Call, Incoming, Outgoing};
+pub(crate) use cloud_headers::{own_headers, task_info};
 pub(crate) use layout::{Layout, Route};
