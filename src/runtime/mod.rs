@@ -39,3 +39,6 @@ pub use periodic::Periodic;
 pub use publisher::{Outbox, Publish, Publisher};
 pub use subscriber::{Received, Subscriber, Subscription};
 pub use task::{Task, TaskOptions};
+
+#[cfg(feature = "testing")]
+pub(crate) use registry::decode;
