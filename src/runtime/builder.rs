@@ -126,6 +126,16 @@ impl<S: Send + Sync + 'static> Builder<S> {
         Ok(App::built(self.state, cloud, host, self.config, self.registry))
     }
 
+    /// For builder methods that stand beside what they set.
+    pub(crate) fn config_mut(&mut self) -> &mut Config {
+        &mut self.config
+    }
+
+    /// The same for what can be called.
+    pub(crate) fn registry_mut(&mut self) -> &mut Registry<S> {
+        &mut self.registry
+    }
+
     /// Keeps the first thing that is wrong.
     pub(crate) fn note(mut self, added: Result<()>) -> Self {
         if let (None, Err(error)) = (&self.wrong, added) {

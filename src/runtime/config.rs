@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::runtime::{Compat, EnqueueRetry};
+use crate::runtime::{Compat, EnqueueRetry, events, oidc, push};
 
 /// Cloud Tasks takes no task that is due later than this (Google's limit).
 pub(crate) const ETA_MAX: Duration = Duration::from_hours(30 * 24);
@@ -37,6 +37,9 @@ pub(crate) struct Config {
     pub(crate) creates_queues: bool,
     pub(crate) eta_max: Duration,
     pub(crate) retry: EnqueueRetry,
+    pub(crate) push: push::Settings,
+    pub(crate) oidc: oidc::Settings,
+    pub(crate) events: events::Settings,
 }
 
 impl Default for Config {
@@ -53,6 +56,9 @@ impl Default for Config {
             creates_queues: false,
             eta_max: ETA_MAX,
             retry: EnqueueRetry::default(),
+            push: push::Settings::default(),
+            oidc: oidc::Settings::default(),
+            events: events::Settings::default(),
         }
     }
 }
