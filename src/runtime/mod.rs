@@ -14,12 +14,16 @@ mod debug;
 mod delivery;
 mod dispatch;
 mod enqueue;
+pub mod events;
 mod host;
+mod logging;
+mod oidc;
 mod outcome;
 mod periodic;
 mod propagation;
 mod provisioning;
 mod publisher;
+mod push;
 mod registry;
 mod subscriber;
 mod task;
@@ -34,9 +38,11 @@ pub use context::{Attempt, Context, EventInfo, JobInfo, MessageInfo, Origin, Tas
 pub use debug::{Discarded, Tried};
 pub use enqueue::{Enqueue, EnqueueRetry, Enqueued, When};
 pub use host::Host;
+pub use oidc::TokenMetrics;
 pub use outcome::{Failure, Outcome, Verdict, discard, done, done_with, retry, retry_after};
 pub use periodic::Periodic;
 pub use publisher::{Outbox, Publish, Publisher};
+pub use push::{Drained, Metrics, Places, Push};
 pub use subscriber::{Received, Subscriber, Subscription};
 pub use task::{Task, TaskOptions};
 
