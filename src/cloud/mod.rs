@@ -24,6 +24,8 @@ mod locations;
 mod messages;
 mod metadata;
 mod pages;
+mod provision;
+mod publish;
 mod pubsub;
 mod raw;
 mod rest;
@@ -45,6 +47,7 @@ pub use messages::{ACK_IDS_BYTES_MAX, PUBLISH_MESSAGES_MAX, PULL_MESSAGES_MAX, P
 
 pub(crate) use enqueue::code_of;
 pub(crate) use figures::{Of, QueueStats, TimeSeries};
+pub(crate) use metadata::url as metadata_url;
 pub(crate) use pages::Rows;
 pub(crate) use tasks::{FULL_VIEW, task_of};
 
@@ -53,6 +56,7 @@ use clients::Clients;
 use endpoint::{Api, Endpoint, Endpoints};
 use failure::Asked;
 use identity::Identity;
+use publish::Streams;
 
 /// The project of an emulator where none is named.
 pub const EMULATOR_PROJECT: &str = "demo";
@@ -70,6 +74,7 @@ struct Inner {
     credentials: OnceLock<Credentials>,
     http: OnceLock<reqwest::Client>,
     clients: Clients,
+    streams: Streams,
     known_locations: locations::Known,
 }
 
@@ -176,6 +181,7 @@ impl Cloud {
             credentials: OnceLock::new(),
             http: OnceLock::new(),
             clients: Clients::default(),
+            streams: Streams::default(),
             known_locations: locations::Known::default(),
         })))
     }

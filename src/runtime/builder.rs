@@ -123,17 +123,30 @@ impl<S: Send + Sync + 'static> Builder<S> {
         let cloud = self.cloud.ok_or_else(|| missing("where calls go", "name it with `on(Cloud::…)`, or build with `from_env()`"))?;
         let host =
             self.host.ok_or_else(|| missing("where it is reached", "name it with `host(Host { … })`, or build with `from_env()`"))?;
-        Ok(App::built(self.state, cloud, host, self.config, self.registry))
+        if self.config.compat == Compat::SingleEndpoint && self.registry.periodic().next().is_some() {
+            return Err(Error::invalid("in this format tasks go over Pub/Sub, and there are no periodic ones"));
+        }
+        Ok(App::built(self.state, cloud, host, self.config, self.registry.with_own()?))
     }
 
-    /// For builder methods that stand beside what they set.
+    /// Returns the settings, to change them.
     pub(crate) fn config_mut(&mut self) -> &mut Config {
         &mut self.config
     }
 
-    /// The same for what can be called.
+    /// Returns the registry, to add to it.
     pub(crate) fn registry_mut(&mut self) -> &mut Registry<S> {
         &mut self.registry
+    }
+
+    /// Returns where calls go, where that is set.
+    pub(crate) fn found_cloud(&self) -> Option<&Cloud> {
+        self.cloud.as_ref()
+    }
+
+    /// Returns where the service is, where that is set.
+    pub(crate) fn found_host(&self) -> Option<&Host> {
+        self.host.as_ref()
     }
 
     /// Keeps the first thing that is wrong.

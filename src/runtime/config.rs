@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::runtime::provisioning::Provisioning;
 use crate::runtime::{Compat, EnqueueRetry, events, oidc, push};
 
 /// Cloud Tasks takes no task that is due later than this (Google's limit).
@@ -40,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) push: push::Settings,
     pub(crate) oidc: oidc::Settings,
     pub(crate) events: events::Settings,
+    pub(crate) provisioning: Provisioning,
 }
 
 impl Default for Config {
@@ -59,6 +61,7 @@ impl Default for Config {
             push: push::Settings::default(),
             oidc: oidc::Settings::default(),
             events: events::Settings::default(),
+            provisioning: Provisioning::default(),
         }
     }
 }

@@ -9,6 +9,9 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 use crate::runtime::events::{Event, EventBody as _, EventOptions};
+use crate::runtime::periodic::{PeriodicEntry, PeriodicTasks};
+use crate::runtime::publisher::PublishLater;
+use crate::runtime::subscriber::{Handed, SubscriberEntry, Subscribers};
 use crate::runtime::wire::What;
 use crate::runtime::{Context, Outcome, Task, TaskOptions};
 
@@ -53,11 +56,13 @@ pub(crate) struct Handler {
 pub(crate) struct Registry<S> {
     tasks: BTreeMap<&'static str, TaskEntry<S>>,
     events: BTreeMap<&'static str, EventEntry<S>>,
+    subscribers: Subscribers<S>,
+    periodic: PeriodicTasks<S>,
 }
 
 impl<S> Default for Registry<S> {
     fn default() -> Self {
-        Self { tasks: BTreeMap::new(), events: BTreeMap::new() }
+        Self { tasks: BTreeMap::new(), events: BTreeMap::new(), subscribers: Subscribers::default(), periodic: PeriodicTasks::default() }
     }
 }
 
@@ -98,8 +103,21 @@ impl<S: Send + Sync + 'static> Registry<S> {
     /// Returns everything that can be called from outside, with its limit.
     pub(crate) fn handlers(&self) -> Vec<Handler> {
         let tasks = self.tasks.values().map(|entry| (What::Task, entry.name, entry.options.concurrent_max));
+        let subscribers = self.subscribers.all().map(|entry| (What::Message, entry.name, entry.options.concurrent_max));
         let events = self.events.values().map(|entry| (What::Event, entry.kind, entry.options.concurrent_max));
-        tasks.chain(events).map(|(what, name, concurrent_max)| Handler { what, name, concurrent_max }).collect()
+        tasks.chain(subscribers).chain(events).map(|(what, name, concurrent_max)| Handler { what, name, concurrent_max }).collect()
+    }
+
+    /// Adds the runtime's own tasks.
+    pub(crate) fn with_own(mut self) -> Result<Self> {
+        for register in self.periodic.registrations() {
+            register(&mut self)?;
+        }
+        self.add_task::<PublishLater>()?;
+        if self.subscribers.all().any(|entry| entry.options.via_tasks.is_some()) {
+            self.add_task::<Handed>()?;
+        }
+        Ok(self)
     }
 
     /// Finds a task.
@@ -110,6 +128,31 @@ impl<S: Send + Sync + 'static> Registry<S> {
     /// Returns all tasks.
     pub(crate) fn tasks(&self) -> impl Iterator<Item = &TaskEntry<S>> {
         self.tasks.values()
+    }
+
+    /// Finds a subscriber.
+    pub(crate) fn subscriber(&self, name: &str) -> Option<&SubscriberEntry<S>> {
+        self.subscribers.get(name)
+    }
+
+    /// Returns all subscribers.
+    pub(crate) fn subscribers(&self) -> impl Iterator<Item = &SubscriberEntry<S>> {
+        self.subscribers.all()
+    }
+
+    /// Returns all periodic tasks.
+    pub(crate) fn periodic(&self) -> impl Iterator<Item = &PeriodicEntry<S>> {
+        self.periodic.all()
+    }
+
+    /// Returns the table of periodic tasks, to add some.
+    pub(crate) fn periodic_mut(&mut self) -> &mut PeriodicTasks<S> {
+        &mut self.periodic
+    }
+
+    /// Returns the table of subscribers, to add some.
+    pub(crate) fn subscribers_mut(&mut self) -> &mut Subscribers<S> {
+        &mut self.subscribers
     }
 }
 

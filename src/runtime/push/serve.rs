@@ -151,7 +151,7 @@ fn builder(settings: &Settings) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(settings.header_time_max)
         .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES_MAX.max(64 * 1024));
+        .max_buf_size(HEAD_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
