@@ -38,10 +38,10 @@ pub(crate) struct Config {
     pub(crate) creates_queues: bool,
     pub(crate) eta_max: Duration,
     pub(crate) retry: EnqueueRetry,
+    pub(crate) provisioning: Provisioning,
     pub(crate) push: push::Settings,
     pub(crate) oidc: oidc::Settings,
     pub(crate) events: events::Settings,
-    pub(crate) provisioning: Provisioning,
 }
 
 impl Default for Config {
@@ -58,10 +58,10 @@ impl Default for Config {
             creates_queues: false,
             eta_max: ETA_MAX,
             retry: EnqueueRetry::default(),
+            provisioning: Provisioning::default(),
             push: push::Settings::default(),
             oidc: oidc::Settings::default(),
             events: events::Settings::default(),
-            provisioning: Provisioning::default(),
         }
     }
 }

@@ -42,11 +42,11 @@ impl<S: Send + Sync + 'static> App<S> {
                 }
                 None => Ended::Unknown,
             },
+            Delivery::Message { subscriber, data, info, headers } => self.do_message(&subscriber, data, info, headers).await,
             Delivery::Event { body, info, headers } => match self.registry().event(&info.kind) {
                 Some(entry) => self.do_event(entry, body, info, headers).await,
                 None => Ended::Unknown,
             },
-            Delivery::Message { subscriber, data, info, headers } => self.do_message(&subscriber, data, info, headers).await,
         }
     }
 

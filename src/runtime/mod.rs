@@ -47,3 +47,6 @@ pub use publisher::{Outbox, Publish, Publisher};
 pub use push::{Drained, Metrics, Places, Push};
 pub use subscriber::{Received, Subscriber, Subscription};
 pub use task::{Task, TaskOptions};
+
+#[cfg(feature = "testing")]
+pub(crate) use registry::decode;

@@ -55,14 +55,14 @@ pub(crate) struct Handler {
 /// All that can be called.
 pub(crate) struct Registry<S> {
     tasks: BTreeMap<&'static str, TaskEntry<S>>,
-    events: BTreeMap<&'static str, EventEntry<S>>,
     subscribers: Subscribers<S>,
     periodic: PeriodicTasks<S>,
+    events: BTreeMap<&'static str, EventEntry<S>>,
 }
 
 impl<S> Default for Registry<S> {
     fn default() -> Self {
-        Self { tasks: BTreeMap::new(), events: BTreeMap::new(), subscribers: Subscribers::default(), periodic: PeriodicTasks::default() }
+        Self { tasks: BTreeMap::new(), subscribers: Subscribers::default(), periodic: PeriodicTasks::default(), events: BTreeMap::new() }
     }
 }
 
@@ -79,6 +79,18 @@ impl<S: Send + Sync + 'static> Registry<S> {
             None => Ok(()),
             Some(_) => Err(twice("task", T::NAME)),
         }
+    }
+
+    /// Adds the runtime's own tasks.
+    pub(crate) fn with_own(mut self) -> Result<Self> {
+        for register in self.periodic.registrations() {
+            register(&mut self)?;
+        }
+        self.add_task::<PublishLater>()?;
+        if self.subscribers.all().any(|entry| entry.options.via_tasks.is_some()) {
+            self.add_task::<Handed>()?;
+        }
+        Ok(self)
     }
 
     /// Adds a handler of events.
@@ -105,19 +117,7 @@ impl<S: Send + Sync + 'static> Registry<S> {
         let tasks = self.tasks.values().map(|entry| (What::Task, entry.name, entry.options.concurrent_max));
         let subscribers = self.subscribers.all().map(|entry| (What::Message, entry.name, entry.options.concurrent_max));
         let events = self.events.values().map(|entry| (What::Event, entry.kind, entry.options.concurrent_max));
-        tasks.chain(subscribers).chain(events).map(|(what, name, concurrent_max)| Handler { what, name, concurrent_max }).collect()
-    }
-
-    /// Adds the runtime's own tasks.
-    pub(crate) fn with_own(mut self) -> Result<Self> {
-        for register in self.periodic.registrations() {
-            register(&mut self)?;
-        }
-        self.add_task::<PublishLater>()?;
-        if self.subscribers.all().any(|entry| entry.options.via_tasks.is_some()) {
-            self.add_task::<Handed>()?;
-        }
-        Ok(self)
+        tasks.chain(events).chain(subscribers).map(|(what, name, concurrent_max)| Handler { what, name, concurrent_max }).collect()
     }
 
     /// Finds a task.

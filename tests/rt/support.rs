@@ -109,3 +109,10 @@ pub(crate) fn alone<S: Send + Sync + 'static>(state: S, url: &str, account: Opti
         account: account.map(str::to_owned),
     })
 }
+
+/// Operations on an emulator that somebody else started; they end with the folder.
+pub(crate) fn ops_of(emulator: &Emulator) -> (Ops, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let cloud = Cloud::emulator(&emulator.address().to_string(), emulator.project().clone()).unwrap();
+    (Ops::new(cloud, folder.path().join("home"), false).unwrap(), folder)
+}

@@ -74,6 +74,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Fails when nobody could ever call.
     pub async fn serve_on(&self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<Drained> {
         self.entrance().auth.check()?;
+        self.provision_at_start();
         Ok(run(listener, self.push(), stop, &self.config().push).await)
     }
 
