@@ -47,6 +47,7 @@ pub use messages::{ACK_IDS_BYTES_MAX, PUBLISH_MESSAGES_MAX, PULL_MESSAGES_MAX, P
 
 pub(crate) use enqueue::code_of;
 pub(crate) use figures::{Of, QueueStats, TimeSeries};
+pub(crate) use metadata::url as metadata_url;
 pub(crate) use pages::Rows;
 pub(crate) use tasks::{FULL_VIEW, task_of};
 

@@ -139,6 +139,16 @@ impl<S: Send + Sync + 'static> Builder<S> {
         &mut self.registry
     }
 
+    /// Returns where calls go, where that is set.
+    pub(crate) fn found_cloud(&self) -> Option<&Cloud> {
+        self.cloud.as_ref()
+    }
+
+    /// Returns where the service is, where that is set.
+    pub(crate) fn found_host(&self) -> Option<&Host> {
+        self.host.as_ref()
+    }
+
     /// Keeps the first thing that is wrong.
     pub(crate) fn note(mut self, added: Result<()>) -> Self {
         if let (None, Err(error)) = (&self.wrong, added) {

@@ -17,6 +17,15 @@ pub(crate) enum Delivery {
     Event { body: Bytes, info: EventInfo, headers: Headers },
 }
 
+impl Delivery {
+    /// Returns the headers that came along.
+    pub(crate) fn headers(&self) -> &Headers {
+        match self {
+            Self::Task { headers, .. } | Self::Message { headers, .. } | Self::Event { headers, .. } => headers,
+        }
+    }
+}
+
 /// How it ended. What is said to the caller is decided by `wire` and `push`; the reason is for the log alone.
 #[derive(Debug)]
 pub(crate) enum Ended {

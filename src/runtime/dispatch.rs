@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -11,6 +11,7 @@ use tracing::Instrument as _;
 
 use crate::model::text;
 use crate::runtime::delivery::{Delivery, Ended};
+use crate::runtime::logging::{self, trace};
 use crate::runtime::propagation::{self, Headers};
 use crate::runtime::registry::{EventEntry, Malformed, TaskEntry};
 use crate::runtime::{App, Context, EventInfo, Origin, Outcome, TaskInfo, Verdict};
@@ -19,8 +20,20 @@ use crate::runtime::{App, Context, EventInfo, Origin, Outcome, TaskInfo, Verdict
 const HANDLER_DEADLINE: Duration = Duration::from_mins(10);
 
 impl<S: Send + Sync + 'static> App<S> {
-    /// Does a piece of work.
+    /// Does a piece of work, as a span of its own in the trace that it came with, and writes how it ended.
     pub(crate) async fn dispatch(&self, delivery: Delivery) -> Ended {
+        let hop = trace::Parent::hop(delivery.headers());
+        let span = logging::span_of(&delivery, hop);
+        let begun = Instant::now();
+        let work = async {
+            let ended = trace::under(hop, self.hand_on(delivery)).await;
+            logging::write(&ended, begun);
+            ended
+        };
+        work.instrument(span).await
+    }
+
+    async fn hand_on(&self, delivery: Delivery) -> Ended {
         match delivery {
             Delivery::Task { name, payload, info, headers, request } => match self.registry().task(&name) {
                 Some(entry) => {

@@ -5,6 +5,7 @@
 
 mod app;
 mod builder;
+mod cloud_run;
 mod compat;
 mod config;
 mod content;
@@ -16,7 +17,7 @@ mod dispatch;
 mod enqueue;
 pub mod events;
 mod host;
-mod logging;
+pub mod logging;
 mod oidc;
 mod outcome;
 mod periodic;
@@ -31,6 +32,7 @@ mod wire;
 
 pub use app::App;
 pub use builder::Builder;
+pub use cloud_run::{CloudRun, NotOnCloudRun};
 pub use compat::Compat;
 pub use config::Mode;
 pub use content::{Content, Entity, Message};

@@ -115,8 +115,8 @@ impl<S: Send + Sync + 'static> Registry<S> {
     /// Returns everything that can be called from outside, with its limit.
     pub(crate) fn handlers(&self) -> Vec<Handler> {
         let tasks = self.tasks.values().map(|entry| (What::Task, entry.name, entry.options.concurrent_max));
-        let events = self.events.values().map(|entry| (What::Event, entry.kind, entry.options.concurrent_max));
         let subscribers = self.subscribers.all().map(|entry| (What::Message, entry.name, entry.options.concurrent_max));
+        let events = self.events.values().map(|entry| (What::Event, entry.kind, entry.options.concurrent_max));
         tasks.chain(events).chain(subscribers).map(|(what, name, concurrent_max)| Handler { what, name, concurrent_max }).collect()
     }
 

@@ -6,7 +6,7 @@ use redrive::cloud::Cloud;
 use redrive::emulator::Emulator;
 use redrive::model::task::Task as Stored;
 use redrive::ops::Ops;
-use redrive::runtime::{App, Builder, Host};
+use redrive::runtime::{App, Builder, Drained, Host};
 
 /// What is waited for happens within this, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -68,6 +68,46 @@ pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Opti
         assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// A service that is served by the app itself, at an address of its own.
+pub(crate) struct Served {
+    pub(crate) url: String,
+    stop: tokio::sync::oneshot::Sender<()>,
+    ended: tokio::task::JoinHandle<redrive::Result<Drained>>,
+}
+
+impl Served {
+    /// Builds an app for its own address and serves it.
+    pub(crate) async fn start<S: Send + Sync + 'static>(make: impl FnOnce(&str) -> Builder<S>) -> (App<S>, Self) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let app = make(&url).build().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let served = app.clone();
+        let ended = tokio::spawn(async move { served.serve_on(listener, async { drop(stopped.await) }).await });
+        (app, Self { url, stop, ended })
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub(crate) async fn stop(self) -> Drained {
+        self.stop.send(()).unwrap();
+        self.ended.await.unwrap().unwrap()
+    }
+}
+
+/// An app that never meets anything of Google's, at `url`.
+pub(crate) fn alone<S: Send + Sync + 'static>(state: S, url: &str, account: Option<&str>) -> Builder<S> {
+    let cloud = Cloud::emulator("127.0.0.1:9", "shop".parse().unwrap()).unwrap();
+    App::new(state).on(cloud).host(Host {
+        location: "europe-west1".parse().unwrap(),
+        url: url.to_owned(),
+        account: account.map(str::to_owned),
+    })
 }
 
 /// Operations on an emulator that somebody else started; they end with the folder.

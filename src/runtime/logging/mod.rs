@@ -1,3 +1,52 @@
-//! What a service writes to its log, in the form that Cloud Logging and Error Reporting read.
+//! What a service writes to its log, in the form that Cloud Logging and Error Reporting read, and where each record stands in its trace.
+//!
+//! Everything of the runtime is an event or a span of `tracing` with the target `redrive::runtime`, so that any other subscriber (OpenTelemetry's, say) can be
+//! used instead of or beside [`CloudLogging`]. `traceparent` goes along with tasks and messages; a handler finds what arrived with
+//! [`Context::header`](crate::runtime::Context::header), and what it enqueues and publishes has the handler's own span as its parent.
 
+mod fields;
+mod layer;
+mod outcome;
 pub(crate) mod trace;
+
+pub use layer::CloudLogging;
+
+pub(crate) use outcome::{span_of, write};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::cloud::Environment;
+use crate::error::{Error, Result};
+
+/// What is written where `RUST_LOG` says nothing.
+const FILTER_DEFAULT: &str = "info";
+
+/// Writes the log of this process: JSON for Cloud Logging where this is Cloud Run or App Engine, readable text to standard error elsewhere. `RUST_LOG` filters;
+/// without it everything from `INFO` is written.
+///
+/// # Errors
+///
+/// Fails when something writes the log already.
+pub fn init() -> Result<()> {
+    let environment = Environment::of_process();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER_DEFAULT));
+    let registry = tracing_subscriber::registry().with(filter);
+    let begun = match of_environment(&environment) {
+        Some(layer) => registry.with(layer).try_init(),
+        None => registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).try_init(),
+    };
+    begun.map_err(|error| Error::invalid("something writes the log already").with_source(error))
+}
+
+/// Makes the layer for where this process runs; `None` elsewhere.
+fn of_environment(environment: &Environment) -> Option<CloudLogging> {
+    let service = environment.get("K_SERVICE").or(environment.get("GAE_SERVICE"))?;
+    let version = environment.get("K_REVISION").or(environment.get("GAE_VERSION")).unwrap_or_default();
+    let layer = CloudLogging::new().service(service, version);
+    Some(match environment.get("GOOGLE_CLOUD_PROJECT") {
+        Some(project) => layer.project(project),
+        None => layer,
+    })
+}

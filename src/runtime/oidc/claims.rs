@@ -29,6 +29,8 @@ pub(super) struct Claims {
 pub(super) struct Expected {
     pub(super) issuers: Vec<String>,
     pub(super) accounts: Vec<String>,
+    /// Audiences besides that of the endpoint.
+    pub(super) audiences: Vec<String>,
     /// In seconds.
     pub(super) leeway: f64,
 }
@@ -41,7 +43,7 @@ impl Expected {
         if !self.issuers.contains(&claims.iss) {
             return refused(&format!("it is of the issuer `{}`", claims.iss.escape_debug()));
         }
-        if claims.aud != audience {
+        if claims.aud != audience && !self.audiences.contains(&claims.aud) {
             return refused(&format!("it is for `{}`, and this is `{audience}`", claims.aud.escape_debug()));
         }
         if claims.exp + self.leeway <= now {
@@ -79,7 +81,12 @@ mod tests {
         });
         change(&mut claims);
         let claims: Claims = serde_json::from_value(claims).map_err(|error| error.to_string())?;
-        let expected = Expected { issuers: vec!["https://accounts.google.com".to_owned()], accounts: vec!["a@x".to_owned()], leeway: 10.0 };
+        let expected = Expected {
+            issuers: vec!["https://accounts.google.com".to_owned()],
+            accounts: vec!["a@x".to_owned()],
+            audiences: vec!["https://alias".to_owned()],
+            leeway: 10.0,
+        };
         expected.check(&claims, "https://s", Duration::from_secs(NOW)).map_err(|denied| denied.to_string())
     }
 

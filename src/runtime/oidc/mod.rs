@@ -85,7 +85,8 @@ impl Verifier {
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
-        let expected = Expected { issuers: settings.issuers.clone(), accounts, leeway: LEEWAY_SECONDS };
+        let (issuers, audiences) = (settings.issuers.clone(), settings.audiences.clone());
+        let expected = Expected { issuers, accounts, audiences, leeway: LEEWAY_SECONDS };
         let keys = Keys::new(keys_url, settings.unknown_key_pause);
         Self(Arc::new(Inner { expected, keys, remembered: Remembered::default(), validation, counts: Counts::default() }))
     }

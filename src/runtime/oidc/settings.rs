@@ -22,7 +22,7 @@ pub(crate) struct Settings {
     pub(super) keys_url: Option<String>,
     pub(super) unknown_key_pause: Duration,
     pub(super) unauthenticated: bool,
-    pub(crate) audiences: Vec<String>,
+    pub(super) audiences: Vec<String>,
 }
 
 /// How callers are checked.

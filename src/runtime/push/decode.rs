@@ -15,7 +15,7 @@ use crate::runtime::propagation::Headers;
 use crate::runtime::push::refusal::Refusal;
 use crate::runtime::registry::Malformed;
 use crate::runtime::wire::{Call, Incoming, Layout, Route, What, own_headers, task_info};
-use crate::runtime::{EventInfo, MessageInfo, TaskInfo};
+use crate::runtime::{EventInfo, MessageInfo};
 
 /// What says that a push without an envelope has its metadata in headers.
 const METADATA: &str = "x-goog-pubsub-";
@@ -41,6 +41,8 @@ const NO_ATTRIBUTES: &[&str] = &[
 pub(super) struct Arrived {
     pub(super) delivery: Delivery,
     pub(super) what: What,
+    /// Whose places it takes.
+    pub(super) place: (What, String),
     pub(super) name: String,
     pub(super) id: Option<String>,
 }
@@ -59,8 +61,7 @@ impl Decoder<'_> {
     pub(super) fn decode(&self, route: Route, parts: &Parts, body: Bytes) -> Result<Arrived, Refusal> {
         match route {
             Route::Task(name) => self.task(name, parts, body),
-            Route::Subscription(Some(subscriber)) => self.message(subscriber, parts, body),
-            Route::Subscription(None) => self.task_in_message(parts, body),
+            Route::Subscription(subscriber) => self.message(subscriber, parts, body),
             Route::Event { kind, reference } => Ok(self.event(&kind, &reference, parts, body)),
         }
     }
@@ -70,26 +71,23 @@ impl Decoder<'_> {
         let request = Call { path: self.path.to_owned(), headers: own_headers(&parts.headers), body };
         let info = task_info(&parts.headers, self.location);
         let delivery = Delivery::Task { name: name.clone(), payload, info, headers: self.propagated(&parts.headers), request };
-        Ok(Arrived { delivery, what: What::Task, name, id })
+        Ok(Arrived { delivery, what: What::Task, place: (What::Task, name.clone()), name, id })
     }
 
-    /// A task over Pub/Sub: what is tried again, and how often, are the subscription's.
-    fn task_in_message(&self, parts: &Parts, body: Bytes) -> Result<Arrived, Refusal> {
-        let (data, message, mut headers) = self.received(None, parts, body)?;
-        headers.fill(&self.propagated(&parts.headers));
-        let Incoming { name, payload, id } = self.layout.decode(None, data.clone())?;
-        let retry_count = message.delivery_attempt.unwrap_or(1).saturating_sub(1);
-        let info = TaskInfo { retry_count, ..TaskInfo::default() };
-        let request = Call { path: self.path.to_owned(), headers: Vec::new(), body: data };
-        let delivery = Delivery::Task { name: name.clone(), payload, info, headers, request };
-        Ok(Arrived { delivery, what: What::Message, name, id })
-    }
-
-    fn message(&self, subscriber: String, parts: &Parts, body: Bytes) -> Result<Arrived, Refusal> {
-        let (data, info, mut headers) = self.received(Some(&subscriber), parts, body)?;
-        headers.fill(&self.propagated(&parts.headers));
-        let name = subscriber.clone();
-        Ok(Arrived { delivery: Delivery::Message { subscriber, data, info, headers }, what: What::Message, name, id: None })
+    fn message(&self, subscriber: Option<String>, parts: &Parts, body: Bytes) -> Result<Arrived, Refusal> {
+        let (data, info) = self.received(subscriber.as_deref(), parts, body)?;
+        let (data, mut headers) = self.layout.message_content(data, &info.attributes, &self.config.propagated);
+        if let Some(parent) = info.attributes.get(trace::PUBSUB_ATTRIBUTE) {
+            headers.fill(&Headers::only(&self.config.propagated, [(trace::HEADER, parent.as_str())]));
+        }
+        // Where the path names no subscriber, the payload names a task.
+        let place = match &subscriber {
+            Some(name) => (What::Message, name.clone()),
+            None => (What::Task, self.layout.decode(None, data.clone())?.name),
+        };
+        let name = place.1.clone();
+        let subscriber = subscriber.unwrap_or_default();
+        Ok(Arrived { delivery: Delivery::Message { subscriber, data, info, headers }, what: What::Message, place, name, id: None })
     }
 
     fn event(&self, kind: &str, reference: &str, parts: &Parts, body: Bytes) -> Arrived {
@@ -105,25 +103,19 @@ impl Decoder<'_> {
             cloud_event: parts.headers.iter().filter_map(attribute).collect(),
         };
         let name = info.kind.clone();
-        Arrived { delivery: Delivery::Event { body, info, headers: self.propagated(&parts.headers) }, what: What::Event, name, id: None }
+        let delivery = Delivery::Event { body, info, headers: self.propagated(&parts.headers) };
+        Arrived { delivery, what: What::Event, place: (What::Event, name.clone()), name, id: None }
     }
 
     /// Reads a message, whichever way it is packed: in an envelope, in headers, or not at all.
-    fn received(&self, subscriber: Option<&str>, parts: &Parts, body: Bytes) -> Result<(Bytes, MessageInfo, Headers), Refusal> {
+    fn received(&self, subscriber: Option<&str>, parts: &Parts, body: Bytes) -> Result<(Bytes, MessageInfo), Refusal> {
         let has_metadata = parts.headers.keys().any(|name| name.as_str().starts_with(METADATA));
         let is_bare = subscriber.is_some_and(|name| self.config.push.unwrapped.contains(name));
-        let (data, info) = if has_metadata || is_bare {
-            (body, unwrapped(&parts.headers, has_metadata))
-        } else {
-            let PubsubMessage { data, info } = PubsubMessage::read(&body).map_err(Refusal::Malformed)?;
-            (data, info)
-        };
-        let attributes = info.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let mut headers = Headers::only(&self.config.propagated, attributes);
-        if let Some(parent) = info.attributes.get(trace::PUBSUB_ATTRIBUTE).filter(|_| headers.get(trace::HEADER).is_none()) {
-            headers.fill(&Headers::only(&self.config.propagated, [(trace::HEADER, parent.as_str())]));
+        if has_metadata || is_bare {
+            return Ok((body, unwrapped(&parts.headers, has_metadata)));
         }
-        Ok((data, info, headers))
+        let PubsubMessage { data, info } = PubsubMessage::read(&body).map_err(Refusal::Malformed)?;
+        Ok((data, info))
     }
 
     /// Headers that go along. Where only Google's own trace header is there, it stands for `traceparent`.

@@ -16,7 +16,7 @@ pub(super) type Place = OwnedSemaphorePermit;
 /// All gates of an app: a closed table, made of what is registered.
 pub(super) struct Gates {
     pub(super) all: Gate,
-    pub(super) own: HashMap<(What, &'static str), Gate>,
+    pub(super) own: HashMap<(What, String), Gate>,
 }
 
 /// The places of one thing.
@@ -49,8 +49,14 @@ pub struct Places {
 
 impl Gates {
     pub(super) fn new(all: usize, handlers: Vec<Handler>) -> Self {
-        let own = handlers.into_iter().map(|handler| ((handler.what, handler.name), Gate::new(handler.concurrent_max))).collect();
+        let own =
+            handlers.into_iter().map(|handler| ((handler.what, handler.name.to_owned()), Gate::new(handler.concurrent_max))).collect();
         Self { all: Gate::new(Some(all)), own }
+    }
+
+    /// Returns the places of a handler; none where there is no such handler.
+    pub(super) fn own(&self, place: &(What, String)) -> Option<&Gate> {
+        self.own.get(place)
     }
 }
 
@@ -122,7 +128,7 @@ impl Drop for Waiting<'_> {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_place_is_waited_for_and_then_refused() {
         let gate = Gate::new(Some(1));
         let first = gate.enter(Duration::ZERO).await.unwrap();

@@ -74,6 +74,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Fails when nobody could ever call.
     pub async fn serve_on(&self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<Drained> {
         self.entrance().auth.check()?;
+        self.provision_at_start();
         Ok(run(listener, self.push(), stop, &self.config().push).await)
     }
 
@@ -151,7 +152,7 @@ fn builder(settings: &Settings) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(settings.header_time_max)
         .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES_MAX.max(64 * 1024));
+        .max_buf_size(HEAD_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())

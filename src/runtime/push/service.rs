@@ -3,20 +3,24 @@
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::task::{Context as TaskContext, Poll};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use http::header::{AUTHORIZATION, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, RETRY_AFTER, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 use tower::Service;
+use tracing::{Instrument as _, Span};
 
+use crate::model::text::line;
+use crate::runtime::delivery::Ended;
 use crate::runtime::events::Claim;
+use crate::runtime::logging;
 use crate::runtime::oidc::{Auth, Denied};
 use crate::runtime::push::body::{check_announced, read};
 use crate::runtime::push::decode::{Arrived, Decoder};
@@ -88,7 +92,9 @@ where
         async move {
             let (parts, body) = request.into_parts();
             let path = if push.nested { format!("{}{}", push.app.config().mount, parts.uri.path()) } else { parts.uri.path().to_owned() };
-            Ok(push.answer(&path, &parts, body).await.unwrap_or_else(|refusal| refusal.respond(&path)))
+            let span = span_of(&path, &parts);
+            let answer = async { push.answer(&path, &parts, body).await.unwrap_or_else(|refusal| refusal.respond(&path)) };
+            Ok(answer.instrument(span).await)
         }
         .boxed()
     }
@@ -115,13 +121,19 @@ impl<S: Send + Sync + 'static> Push<S> {
         let _place = gates.all.enter(settings.wait_max).await.ok_or(Refusal::Busy)?;
         let body = read(body, bytes_max, settings.body_time_max).await?;
         let decoder = Decoder { config: app.config(), layout: app.layout(), location: &app.entrance().location, path };
-        let Arrived { delivery, what, name, id } = decoder.decode(route, parts, body)?;
-        let _own = match gates.own.get(&(what, name.as_str())) {
-            Some(gate) => Some(gate.enter(settings.wait_max).await.ok_or(Refusal::Busy)?),
+        let Arrived { delivery, what, place, name, id } = decoder.decode(route, parts, body)?;
+        let own = match gates.own(&place) {
+            Some(gate) => gate.enter(settings.wait_max).await.map(Some),
             // Nothing of this name: that is found out, and logged, where the rest is.
-            None => None,
+            None => Some(None),
         };
-        let ended = app.dispatch(delivery).await;
+        let ended = match own {
+            Some(_place) => app.dispatch(delivery).await,
+            None => {
+                logging::write(&Ended::Busy, Instant::now());
+                Ended::Busy
+            }
+        };
         if let Some(claim) = claim {
             claim.settle(ended.is_settled()).await;
         }
@@ -150,6 +162,15 @@ impl<S: Send + Sync + 'static> Push<S> {
             }
         }
     }
+}
+
+/// The span of a request: what was asked, for the log.
+fn span_of(path: &str, parts: &Parts) -> Span {
+    let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    tracing::info_span!(
+        target: "redrive::runtime", "request", http_method = parts.method.as_str(), http_url = %line(path), http_user_agent = text(USER_AGENT),
+        http_request_size = text(CONTENT_LENGTH),
+    )
 }
 
 /// Returns the token of a request.
