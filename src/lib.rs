@@ -25,3 +25,5 @@ pub mod runtime;
 mod wal;
 
 pub use error::{Error, Result};
+#[cfg(feature = "manage")]
+pub use runtime::manage;

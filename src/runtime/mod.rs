@@ -15,11 +15,15 @@ mod delivery;
 mod dispatch;
 mod enqueue;
 mod host;
+mod idempotency;
+#[cfg(feature = "manage")]
+mod manage;
 mod outcome;
 mod periodic;
 mod propagation;
 mod provisioning;
 mod publisher;
+mod pull;
 mod registry;
 mod subscriber;
 mod task;
@@ -34,8 +38,12 @@ pub use context::{Attempt, Context, EventInfo, JobInfo, MessageInfo, Origin, Tas
 pub use debug::{Discarded, Tried};
 pub use enqueue::{Enqueue, EnqueueRetry, Enqueued, When};
 pub use host::Host;
+pub use idempotency::{Begun, Idempotency, IdempotencyStore, MemoryStore};
+#[cfg(feature = "manage")]
+pub use manage::{Exit, manage, manage_from};
 pub use outcome::{Failure, Outcome, Verdict, discard, done, done_with, retry, retry_after};
 pub use periodic::Periodic;
 pub use publisher::{Outbox, Publish, Publisher};
+pub use pull::{Pull, PullFigures, Pulling};
 pub use subscriber::{Received, Subscriber, Subscription};
 pub use task::{Task, TaskOptions};
