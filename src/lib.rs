@@ -20,6 +20,8 @@ pub mod ops;
 pub mod provision;
 #[cfg(feature = "runtime")]
 pub mod runtime;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(feature = "emulator")]
 mod wal;

@@ -97,20 +97,10 @@ impl<S: Send + Sync + 'static> App<S> {
     ///
     /// As [`discard_tasks`](Self::discard_tasks).
     pub async fn discard_named(&self, task: &str, attempts_min: u32) -> Result<Discarded> {
-        let mut report = Discarded::default();
-        let mut doomed = Vec::new();
-        for queue in self.queues_of_task(task)? {
-            let listed = match self.cloud().list_tasks(&queue, !self.layout().names_in_path(), TASKS_MAX).await {
-                // Nothing was ever enqueued there.
-                Err(error) if error.is_not_found() => continue,
-                listed => listed?,
-            };
-            let Rows { items, truncated, .. } = listed;
-            report.cut |= truncated;
-            let ours = |stored: &Stored| self.read_stored(stored).is_ok_and(|read| read.name == task);
-            doomed
-                .extend(items.into_iter().filter(|stored| stored.dispatch_count >= attempts_min && ours(stored)).map(|stored| stored.name));
-        }
+        let (stored, cut) = self.stored_tasks(task, !self.layout().names_in_path(), TASKS_MAX).await?;
+        let mut report = Discarded { cut, ..Discarded::default() };
+        let doomed: Vec<TaskName> =
+            stored.into_iter().filter(|stored| stored.dispatch_count >= attempts_min).map(|stored| stored.name).collect();
         let mut deletions = stream::iter(doomed)
             .map(|name| async move {
                 let deleted = self.cloud().delete_task(&name).await;
@@ -125,6 +115,21 @@ impl<S: Send + Sync + 'static> App<S> {
             }
         }
         Ok(report)
+    }
+
+    /// Returns the waiting tasks of a type, in all queues that it uses, and whether there were more in one than were looked at.
+    pub(crate) async fn stored_tasks(&self, task: &str, full: bool, max: usize) -> Result<(Vec<Stored>, bool)> {
+        let (mut found, mut cut) = (Vec::new(), false);
+        for queue in self.queues_of_task(task)? {
+            let Rows { items, truncated, .. } = match self.cloud().list_tasks(&queue, full, max).await {
+                // Nothing was ever enqueued there.
+                Err(error) if error.is_not_found() => continue,
+                listed => listed?,
+            };
+            cut |= truncated;
+            found.extend(items.into_iter().filter(|stored| self.read_stored(stored).is_ok_and(|read| read.name == task)));
+        }
+        Ok((found, cut))
     }
 
     /// Returns every queue that tasks of a type go to: its own, those of its priorities, and what stands in for them.
@@ -145,6 +150,11 @@ impl<S: Send + Sync + 'static> App<S> {
         queues.sort();
         queues.dedup();
         Ok(queues)
+    }
+
+    /// Returns the payload of a stored task of this app.
+    pub(crate) fn payload_of(&self, stored: &Stored) -> Result<bytes::Bytes> {
+        self.read_stored(stored).map(|read| read.payload)
     }
 
     /// Reads the handler's name and the payload off a stored task.

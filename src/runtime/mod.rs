@@ -14,16 +14,20 @@ mod debug;
 mod delivery;
 mod dispatch;
 mod enqueue;
+pub mod events;
 mod host;
 mod idempotency;
+mod logging;
 #[cfg(feature = "manage")]
 mod manage;
+mod oidc;
 mod outcome;
 mod periodic;
 mod propagation;
 mod provisioning;
 mod publisher;
 mod pull;
+mod push;
 mod registry;
 mod subscriber;
 mod task;
@@ -41,9 +45,14 @@ pub use host::Host;
 pub use idempotency::{Begun, Idempotency, IdempotencyStore, MemoryStore};
 #[cfg(feature = "manage")]
 pub use manage::{Exit, manage, manage_from};
+pub use oidc::TokenMetrics;
 pub use outcome::{Failure, Outcome, Verdict, discard, done, done_with, retry, retry_after};
 pub use periodic::Periodic;
 pub use publisher::{Outbox, Publish, Publisher};
 pub use pull::{Pull, PullFigures, Pulling};
+pub use push::{Drained, Metrics, Places, Push};
 pub use subscriber::{Received, Subscriber, Subscription};
 pub use task::{Task, TaskOptions};
+
+#[cfg(feature = "testing")]
+pub(crate) use registry::decode;

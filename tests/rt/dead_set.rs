@@ -1,1 +1,110 @@
 //! Tasks that failed too often are kept, and none is lost on the way.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::time::Duration;
+
+use redrive::emulator::Fault;
+use redrive::model::queue::QueueState;
+use redrive::model::task::Task as Stored;
+use redrive::runtime::{Context, Outcome, Task, TaskOptions, discard, done};
+use redrive::testing::TestApp;
+use serde::{Deserialize, Serialize};
+
+use crate::support::{eventually, ops_of};
+
+/// The runtime's own cap.
+const ATTEMPTS: u32 = 3;
+/// All back-offs of that many attempts are over within this.
+const LONG: Duration = Duration::from_hours(3);
+
+#[derive(Default)]
+struct Shop {
+    works: AtomicBool,
+    attempts: AtomicU32,
+    last: AtomicU32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Charge {
+    order: u64,
+}
+
+impl Task<Shop> for Charge {
+    const NAME: &'static str = "Charge";
+
+    fn options() -> TaskOptions {
+        TaskOptions::new().dead_set(ATTEMPTS)
+    }
+
+    async fn run(self, cx: Context<Shop>) -> Outcome {
+        cx.state().attempts.fetch_add(1, SeqCst);
+        if cx.attempt().is_last() {
+            cx.state().last.fetch_add(1, SeqCst);
+        }
+        match self.order {
+            _ if cx.state().works.load(SeqCst) => done(),
+            0 => discard("no order"),
+            1 => panic!("a bug\r\nX-Evil: 1"),
+            _ => Err("card \u{1b}[31mdeclined".into()),
+        }
+    }
+}
+
+async fn start() -> TestApp<Shop> {
+    redrive::testing::app(Shop::default()).named("shop").task::<Charge>().start().await.unwrap()
+}
+
+async fn tasks(app: &TestApp<Shop>, queue: &str) -> Vec<Stored> {
+    let name = format!("projects/demo/locations/europe-west1/queues/{queue}").parse().unwrap();
+    ops_of(app.emulator()).0.tasks(&name, true, 100).await.unwrap().items
+}
+
+fn header<'a>(task: &'a Stored, name: &str) -> &'a str {
+    task.request.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
+}
+
+#[tokio::test]
+async fn what_fails_for_the_last_time_is_kept_whole() {
+    let app = start().await;
+    let first = Charge { order: 7 }.enqueue(&app).header("X-Gateway", "k").send().await.unwrap();
+    Charge { order: 1 }.asap(&app).await.unwrap();
+    Charge { order: 0 }.asap(&app).await.unwrap();
+    app.advance(LONG).await.unwrap();
+    assert!(tasks(&app, "shop").await.is_empty());
+    assert_eq!((app.state().attempts.load(SeqCst), app.state().last.load(SeqCst)), (2 * ATTEMPTS + 1, 2));
+    let mut dead = tasks(&app, "shop-dead").await;
+    dead.sort_by_key(|task| task.request.body.clone());
+    assert_eq!(dead.len(), 2, "{dead:?}");
+    let kept = &dead[1];
+    assert_eq!((kept.name.id(), &kept.request.body[..]), (format!("shop-{}", first.id).as_str(), &br#"{"order":7}"#[..]));
+    assert_eq!((header(kept, "x-gateway"), header(kept, "redrive-attempts")), ("k", "3"));
+    assert!(header(kept, "redrive-error").contains("declined") && !header(kept, "redrive-error").contains('\u{1b}'));
+    assert!(kept.request.token_account.is_some() && header(kept, "authorization").is_empty());
+    assert!(header(&dead[0], "redrive-error").contains("panicked") && header(&dead[0], "x-evil").is_empty());
+
+    // It waits there, is run from there, and has no dead set of its own.
+    let (ops, _folder) = ops_of(app.emulator());
+    let queue = ops.queues().await.unwrap().items.into_iter().find(|queue| queue.name.id() == "shop-dead").unwrap();
+    assert_eq!((queue.state, queue.retry.attempts_max), (QueueState::Paused, None));
+    ops.run_task(&kept.name).await.unwrap();
+    eventually("it was tried", async || (app.state().attempts.load(SeqCst) > 2 * ATTEMPTS + 1).then_some(())).await;
+    assert_eq!(tasks(&app, "shop-dead").await.len(), 2);
+    app.state().works.store(true, SeqCst);
+    ops.run_task(&kept.name).await.unwrap();
+    eventually("it is done", async || (tasks(&app, "shop-dead").await.len() == 1).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_copy_that_cannot_be_made_leaves_the_task_where_it_is() {
+    let app = start().await;
+    Charge { order: 7 }.asap(&app).await.unwrap();
+    app.emulator().inject(Fault::status("CreateTask", "PERMISSION_DENIED")).unwrap();
+    app.advance(LONG).await.unwrap();
+    assert_eq!((tasks(&app, "shop").await.len(), tasks(&app, "shop-dead").await.len()), (1, 0));
+    assert!(app.state().last.load(SeqCst) > 1, "it is tried on");
+    app.emulator().clear_faults();
+    // Of the first copy only the answer is lost: the second try finds it there.
+    app.emulator().inject(Fault::drop_after_commit("CreateTask").times(1)).unwrap();
+    app.advance(LONG).await.unwrap();
+    assert_eq!((tasks(&app, "shop").await.len(), tasks(&app, "shop-dead").await.len()), (0, 1));
+}

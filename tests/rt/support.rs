@@ -74,3 +74,10 @@ pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Opti
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+/// Operations on an emulator that somebody else started; they end with the folder.
+pub(crate) fn ops_of(emulator: &Emulator) -> (Ops, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let cloud = Cloud::emulator(&emulator.address().to_string(), emulator.project().clone()).unwrap();
+    (Ops::new(cloud, folder.path().join("home"), false).unwrap(), folder)
+}

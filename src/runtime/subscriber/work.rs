@@ -18,8 +18,9 @@ pub(crate) const LEASE_MAX: Duration = Duration::from_hours(1);
 impl<S: Send + Sync + 'static> App<S> {
     /// Does the work for a message that has come by push or pull.
     pub(crate) async fn do_message(&self, subscriber: &str, data: Bytes, info: MessageInfo, headers: Headers) -> Ended {
-        let (data, found) = self.layout().message_content(data, &info.attributes, &self.config().propagated);
-        let headers = if headers.is_empty() { found } else { headers };
+        let (data, mut within) = self.layout().message_content(data, &info.attributes, &self.config().propagated);
+        within.fill(&headers);
+        let headers = within;
         let Some(entry) = self.registry().subscriber(subscriber) else { return self.do_task_message(data, info, headers).await };
         let own = self.subscription_name(entry);
         if addressed::is_for_another(&info, own.as_ref().map(crate::names::SubscriptionName::id).unwrap_or_default()) {

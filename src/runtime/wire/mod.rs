@@ -11,3 +11,4 @@ pub(crate) use answer::{Answer, What, answer};
 pub(crate) use body::{Call, Incoming, Outgoing};
 pub(crate) use cloud_headers::{own_headers, task_info};
 pub(crate) use layout::{Layout, Route};
+pub(crate) use python::dumps;
