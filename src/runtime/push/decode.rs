@@ -70,7 +70,8 @@ impl Decoder<'_> {
         let Incoming { name, payload, id } = self.layout.decode(name, body.clone())?;
         let request = Call { path: self.path.to_owned(), headers: own_headers(&parts.headers), body };
         let info = task_info(&parts.headers, self.location);
-        let delivery = Delivery::Task { name: name.clone(), payload, info, headers: self.propagated(&parts.headers), request };
+        let delivery =
+            Delivery::Task { name: name.clone(), payload, info, headers: self.propagated(&parts.headers), request: Box::new(request) };
         Ok(Arrived { delivery, what: What::Task, place: (What::Task, name.clone()), name, id })
     }
 
