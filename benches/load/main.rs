@@ -10,6 +10,7 @@ mod compare;
 #[path = "../../src/emulator/pb.rs"]
 mod pb;
 mod process;
+mod push;
 mod report;
 mod rpc;
 mod sink;
@@ -31,6 +32,8 @@ fn main() -> anyhow::Result<()> {
                 Ok(())
             }
             What::Compare(options) => compare::run(&options).await,
+            What::Push(options) => push::run(&options).await,
+            What::ServePush(options) => push::serve(&options).await,
         }
     })
 }
