@@ -27,3 +27,5 @@ pub mod testing;
 mod wal;
 
 pub use error::{Error, Result};
+#[cfg(feature = "manage")]
+pub use runtime::manage;

@@ -13,7 +13,7 @@ use crate::cloud::failure::Asked;
 use crate::cloud::pages::read_all;
 use crate::cloud::rest::Request;
 use crate::error::Result;
-use crate::names::{Location, QueueName};
+use crate::names::{Location, QueueName, SubscriptionName};
 
 /// Figures may take this long a page: they come beside the lists, never before them.
 const FIGURES_TIMEOUT: Duration = Duration::from_secs(8);
@@ -119,6 +119,20 @@ struct WireStats {
 impl Cloud {
     /// Reads a metric of all resources between two times.
     pub(crate) async fn time_series(&self, of: Of, metric: &str, from: Timestamp, to: Timestamp) -> Result<Vec<TimeSeries>> {
+        self.filtered_series(of, &format!("metric.type = \"{metric}\""), from, to).await
+    }
+
+    /// Reads the newest of the numbers of undelivered messages of a subscription within a span before the server's now, with its age.
+    pub(crate) async fn backlog(&self, subscription: &SubscriptionName, span: Duration) -> Result<Option<(u64, Duration)>> {
+        let metric = "pubsub.googleapis.com/subscription/num_undelivered_messages";
+        let filter = format!("metric.type = \"{metric}\" AND resource.labels.subscription_id = \"{}\"", subscription.id());
+        let now = self.server_time(subscription).await?;
+        let series = self.filtered_series(Of::PubSub, &filter, now.checked_sub(span).unwrap_or(now), now).await?;
+        let newest = series.into_iter().flat_map(|series| series.points).max_by_key(|(time, _)| *time);
+        Ok(newest.map(|(time, value)| (whole(value), Duration::try_from(now.duration_since(time)).unwrap_or(Duration::ZERO))))
+    }
+
+    async fn filtered_series(&self, of: Of, filter: &str, from: Timestamp, to: Timestamp) -> Result<Vec<TimeSeries>> {
         let endpoint = match of {
             Of::PubSub => &self.0.endpoints.pubsub,
             Of::Tasks => &self.0.endpoints.tasks,
@@ -135,7 +149,7 @@ impl Cloud {
         };
         let (series, _) = read_all(SERIES_MAX, async |token| {
             let request = Request::get(format!("/v3/{}/timeSeries", self.project()), FIGURES_TIMEOUT)
-                .query("filter", format!("metric.type = \"{metric}\""))
+                .query("filter", filter)
                 .query("interval.startTime", from.to_string())
                 .query("interval.endTime", to.to_string())
                 .query("pageSize", PAGE_POINTS);
@@ -182,6 +196,12 @@ fn time_series(wire: WireSeries) -> TimeSeries {
     let mut points: Vec<_> = wire.points.iter().filter_map(|point| Some((point.interval.end_time, number(&point.value)?))).collect();
     points.sort_by_key(|(time, _)| *time);
     TimeSeries { resource: wire.resource.labels, labels: wire.metric.labels, points }
+}
+
+/// A count, which Monitoring may give as a fraction.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "negative and immense counts are cut")]
+fn whole(value: f64) -> u64 {
+    value.max(0.0) as u64
 }
 
 /// Reads `int64Value` (a string in JSON) or `doubleValue` (a string where it is not finite: then it is no number for us).

@@ -18,7 +18,7 @@ use crate::cloud::failure::{Asked, Failure};
 use crate::cloud::{Cloud, identity};
 use crate::error::{Error, Kind, Result};
 use crate::model::message::Draft;
-use crate::names::TopicName;
+use crate::names::{SubscriptionName, TopicName};
 
 /// A message is given up when Pub/Sub has not taken it for this long: whoever publishes waits for it.
 const PUBLISH_LIMIT: Duration = Duration::from_secs(60);
@@ -61,6 +61,12 @@ impl Cloud {
             Subscriber::builder().with_endpoint(url).with_credentials(credentials).build().await.map_err(unusable)
         };
         self.0.streams.subscriber.get_or_try_init(make).await
+    }
+
+    /// Says what ended a stream.
+    pub(crate) fn explain_pull(&self, subscription: &SubscriptionName, error: google_cloud_pubsub::Error) -> Error {
+        let asked = self.asked(Api::PubSub, "pull messages", subscription, "pubsub.subscriptions.consume");
+        Failure::of_client(&error, ATTEMPT_TIMEOUT).explain(&asked).with_source(error)
     }
 
     async fn publisher(&self, topic: &TopicName) -> Result<Publisher> {

@@ -17,13 +17,17 @@ mod dispatch;
 mod enqueue;
 pub mod events;
 mod host;
+mod idempotency;
 pub mod logging;
+#[cfg(feature = "manage")]
+mod manage;
 mod oidc;
 mod outcome;
 mod periodic;
 mod propagation;
 mod provisioning;
 mod publisher;
+mod pull;
 mod push;
 mod registry;
 mod subscriber;
@@ -40,10 +44,14 @@ pub use context::{Attempt, Context, EventInfo, JobInfo, MessageInfo, Origin, Tas
 pub use debug::{Discarded, Tried};
 pub use enqueue::{Enqueue, EnqueueRetry, Enqueued, When};
 pub use host::Host;
+pub use idempotency::{Begun, Idempotency, IdempotencyStore, MemoryStore};
+#[cfg(feature = "manage")]
+pub use manage::{Exit, manage, manage_from};
 pub use oidc::TokenMetrics;
 pub use outcome::{Failure, Outcome, Verdict, discard, done, done_with, retry, retry_after};
 pub use periodic::Periodic;
 pub use publisher::{Outbox, Publish, Publisher};
+pub use pull::{Pull, PullFigures, Pulling};
 pub use push::{Drained, Metrics, Places, Push};
 pub use subscriber::{Received, Subscriber, Subscription};
 pub use task::{Task, TaskOptions};

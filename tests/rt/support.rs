@@ -38,6 +38,11 @@ impl World {
         })
     }
 
+    /// Connects to the emulator.
+    pub(crate) fn cloud(&self) -> Cloud {
+        cloud(&self.emulator)
+    }
+
     /// Returns the waiting tasks of a queue, in full.
     pub(crate) async fn tasks(&self, queue: &str) -> Vec<Stored> {
         self.ops.tasks(&queue_name(queue), true, 1000).await.unwrap().items

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::model::message::Draft;
+use crate::names::TopicName;
 use crate::runtime::publisher::Publish;
 use crate::runtime::publisher::send::{Ready, ready};
 use crate::runtime::{Compat, Context, Enqueued, Outcome, Task, discard, done_with};
@@ -25,7 +26,11 @@ impl<S: Send + Sync + 'static> Task<S> for PublishLater {
     const NAME: &'static str = "redrive.publish";
 
     async fn run(self, cx: Context<S>) -> Outcome {
-        let Ok(topic) = self.topic.parse() else { return discard("that is no topic") };
+        let topic: TopicName = match self.topic.parse() {
+            Ok(topic) if cx.app().is_own_topic(&topic) => topic,
+            // Whoever can call the endpoint could else publish to any topic as this service.
+            _ => return discard("that is no topic of this app"),
+        };
         let draft = Draft { data: self.data, attributes: self.attributes, ordering_key: self.ordering_key };
         done_with(cx.app().send_message(Ready { topic, draft }).await?)
     }

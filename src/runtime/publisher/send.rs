@@ -114,6 +114,11 @@ impl<S: Send + Sync + 'static> App<S> {
         }
     }
 
+    /// Tells whether a topic may be one that this app publishes to: its project's, with its prefix.
+    pub(crate) fn is_own_topic(&self, topic: &TopicName) -> bool {
+        topic.project() == self.cloud().project() && topic.id().starts_with(&self.layout().topic(""))
+    }
+
     /// Returns the full name of a topic by its short name, with the app's prefix.
     pub(crate) fn topic_name(&self, id: &str) -> Result<TopicName> {
         Ok(TopicName::new(self.cloud().project().clone(), id.parse()?))

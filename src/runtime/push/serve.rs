@@ -67,7 +67,9 @@ impl<S: Send + Sync + 'static> App<S> {
         self.serve_on(listener, stop_signal()?).await
     }
 
-    /// Serves the push endpoint until `stop` ends, then lets requests end for [`Builder::drain_time`](crate::runtime::Builder::drain_time).
+    /// Serves the push endpoint until `stop` ends, then lets requests end for [`Builder::drain_time`](crate::runtime::Builder::drain_time). Meanwhile it
+    /// pulls for the subscribers that are declared [`pulled`](crate::runtime::Subscription::pulled), and, where the app
+    /// [`provisions_at_start`](crate::runtime::Builder::provisions_at_start), makes what it needs.
     ///
     /// # Errors
     ///
@@ -75,7 +77,22 @@ impl<S: Send + Sync + 'static> App<S> {
     pub async fn serve_on(&self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<Drained> {
         self.entrance().auth.check()?;
         self.provision_at_start();
-        Ok(run(listener, self.push(), stop, &self.config().push).await)
+        let pulling = if self.has_pulled() { Some(self.pull().start()?) } else { None };
+        let (stopping, stopped) = tokio::sync::oneshot::channel();
+        let stop = async {
+            stop.await;
+            // Nobody waits where nothing is pulled.
+            let _ = stopping.send(());
+        };
+        // Both drain at once: there are ten seconds for all.
+        let pulled = async {
+            if let Some(pulling) = pulling {
+                let _ = stopped.await;
+                pulling.stop().await;
+            }
+        };
+        let (drained, ()) = tokio::join!(run(listener, self.push(), stop, &self.config().push), pulled);
+        Ok(drained)
     }
 
     /// Serves a router of the service's own, with [`router`](Self::router) somewhere in it, under the same limits.

@@ -1,0 +1,264 @@
+//! One subscription's stream and its handlers.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use google_cloud_pubsub::model::Message as WireMessage;
+use google_cloud_pubsub::subscriber::MessageStream;
+use google_cloud_pubsub::subscriber::ShutdownBehavior;
+use google_cloud_pubsub::subscriber::handler::Handler;
+use jiff::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::error::{Error, Kind, Result};
+use crate::names::SubscriptionName;
+use crate::runtime::delivery::{Delivery, Ended};
+use crate::runtime::propagation::Headers;
+use crate::runtime::pull::Limits;
+use crate::runtime::pull::figures::Counters;
+use crate::runtime::pull::keys::Keys;
+use crate::runtime::pull::settle::settle;
+use crate::runtime::pull::watchdog::{Seen, Watchdog, Wrong};
+use crate::runtime::subscriber::SubscriberEntry;
+use crate::runtime::{App, MessageInfo};
+
+/// The pause before a stream that broke is opened anew, at first and at most.
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(1));
+/// What is given back at the end gets this long to reach Pub/Sub.
+const RELEASE: Duration = Duration::from_secs(2);
+
+/// A lane.
+pub(super) struct Lane<S> {
+    worker: Arc<Worker<S>>,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+}
+
+/// What its handlers share.
+struct Worker<S> {
+    app: App<S>,
+    name: &'static str,
+    subscription: SubscriptionName,
+    has_backoff: bool,
+    lease: Duration,
+    counters: Arc<Counters>,
+    keys: Mutex<Keys<Pulled>>,
+}
+
+/// A message with the place it takes.
+struct Pulled {
+    message: WireMessage,
+    handler: Handler,
+    place: OwnedSemaphorePermit,
+}
+
+/// Why a stream is not read any more.
+enum End {
+    Stopped,
+    Stalled,
+    Broken(Error),
+}
+
+impl<S: Send + Sync + 'static> Lane<S> {
+    pub(super) fn new(
+        app: &App<S>,
+        entry: &SubscriberEntry<S>,
+        limits: Limits,
+        counters: Arc<Counters>,
+        stop: watch::Receiver<bool>,
+    ) -> Result<Self> {
+        let worker = Worker {
+            app: app.clone(),
+            name: entry.name,
+            subscription: app.subscription_name(entry)?,
+            has_backoff: entry.options.backoff.is_some(),
+            lease: limits.lease,
+            counters,
+            keys: Mutex::default(),
+        };
+        Ok(Self { worker: Arc::new(worker), limits, stop })
+    }
+
+    /// Pulls until it is stopped. A stream that breaks is opened anew: the subscription may be made only now, or its rights be given.
+    pub(super) async fn run(mut self) {
+        let mut pause = RECONNECT.0;
+        while !*self.stop.borrow() {
+            let begun = Instant::now();
+            match self.stream().await {
+                End::Stopped => return,
+                End::Stalled => {}
+                End::Broken(error) => {
+                    let hint = error.hint();
+                    tracing::error!(target: "redrive::runtime", subscriber = self.worker.name, %error, hint, pause_ms = pause.as_millis(), "the stream of messages broke, and is opened anew");
+                    // Either way the loop looks for itself.
+                    let _ = tokio::time::timeout(pause, is_set(&mut self.stop)).await;
+                    // What went well for a while begins from the start.
+                    pause = if begun.elapsed() > RECONNECT.1 { RECONNECT.0 } else { (pause * 2).min(RECONNECT.1) };
+                }
+            }
+            Counters::count(&self.worker.counters.reconnects);
+        }
+    }
+
+    /// Reads one stream to its end, and has its handlers come to theirs.
+    async fn stream(&self) -> End {
+        let client = match self.worker.app.cloud().subscriber().await {
+            Ok(client) => client,
+            Err(error) => return End::Broken(error),
+        };
+        let stream = client
+            .subscribe(self.worker.subscription.to_string())
+            .set_max_outstanding_messages(i64::from(self.limits.messages))
+            .set_max_outstanding_bytes(i64::try_from(self.limits.bytes).unwrap_or(i64::MAX))
+            .set_max_lease(self.limits.lease)
+            .set_max_lease_extension(self.limits.extension)
+            .set_shutdown_behavior(ShutdownBehavior::WaitForProcessing)
+            .build();
+        let token = stream.shutdown_token();
+        let mut handlers = JoinSet::new();
+        let end = self.read(stream, &mut handlers).await;
+        // The stream is closed: what it held and nobody works on is given back. What handlers hold is settled by them.
+        let drained = async {
+            while handlers.join_next().await.is_some() {}
+            self.worker.keys().clear();
+            token.shutdown().await;
+        };
+        if tokio::time::timeout(self.limits.drain, drained).await.is_err() {
+            let running = self.worker.counters.running.load(Relaxed);
+            tracing::warn!(target: "redrive::runtime", subscriber = self.worker.name, running, "handlers did not end in time; their messages are given back");
+            handlers.shutdown().await;
+            self.worker.keys().clear();
+            // They are given back by their deadlines at the latest.
+            let _ = tokio::time::timeout(RELEASE, token.shutdown()).await;
+        }
+        end
+    }
+
+    async fn read(&self, mut stream: MessageStream, handlers: &mut JoinSet<()>) -> End {
+        let places = Arc::new(Semaphore::new(self.limits.messages as usize));
+        let mut watchdog = Watchdog::new(self.limits.stall);
+        let begun = Instant::now();
+        let (mut place, mut stop) = (None, self.stop.clone());
+        loop {
+            while handlers.try_join_next().is_some() {}
+            let free = place.is_none();
+            tokio::select! {
+                biased;
+                () = is_set(&mut stop) => return End::Stopped,
+                () = tokio::time::sleep(watchdog.next_look()) => {
+                    if self.is_stalled(&mut watchdog, begun).await {
+                        return End::Stalled;
+                    }
+                }
+                free = Arc::clone(&places).acquire_owned(), if free => match free {
+                    Ok(free) => place = Some(free),
+                    Err(_) => return End::Stopped,
+                },
+                next = stream.next(), if !free => match next {
+                    Some(Ok((message, handler))) => {
+                        watchdog.moved();
+                        Counters::count(&self.worker.counters.received);
+                        if let Some(place) = place.take() {
+                            self.worker.take(Pulled { message, handler, place }, handlers);
+                        }
+                    }
+                    Some(Err(error)) => return End::Broken(self.worker.explain(error)),
+                    None => return End::Broken(Error::new(Kind::Unavailable, "the stream ended")),
+                },
+            }
+        }
+    }
+
+    /// Looks, and says aloud what is wrong; tells whether the stream is to be opened anew.
+    async fn is_stalled(&self, watchdog: &mut Watchdog, begun: Instant) -> bool {
+        let Worker { app, name, subscription, counters, .. } = &*self.worker;
+        let running = counters.running.load(Relaxed);
+        let seen = Seen { running, places: u64::from(self.limits.messages), idle: counters.idle_for(begun) };
+        match watchdog.look(app.cloud(), subscription, seen).await {
+            None => false,
+            Some(Wrong::Stuck) => {
+                Counters::count(&counters.stuck);
+                tracing::error!(target: "redrive::runtime", subscriber = name, running, idle_s = seen.idle.as_secs(), "all places are taken by handlers, and none has ended for long: messages wait");
+                false
+            }
+            Some(Wrong::Stalled { backlog }) => {
+                Counters::count(&counters.stalls);
+                tracing::error!(target: "redrive::runtime", subscriber = name, backlog, running, "messages wait, and none has come for long: the stream is opened anew");
+                true
+            }
+        }
+    }
+}
+
+/// Waits until it is to stop; the sender's end is one, too.
+async fn is_set(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+impl<S: Send + Sync + 'static> Worker<S> {
+    /// Works on a message, at once or when those of its key before it are done.
+    fn take(self: &Arc<Self>, pulled: Pulled, handlers: &mut JoinSet<()>) {
+        let key = pulled.message.ordering_key.clone();
+        let Some(first) = self.keys().take(&key, pulled) else { return };
+        let worker = Arc::clone(self);
+        handlers.spawn(async move {
+            let mut next = Some(first);
+            while let Some(pulled) = next {
+                let settled = worker.work(pulled).await;
+                next = worker.next_of(&key, settled);
+            }
+        });
+    }
+
+    fn next_of(&self, key: &str, settled: bool) -> Option<Pulled> {
+        let mut keys = self.keys();
+        if settled {
+            return keys.done(key);
+        }
+        // Dropped, they are given back: Pub/Sub delivers them again after the one that failed.
+        let behind = keys.failed(key);
+        self.counters.nacked.fetch_add(behind.len() as u64, Relaxed);
+        None
+    }
+
+    fn keys(&self) -> std::sync::MutexGuard<'_, Keys<Pulled>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works on a message and settles it; tells whether it is acknowledged. Its place comes free with that.
+    async fn work(&self, pulled: Pulled) -> bool {
+        let Pulled { message, handler, place } = pulled;
+        let _running = self.counters.begin();
+        let info = self.info(&message, handler.delivery_attempt());
+        let delivery =
+            Delivery::Message { subscriber: self.name.to_owned(), data: message.data, info: info.clone(), headers: Headers::default() };
+        // Longer than its lease nobody keeps it from being delivered again.
+        let ended = match tokio::time::timeout(self.lease, self.app.dispatch(delivery)).await {
+            Ok(ended) => ended,
+            Err(_) => Ended::TimedOut(self.lease),
+        };
+        if let Some(why) = ended.why().filter(|_| !ended.is_settled()) {
+            tracing::error!(target: "redrive::runtime", subscriber = self.name, message_id = info.id, attempt = info.delivery_attempt, why = %crate::model::text::line(&why), "the message was not processed, and comes again");
+        }
+        let settled = settle(handler, &ended, self.has_backoff, &self.counters).await;
+        drop(place);
+        settled
+    }
+
+    fn info(&self, message: &WireMessage, attempt: Option<i32>) -> MessageInfo {
+        MessageInfo {
+            id: message.message_id.clone(),
+            subscription: Some(self.subscription.clone()),
+            attributes: message.attributes.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            ordering_key: message.ordering_key.clone(),
+            publish_time: message.publish_time.as_ref().and_then(|time| Timestamp::new(time.seconds(), time.nanos()).ok()),
+            delivery_attempt: attempt.and_then(|attempt| u32::try_from(attempt).ok()),
+        }
+    }
+
+    fn explain(&self, error: google_cloud_pubsub::Error) -> Error {
+        self.app.cloud().explain_pull(&self.subscription, error)
+    }
+}
