@@ -28,6 +28,9 @@ pub(super) struct Emulate {
     /// Keep everything in this directory and go on from there: what was answered survives `kill -9` and a power cut
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Write the state of the data directory anew after so many bytes of log; 64 MiB unless given
+    #[arg(long, value_name = "BYTES", requires = "data_dir")]
+    log_limit: Option<u64>,
     /// Print one line, `ready HOST:PORT`, on stdout once everything is served; `/healthz` answers from then on
     #[arg(long)]
     wait_ready: bool,
@@ -96,6 +99,9 @@ impl Emulate {
         }
         if let Some(dir) = self.data_dir {
             builder = builder.data_dir(dir);
+        }
+        if let Some(bytes) = self.log_limit {
+            builder = builder.log_limit(bytes);
         }
         let files = raise_file_limit();
         for (from, to) in self.rewrite_host {

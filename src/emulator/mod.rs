@@ -8,6 +8,7 @@ mod faults;
 mod grpc;
 mod identity;
 mod metrics;
+mod nursery;
 mod pb;
 mod rest;
 mod seed;

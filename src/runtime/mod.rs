@@ -2,6 +2,70 @@
 //! Cloud Tasks, Pub/Sub and Cloud Scheduler call.
 //!
 //! Must not know the console, the command line or the emulator: a service compiles none of them.
+//!
+//! ```
+//! use std::time::Duration;
+//! use redrive::runtime::{App, Context, Message, Outcome, Received, Subscriber, Subscription, Task, discard, done};
+//! use serde::{Deserialize, Serialize};
+//!
+//! struct Shop;
+//!
+//! /// A task: its payload is the struct, its work is `run`.
+//! #[derive(Serialize, Deserialize)]
+//! struct SendWelcomeEmail { user_id: u64 }
+//!
+//! impl Task<Shop> for SendWelcomeEmail {
+//!     const NAME: &'static str = "SendWelcomeEmail";
+//!
+//!     async fn run(self, cx: Context<Shop>) -> Outcome {
+//!         if self.user_id == 0 { return discard("nobody"); }                        // it never can work
+//!         cx.app().publisher::<Welcomed>().publish(Welcomed { user_id: self.user_id }).await?;   // an error is tried again
+//!         done()
+//!     }
+//! }
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Welcomed { user_id: u64 }
+//!
+//! impl Message for Welcomed {
+//!     const TOPIC: &'static str = "welcomed";
+//! }
+//!
+//! /// A subscriber: typed content, where it listens, what happens to what it cannot handle.
+//! struct Statistics;
+//!
+//! impl Subscriber<Shop> for Statistics {
+//!     type Message = Welcomed;
+//!     const NAME: &'static str = "Statistics";
+//!
+//!     fn subscription() -> Subscription {
+//!         Subscription::to("welcomed").ack_deadline(Duration::from_secs(30)).retries(5).dead_letters("welcomed-dead")
+//!     }
+//!
+//!     async fn run(message: Received<Welcomed>, _: Context<Shop>) -> Outcome {
+//!         println!("user {} was welcomed", message.user_id);
+//!         done()
+//!     }
+//! }
+//!
+//! # #[cfg(not(feature = "testing"))]
+//! # fn main() {}
+//! # #[cfg(feature = "testing")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> redrive::Result<()> {
+//! let app = App::new(Shop)                        // state
+//!     .named("shop")                              // prefix: shop--welcomed
+//!     .task::<SendWelcomeEmail>()                 // the explicit registry: nothing else can be called
+//!     .subscriber::<Statistics>();
+//! // In a service: `.from_env().await?`, and then `redrive::manage(app).await`. In a test:
+//! let app = app.start().await?;
+//! SendWelcomeEmail { user_id: 7 }.asap(&app).await?;
+//! SendWelcomeEmail { user_id: 8 }.later(&app, Duration::from_hours(1)).await?;
+//! app.deliver().await?;
+//! app.published::<Welcomed>().await?.expect_one(|message| message.user_id == 7);
+//! # Ok(())
+//! # }
+//! ```
 
 mod app;
 mod builder;

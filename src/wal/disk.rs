@@ -2,7 +2,11 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::panic::Location;
 use std::path::Path;
+
+/// Where a sync is called in the source: a simulated disk leaves out one of these calls, and a test must notice.
+pub(crate) type Site = &'static Location<'static>;
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +23,8 @@ pub(crate) enum Access {
 pub(crate) trait Disk: Send + Sync {
     /// Creates a directory that only its owner may enter; `false` when it was there. Its parent must exist.
     fn create_dir(&self, path: &Path) -> io::Result<bool>;
-    /// Makes the names in a directory durable.
-    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in a directory durable; called as `sync_dir`.
+    fn sync_dir_from(&self, site: Site, path: &Path) -> io::Result<()>;
     /// Opens a file.
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>>;
     /// Removes a file.
@@ -39,10 +43,26 @@ pub(crate) trait DiskFile: Send + Sync {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Cuts or extends it to a length.
     fn truncate(&mut self, len: u64) -> io::Result<()>;
-    /// Makes its content durable.
-    fn sync(&mut self) -> io::Result<()>;
+    /// Makes its content durable; called as `sync`.
+    fn sync_from(&mut self, site: Site) -> io::Result<()>;
     /// Locks it until it is dropped, alone or with other readers; `false` when another holder forbids that.
     fn try_lock(&mut self, exclusive: bool) -> io::Result<bool>;
+}
+
+impl dyn Disk + '_ {
+    /// Makes the names in a directory durable.
+    #[track_caller]
+    pub(crate) fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.sync_dir_from(Location::caller(), path)
+    }
+}
+
+impl dyn DiskFile + '_ {
+    /// Makes its content durable.
+    #[track_caller]
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.sync_from(Location::caller())
+    }
 }
 
 /// Creates a directory with its missing parents, durably. One that is there may have been made by a process that died before it could sync the name.
@@ -73,7 +93,7 @@ impl Disk for RealDisk {
         }
     }
 
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+    fn sync_dir_from(&self, _site: Site, path: &Path) -> io::Result<()> {
         // Elsewhere a directory cannot be opened as a file, and the file's own sync carries its name.
         if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
     }
@@ -117,7 +137,7 @@ impl DiskFile for File {
         self.set_len(len)
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync_from(&mut self, _site: Site) -> io::Result<()> {
         self.sync_data()
     }
 

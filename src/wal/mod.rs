@@ -12,6 +12,8 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+#[cfg(test)]
+pub(crate) use disk::Site;
 pub(crate) use disk::{Access, Disk, DiskFile, RealDisk, make_dir};
 pub(crate) use scan::Scanned;
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::{Access, Disk, DiskFile};
+use super::{Access, Disk, DiskFile, Site};
 
 /// A small source of chance that replays from its seed (`SplitMix64`).
 #[derive(Debug, Clone)]
@@ -55,9 +55,9 @@ struct World {
     syncs: u64,
     /// Changes until the machine dies in the middle of one; at zero it is dead.
     fuse: Option<u64>,
-    /// The kinds of syncs that were asked for, and the one that is left out: see [`kind_of`].
-    kinds: BTreeSet<String>,
-    left_out: Option<String>,
+    /// The places that asked for a sync, and the one whose syncs are left out.
+    sites: BTreeSet<Site>,
+    left_out: Option<Site>,
 }
 
 #[derive(Default)]
@@ -112,14 +112,14 @@ impl SimDisk {
         self.world().fuse == Some(0)
     }
 
-    /// Takes out all syncs of a kind, one of [`SimDisk::kinds`].
-    pub(crate) fn leave_out(&self, kind: Option<String>) {
-        self.world().left_out = kind;
+    /// Takes out the syncs that one place asks for, one of [`SimDisk::sites`].
+    pub(crate) fn leave_out(&self, site: Option<Site>) {
+        self.world().left_out = site;
     }
 
-    /// The kinds of syncs that were asked for so far, left out or not.
-    pub(crate) fn kinds(&self) -> BTreeSet<String> {
-        self.world().kinds.clone()
+    /// The places that asked for a sync so far, left out or not.
+    pub(crate) fn sites(&self) -> BTreeSet<Site> {
+        self.world().sites.clone()
     }
 
     pub(crate) fn syncs(&self) -> u64 {
@@ -199,21 +199,10 @@ fn dead() -> io::Error {
 
 impl World {
     /// Notes a sync; tells whether it is to be left out.
-    fn leaves_out(&mut self, kind: String) -> bool {
-        let left_out = self.left_out.as_ref() == Some(&kind);
-        self.kinds.insert(kind);
-        left_out
+    fn leaves_out(&mut self, site: Site) -> bool {
+        self.sites.insert(site);
+        self.left_out == Some(site)
     }
-}
-
-/// What a sync of a file with anything to sync is for: its first, one after it was cut, or one after more was written, by the file's extension.
-fn kind_of(path: &Path, file: &File) -> Option<String> {
-    let when = match file.unsynced.last()? {
-        _ if file.durable.is_empty() => "first",
-        Change::Truncate(_) => "cut",
-        Change::Write(..) => "later",
-    };
-    Some(format!("{when} of *.{}", path.extension().unwrap_or_default().display()))
 }
 
 impl Change {
@@ -250,10 +239,10 @@ impl Disk for SimDisk {
         Ok(true)
     }
 
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+    fn sync_dir_from(&self, site: Site, path: &Path) -> io::Result<()> {
         let mut world = self.world();
         world.burn()?;
-        if world.leaves_out(format!("names in {}", path.display())) {
+        if world.leaves_out(site) {
             return Ok(());
         }
         if matches!(world.ignore, Some(Ignore::Names(name)) if named(path, name)) {
@@ -283,7 +272,12 @@ impl Disk for SimDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.world().files.remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+        let mut world = self.world();
+        // Who is dead tidies nothing up.
+        if world.fuse == Some(0) {
+            return Err(dead());
+        }
+        world.files.remove(path).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<String>> {
@@ -345,11 +339,10 @@ impl DiskFile for Open {
         self.change(Change::Truncate(usize::try_from(len).unwrap()))
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync_from(&mut self, site: Site) -> io::Result<()> {
         self.with(|world, path| {
             world.syncs += 1;
-            let kind = kind_of(path, &world.files[path]);
-            if kind.is_some_and(|kind| world.leaves_out(kind)) {
+            if world.leaves_out(site) {
                 return Ok(());
             }
             world.burn()?;
@@ -388,4 +381,20 @@ impl Drop for Open {
             file.locked = false;
         }
     }
+}
+
+/// The places in these source files that ask for a sync, as `FILE:LINE`.
+pub(crate) fn sites_in(files: &[&str]) -> BTreeSet<String> {
+    let mut sites = BTreeSet::new();
+    for file in files {
+        let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        let calls = source.lines().enumerate().filter(|(_, line)| line.contains(".sync()") || line.contains(".sync_dir("));
+        sites.extend(calls.map(|(index, _)| format!("{file}:{}", index + 1)));
+    }
+    sites
+}
+
+/// A place as `FILE:LINE`.
+pub(crate) fn place(site: Site) -> String {
+    format!("{}:{}", site.file(), site.line())
 }

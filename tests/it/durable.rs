@@ -22,6 +22,8 @@ const FACTOR: &str = "REDRIVE_CAMPAIGN";
 const KILLS: u64 = 30;
 /// Every so many runs it is stopped in good order, which writes the state.
 const RUNS_TO_STOP: u64 = 5;
+/// In every other run the log begins anew, and the state is written, after so many bytes instead of 64 MiB: kills meet that, too.
+const LOG_BYTES: u32 = 5000;
 
 const TOPIC: &str = "v1/projects/shop/topics/orders";
 const SUBSCRIPTION: &str = "v1/projects/shop/subscriptions/billing";
@@ -34,9 +36,10 @@ struct Server {
     client: Client,
 }
 
-fn script(first: &str, dir: &Path) -> Command {
+/// `redrive emulator` on a directory, from a shell that does `first`, with more options.
+fn script(first: &str, dir: &Path, options: &str) -> Command {
     let mut command = Command::new("sh");
-    let script = format!("{first} exec \"$0\" emulator --quiet --listen 127.0.0.1:0 --wait-ready --data-dir \"$1\"");
+    let script = format!("{first} exec \"$0\" emulator --quiet --listen 127.0.0.1:0 --wait-ready --data-dir \"$1\" {options}");
     command.args(["-c", &script, env!("CARGO_BIN_EXE_redrive")]).arg(dir);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
@@ -44,12 +47,11 @@ fn script(first: &str, dir: &Path) -> Command {
 
 impl Server {
     async fn start(dir: &Path) -> Self {
-        Self::start_after("", dir).await
+        Self::start_as(script("", dir, "")).await
     }
 
-    /// Starts it from a shell that does `first`.
-    async fn start_after(first: &str, dir: &Path) -> Self {
-        let mut child = script(first, dir).spawn().unwrap();
+    async fn start_as(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("it starts in time").unwrap();
         let Some(line) = line else { panic!("{:?}", child.wait_with_output().await) };
@@ -192,9 +194,16 @@ async fn jobs(caller: Caller, told: Shared, run: u64) {
     }
 }
 
+/// The highest generation that there is a file of: how often the log was begun anew.
+fn turns(dir: &Path) -> u64 {
+    let names = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter_map(|name| name.split_once('.')?.0.parse().ok()).max().unwrap_or(0)
+}
+
 /// One process: load for a while, then the end. A worker that meets no answer is done.
 async fn one_life(dir: &Path, told: &Shared, run: u64) {
-    let server = Server::start(dir).await;
+    let options = if run % 2 == 1 { format!("--log-limit {LOG_BYTES}") } else { String::new() };
+    let server = Server::start_as(script("", dir, &options)).await;
     let caller = server.caller();
     if run == 0 {
         caller.set_up().await;
@@ -242,6 +251,7 @@ async fn killed_under_load_it_loses_nothing_and_brings_nothing_back() {
     for run in 0..runs {
         one_life(dir.path(), &told, run).await;
     }
+    let turns = turns(dir.path());
     let server = Server::start(dir.path()).await;
     let caller = server.caller();
     // All leases end.
@@ -264,7 +274,7 @@ async fn killed_under_load_it_loses_nothing_and_brings_nothing_back() {
     let deletions = told.deleted.intersection(&has_tasks).count();
     let jobs = told.jobs.difference(&has_jobs).count();
     println!(
-        "{kills} kills: acknowledged publishes lost: {}; acked messages reappearing: {}; tasks lost: {}; deleted tasks reappearing: {}; jobs lost: {}",
+        "{kills} kills, the log turned {turns} times: acknowledged publishes lost: {}; acked messages reappearing: {}; tasks lost: {}; deleted tasks reappearing: {}; jobs lost: {}",
         count(messages, &told.published),
         count(acks, &told.acked),
         count(tasks, &told.tasks),
@@ -272,6 +282,7 @@ async fn killed_under_load_it_loses_nothing_and_brings_nothing_back() {
         count(jobs, &told.jobs)
     );
     assert_eq!((messages, acks, tasks, deletions, jobs), (0, 0, 0, 0, 0));
+    assert!(turns > runs / 2, "the log hardly ever turned: {turns} times");
     let least = usize::try_from(kills).unwrap();
     assert!([&told.published, &told.acked, &told.tasks, &told.jobs].iter().all(|set| set.len() > least), "the load was no load");
 }
@@ -280,7 +291,7 @@ async fn killed_under_load_it_loses_nothing_and_brings_nothing_back() {
 async fn a_full_disk_is_told_and_nothing_answered_is_lost() {
     let dir = TempDir::new().unwrap();
     // No file may grow beyond 200 blocks (of 512 or 1024 bytes, by shell); the signal for that is ignored, so that it is an error.
-    let server = Server::start_after("trap '' XFSZ; ulimit -f 200;", dir.path()).await;
+    let server = Server::start_as(script("trap '' XFSZ; ulimit -f 200;", dir.path(), "")).await;
     let caller = server.caller();
     caller.set_up().await;
     let data = "eHh4".repeat(2000);
@@ -317,7 +328,7 @@ async fn a_full_disk_is_told_and_nothing_answered_is_lost() {
 async fn a_directory_in_use_is_refused() {
     let dir = TempDir::new().unwrap();
     let server = Server::start(dir.path()).await;
-    let second = tokio::time::timeout(PATIENCE, script("", dir.path()).output()).await.unwrap().unwrap();
+    let second = tokio::time::timeout(PATIENCE, script("", dir.path(), "").output()).await.unwrap().unwrap();
     let said = String::from_utf8(second.stderr).unwrap();
     assert!(!second.status.success() && said.contains("is in use by another emulator"), "{said}");
     assert!(said.contains("hint: stop that one"), "{said}");

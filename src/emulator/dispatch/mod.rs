@@ -3,6 +3,7 @@
 //! Must not know what a request is for, nor retry: the state decides with [`Answered`] what comes next.
 
 mod lanes;
+mod place;
 mod rewrite;
 mod send;
 

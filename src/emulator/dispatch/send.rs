@@ -6,11 +6,19 @@ use std::mem;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Body as _;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
 use super::Rewrites;
+use super::place::{Place, Places};
 use crate::emulator::identity::Identity;
 use crate::emulator::state::{Answer, HttpCall, TokenKind};
 
@@ -25,15 +33,18 @@ const CONNECT_SECONDS: u64 = 20;
 
 /// The connections, and who makes tokens.
 pub(in crate::emulator) struct Sender {
-    plain: OnceLock<Client>,
-    tls: OnceLock<Client>,
+    /// For `http`, which nearly all handlers of an emulator are reached by.
+    plain: legacy::Client<HttpConnector, Full<Bytes>>,
+    /// For `https`, and for URLs with a login. Root certificates are read at the first such call only: that takes a while, and is impossible on
+    /// some machines.
+    other: OnceLock<Client>,
     identity: Identity,
-    rewrites: Rewrites,
+    places: Places,
 }
 
 impl Sender {
     pub(in crate::emulator) fn new(identity: Identity, rewrites: Rewrites) -> Self {
-        Self { plain: OnceLock::new(), tls: OnceLock::new(), identity, rewrites }
+        Self { plain: plain(), other: OnceLock::new(), identity, places: Places::new(rewrites) }
     }
 
     /// Sends `call` once and says how it ended. Takes the call's headers and body.
@@ -46,25 +57,47 @@ impl Sender {
     }
 
     async fn attempt(&self, call: &mut HttpCall) -> Result<Answer, String> {
-        let mut url = Url::parse(&call.url).map_err(|error| format!("`{}` is not a URL: {error}", call.url.escape_debug()))?;
-        let client = self.client(&url)?;
+        let place = self.places.find(&call.url)?;
         let mut headers = header_map(&call.headers)?;
-        if let Some(host) = self.rewrites.apply(&mut url).and_then(|host| HeaderValue::try_from(host).ok()) {
-            headers.insert(HOST, host);
+        if let Some(host) = &place.host {
+            headers.insert(HOST, host.clone());
         }
         if let Some(kind) = call.token.take().filter(|_| !headers.contains_key(AUTHORIZATION)) {
             headers.insert(AUTHORIZATION, self.bearer(kind).await?);
         }
-        let method = call.method.parse().map_err(|_| format!("`{}` is not a method", call.method.escape_debug()))?;
-        let request = client.request(method, url.clone()).headers(headers).body(mem::take(&mut call.body));
-        let mut response = request.send().await.map_err(|error| explain(&error, &url))?;
-        let status = response.status().as_u16();
-        let answer = match retry_after(response.headers()).filter(|_| matches!(status, 429 | 503)) {
-            Some(after) => Answer::Later { status, after },
-            None => Answer::Status(status),
-        };
+        let method: Method = call.method.parse().map_err(|_| format!("`{}` is not a method", call.method.escape_debug()))?;
+        let body = mem::take(&mut call.body);
+        if place.is_plain() {
+            self.send_plain(&place, method, headers, body).await
+        } else {
+            self.send_other(&place, method, headers, body).await
+        }
+    }
+
+    async fn send_plain(&self, place: &Place, method: Method, mut headers: HeaderMap, body: Bytes) -> Result<Answer, String> {
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        let mut request = Request::new(Full::new(body));
+        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, place.uri.clone(), headers);
+        let sent = self.plain.request(request).await;
+        let mut response = sent.map_err(|error| explain(&error, error.is_connect(), &place.url))?;
+        let answer = answer(response.status().as_u16(), response.headers());
         let mut left = ANSWER_BYTES_MAX;
         // A body that breaks off does not change the status, which is all that counts.
+        while left > 0
+            && !response.body().is_end_stream()
+            && let Some(Ok(frame)) = response.frame().await
+        {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        }
+        Ok(answer)
+    }
+
+    async fn send_other(&self, place: &Place, method: Method, headers: HeaderMap, body: Bytes) -> Result<Answer, String> {
+        let request = self.other()?.request(method, place.url.clone()).headers(headers).body(body);
+        let sent = request.send().await;
+        let mut response = sent.map_err(|error| explain(&error, error.is_connect() || error.is_timeout(), &place.url))?;
+        let answer = answer(response.status().as_u16(), response.headers());
+        let mut left = ANSWER_BYTES_MAX;
         while let Ok(Some(chunk)) = response.chunk().await {
             left = left.saturating_sub(chunk.len());
             if left == 0 {
@@ -74,10 +107,8 @@ impl Sender {
         Ok(answer)
     }
 
-    /// Root certificates are read at the first `https` call only: that takes a while, and is impossible on some machines.
-    fn client(&self, url: &Url) -> Result<&Client, String> {
-        let (place, tls) = if url.scheme() == "https" { (&self.tls, true) } else { (&self.plain, false) };
-        if let Some(client) = place.get() {
+    fn other(&self) -> Result<&Client, String> {
+        if let Some(client) = self.other.get() {
             return Ok(client);
         }
         let builder = Client::builder()
@@ -86,9 +117,8 @@ impl Sender {
             .no_proxy()
             .connect_timeout(Duration::from_secs(CONNECT_SECONDS))
             .pool_idle_timeout(Duration::from_secs(IDLE_SECONDS));
-        let builder = if tls { builder } else { builder.tls_certs_only([]) };
         let client = builder.build().map_err(|error| format!("no HTTP client can be made: {}", deepest(&error)))?;
-        Ok(place.get_or_init(|| client))
+        Ok(self.other.get_or_init(|| client))
     }
 
     async fn bearer(&self, kind: TokenKind) -> Result<HeaderValue, String> {
@@ -98,6 +128,24 @@ impl Sender {
             .await
             .map_err(|error| format!("no token can be made: {error}"))??;
         HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| "the token is no header value".to_owned())
+    }
+}
+
+/// The client for `http`: it follows no redirect and knows no proxy.
+fn plain() -> legacy::Client<HttpConnector, Full<Bytes>> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(Duration::from_secs(CONNECT_SECONDS)));
+    legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_secs(IDLE_SECONDS))
+        .build(connector)
+}
+
+fn answer(status: u16, headers: &HeaderMap) -> Answer {
+    match retry_after(headers).filter(|_| matches!(status, 429 | 503)) {
+        Some(after) => Answer::Later { status, after },
+        None => Answer::Status(status),
     }
 }
 
@@ -125,7 +173,7 @@ fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, String> {
 }
 
 /// Says what went wrong as one would to a colleague: `connection refused by 127.0.0.1:8080`.
-fn explain(error: &reqwest::Error, url: &Url) -> String {
+fn explain(error: &(dyn StdError + 'static), no_connection: bool, url: &Url) -> String {
     let place = match (url.host_str(), url.port_or_known_default()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
         _ => url.to_string(),
@@ -134,12 +182,11 @@ fn explain(error: &reqwest::Error, url: &Url) -> String {
     match io {
         Some(io::ErrorKind::ConnectionRefused) => format!("connection refused by {place}"),
         Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => format!("connection reset by {place}"),
-        Some(io::ErrorKind::TimedOut) => format!("no connection to {place} in time"),
-        _ if error.is_timeout() => format!("no connection to {place} within {CONNECT_SECONDS} s"),
+        Some(io::ErrorKind::TimedOut) => format!("no connection to {place} within {CONNECT_SECONDS} s"),
         _ if causes(error).any(|cause| cause.to_string().contains("dns error")) => {
             format!("host `{}` is not known", url.host_str().unwrap_or_default())
         }
-        _ if error.is_connect() => format!("no connection to {place}: {}", deepest(error)),
+        _ if no_connection => format!("no connection to {place}: {}", deepest(error)),
         _ => format!("request to {place} failed: {}", deepest(error)),
     }
 }

@@ -23,7 +23,7 @@ use crate::error::Error;
 const BATCH_COMMANDS_MAX: usize = 4096;
 /// … and about so many bytes: a large publish or two.
 const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// After the state could not be written, so many more commands are taken before the next try.
+/// After no other log could be begun, so many more commands are taken before the next try.
 const COMMANDS_BETWEEN_TRIES: u64 = 10_000;
 /// What must be written is tried again after this pause, in milliseconds, while the disk takes nothing.
 const DISK_PAUSE_MS: u64 = 200;
@@ -181,14 +181,16 @@ impl WriterThread {
             let core = engine.lock();
             self.store.turn(&core.state, engine.clock_of(&core))
         };
-        self.next_try = self.store.commands() + COMMANDS_BETWEEN_TRIES;
         let failed = |error: &Error| tracing::warn!(target: "redrive::emulator", %error, "the state could not be written; the log goes on");
         match turned {
             Ok(snapshot) => {
                 let write = move || snapshot.write().unwrap_or_else(|error| failed(&error));
                 self.snapshot = thread::Builder::new().name("redrive-state".to_owned()).spawn(write).ok();
             }
-            Err(error) => failed(&error),
+            Err(error) => {
+                self.next_try = self.store.commands() + COMMANDS_BETWEEN_TRIES;
+                failed(&error);
+            }
         }
     }
 }
@@ -272,3 +274,6 @@ impl Engine {
         Clock { now: core.latest, ahead_ns: self.0.clock_ahead_ns.load(Ordering::Relaxed) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@ use journal::Journal;
 use open::OpenCalls;
 
 use super::state::target::SetAppEngine;
-use super::state::{Code, Command, Effect, Effects, HttpCall, Moment, Refusal, Restart, State};
+use super::state::{Code, Command, Effect, Effects, HttpCall, Moment, Refusal, Restart, State, Touched};
 use super::store::{Clock, Opened};
 
 /// The state behind a lock, with all that makes it live. Clones are handles to the same one.
@@ -208,6 +208,14 @@ impl Engine {
         look(&core.state, core.latest)
     }
 
+    /// Looks at the state, and at what was touched since this was last called.
+    pub(crate) fn look_at_touched<T>(&self, look: impl FnOnce(&State, Touched, Timestamp) -> T) -> T {
+        let mut core = self.lock();
+        core.latest = core.latest.max(self.clock());
+        let touched = core.state.take_touched();
+        look(&core.state, touched, core.latest)
+    }
+
     /// Returns the emulator's time: the wall clock plus what it was advanced by.
     pub(crate) fn now(&self) -> Timestamp {
         let mut core = self.lock();
@@ -258,11 +266,6 @@ impl Engine {
         let now = Timestamp::now();
         let ahead = SignedDuration::from_nanos(self.0.clock_ahead_ns.load(Ordering::Relaxed));
         now.checked_add(ahead).unwrap_or(now)
-    }
-
-    /// Returns how many commands there have been, those that are about to be applied included.
-    pub(crate) fn commands(&self) -> u64 {
-        self.0.commands.load(Ordering::Relaxed)
     }
 
     fn next_seed(&self) -> u64 {

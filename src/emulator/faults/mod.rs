@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::body::Body;
 use http::{Request, Response};
 use serde_json::Value as Json;
 use tokio::sync::watch;
 use tonic::Status;
+use tonic::body::Body;
 
 pub use fault::Fault;
 
@@ -79,6 +79,11 @@ impl Faults {
         self.lock().iter().map(Armed::to_json).collect()
     }
 
+    /// Tells whether a request has to go through [`Faults::around`].
+    pub(crate) fn may_strike(&self, method: &str) -> bool {
+        self.0.any.load(Ordering::Relaxed) || method == STREAM
+    }
+
     /// Has `serve` answer the request, unless a fault is in the way.
     pub(crate) async fn around<F: Future<Output = Response<Body>>>(
         &self,
@@ -87,9 +92,6 @@ impl Faults {
     ) -> Response<Body> {
         let method = request.uri().path().to_owned();
         let is_stream = method == STREAM;
-        if !is_stream && !self.0.any.load(Ordering::Relaxed) {
-            return serve(request).await;
-        }
         let names;
         (names, request) = peek::names(request).await;
         let (delay, act) = self.strike(&method, &names);
@@ -143,7 +145,7 @@ impl Faults {
 struct Broken;
 
 /// A response that breaks the connection.
-pub(crate) fn broken() -> Response<Body> {
+pub(crate) fn broken<B: Default>() -> Response<B> {
     let mut response = Status::unavailable("An injected fault broke the connection; the request took effect.").into_http();
     response.extensions_mut().insert(Broken);
     response

@@ -1,11 +1,13 @@
 //! The resources that a request names, read from its first message without knowing its type.
 
-use axum::body::{Body, Bytes};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use http::Request;
+use http_body::Frame;
+use http_body_util::{BodyDataStream, StreamBody};
 use prost::encoding::DecodeContext;
 use prost::encoding::{WireType, decode_key, decode_varint, skip_field};
+use tonic::body::Body;
 
 use crate::emulator::grpc::MESSAGE_BYTES_MAX;
 
@@ -17,7 +19,7 @@ const NAME_BYTES_MAX: usize = 2048;
 /// Reads the first message of a request; returns the names in it, and the request as it was.
 pub(super) async fn names(request: Request<Body>) -> (Vec<String>, Request<Body>) {
     let (parts, body) = request.into_parts();
-    let mut rest = body.into_data_stream();
+    let mut rest = BodyDataStream::new(body);
     let mut head = BytesMut::new();
     let mut broken = None;
     while !is_whole(&head) {
@@ -35,7 +37,8 @@ pub(super) async fn names(request: Request<Body>) -> (Vec<String>, Request<Body>
     if let Some(message) = message(&head) {
         collect(&head.slice(FRAME_HEAD_BYTES..FRAME_HEAD_BYTES + message), true, &mut names);
     }
-    let body = Body::from_stream(stream::iter([Ok(head)].into_iter().chain(broken)).chain(rest));
+    let chunks = stream::iter([Ok(head)].into_iter().chain(broken)).chain(rest);
+    let body = Body::new(StreamBody::new(chunks.map(|chunk| chunk.map(Frame::data))));
     (names, Request::from_parts(parts, body))
 }
 

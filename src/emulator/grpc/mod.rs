@@ -16,16 +16,19 @@ mod subscriber;
 mod tasks;
 mod wkt;
 
+use std::collections::HashMap;
 use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
 
-use axum::Router;
-use axum::body::Body;
 use http::{HeaderMap, Request, Response};
 use jiff::SignedDuration;
 use prost::Message as _;
 use tonic::Status;
-use tonic::service::Routes;
-use tower::ServiceExt;
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tower::Service;
 
 use super::engine::Engine;
 use super::faults::Faults;
@@ -41,22 +44,63 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 20 * 1024 * 1024;
 pub(crate) const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
 
 /// All services on one engine. A service's file gives a `pub(crate) fn service(engine: Engine) -> XServer<X>`; one line each here.
-fn routes(engine: &Engine, monitoring_delay: SignedDuration) -> Routes {
-    Routes::new(locations::service(engine.clone()))
-        .add_service(tasks::service(engine.clone()))
-        .add_service(tasks::beta_service(engine.clone()))
-        .add_service(scheduler::service(engine.clone()))
-        .add_service(publisher::service(engine.clone()))
-        .add_service(subscriber::service(engine.clone()))
-        .add_service(schemas::service(engine.clone()))
-        .add_service(iam::service(engine.clone()))
-        .add_service(monitoring::service(engine.clone(), monitoring_delay))
+fn all(engine: &Engine, monitoring_delay: SignedDuration) -> ByName {
+    let mut services = ByName::default();
+    services.add(locations::service(engine.clone()));
+    services.add(tasks::service(engine.clone()));
+    services.add(tasks::beta_service(engine.clone()));
+    services.add(scheduler::service(engine.clone()));
+    services.add(publisher::service(engine.clone()));
+    services.add(subscriber::service(engine.clone()));
+    services.add(schemas::service(engine.clone()));
+    services.add(iam::service(engine.clone()));
+    services.add(monitoring::service(engine.clone(), monitoring_delay));
+    services
+}
+
+/// Services by their names, which requests begin with.
+#[derive(Default)]
+struct ByName(HashMap<&'static str, Box<dyn Serve>>);
+
+impl ByName {
+    fn add<S: Serve + NamedService + 'static>(&mut self, service: S) {
+        self.0.insert(S::NAME, Box::new(service));
+    }
+
+    /// The service of a path, `/package.Service/Method`.
+    fn find(&self, path: &str) -> Option<&dyn Serve> {
+        let (name, _) = path.strip_prefix('/')?.split_once('/')?;
+        self.0.get(name).map(Box::as_ref)
+    }
+}
+
+impl fmt::Debug for ByName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+type Serving = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+/// What the build makes of a service, without its type.
+trait Serve: Send + Sync {
+    fn serve(&self, request: Request<Body>) -> Serving;
+}
+
+impl<S> Serve for S
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Serving> + Clone + Send + Sync,
+{
+    fn serve(&self, request: Request<Body>) -> Serving {
+        // A clone is a handle, and these services are always ready.
+        self.clone().call(request)
+    }
 }
 
 /// The services, ready to be called. Clones are cheap.
 #[derive(Debug, Clone)]
 pub(crate) struct Services {
-    router: Router,
+    by_name: Arc<ByName>,
     faults: Faults,
     /// Asks who calls; nobody does for the seed.
     guard: Option<Identity>,
@@ -66,13 +110,14 @@ impl Services {
     /// The emulated services, without those of identities; callers are not asked who they are.
     #[cfg(test)]
     pub(crate) fn new(engine: &Engine) -> Self {
-        Self { router: routes(engine, SignedDuration::ZERO).prepare().into_axum_router(), faults: Faults::default(), guard: None }
+        Self { by_name: Arc::new(all(engine, SignedDuration::ZERO)), faults: Faults::default(), guard: None }
     }
 
     /// The services, with `identity` to be asked who calls; Monitoring shows what is older than `monitoring_delay`.
     pub(crate) fn guarded(engine: &Engine, identity: Identity, monitoring_delay: SignedDuration) -> Self {
-        let routes = routes(engine, monitoring_delay).add_service(iam_credentials::service(identity.clone()));
-        Self { router: routes.prepare().into_axum_router(), faults: Faults::default(), guard: Some(identity) }
+        let mut services = all(engine, monitoring_delay);
+        services.add(iam_credentials::service(identity.clone()));
+        Self { by_name: Arc::new(services), faults: Faults::default(), guard: Some(identity) }
     }
 
     /// The same services for the emulator's own calls.
@@ -90,12 +135,17 @@ impl Services {
         if let Some(Err(refusal)) = self.guard.as_ref().map(|identity| identity.check(request.headers(), request.uri().path())) {
             return Status::from(refusal).into_http();
         }
-        self.faults.around(request, |request| self.serve(request)).await
+        if self.faults.may_strike(request.uri().path()) {
+            // In a box, for few calls meet one, and the others are small without.
+            Box::pin(self.faults.around(request, |request| self.serve(request))).await
+        } else {
+            self.serve(request).await
+        }
     }
 
     async fn serve(&self, request: Request<Body>) -> Response<Body> {
-        let result: Result<Response<Body>, Infallible> = self.router.clone().oneshot(request).await;
-        let Ok(response) = result;
+        let Some(service) = self.by_name.find(request.uri().path()) else { return Status::unimplemented(String::new()).into_http() };
+        let Ok(response) = service.serve(request).await;
         if is_too_large(response.headers()) {
             // Google's words for what its front end does not let through.
             let message = format!("Request payload size exceeds the limit: {MESSAGE_BYTES_MAX} bytes.");

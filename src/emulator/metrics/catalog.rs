@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::emulator::state::State;
-use crate::emulator::state::pubsub::NO_ANSWER;
+use crate::emulator::state::pubsub::{NO_ANSWER, SubscriptionStats, TopicStats};
 use crate::emulator::state::target::code_name;
+use crate::emulator::state::tasks::Queue;
+use crate::emulator::state::{State, Touched};
 use crate::names::{QueueName, SubscriptionName, TopicName};
 
 /// A metric as documented.
@@ -136,38 +137,84 @@ fn class(code: &str) -> &'static str {
     }
 }
 
-/// Reads all series off the state.
-pub(super) fn read(state: &State) -> Vec<(Key, Reading)> {
-    let mut readings = Vec::new();
-    let mut add = |metric, resource: &str, label: String, reading| {
-        readings.push((Key { metric, resource: resource.to_owned(), label }, reading));
-    };
-    for (name, stats) in state.pubsub.subscription_stats() {
+/// What is read of one resource: its kind, its full name, and its series; none when it is gone.
+pub(super) type Readings = (Resource, String, Vec<(Key, Reading)>);
+
+/// Reads what is in the state of these resources, or of all.
+pub(super) fn read(state: &State, touched: &Touched) -> Vec<Readings> {
+    match touched {
+        Touched::These(names) => names.iter().filter_map(|name| read_one(state, name)).collect(),
+        Touched::Everything => {
+            let subscriptions = state.pubsub.subscription_stats().map(|(name, stats)| subscription(name, Some(stats)));
+            let topics = state.pubsub.topic_stats().map(|(name, stats)| topic(name, Some(stats)));
+            let queues = state.tasks.queues().map(|found| queue(&found.name.to_string(), Some(found)));
+            subscriptions.chain(topics).chain(queues).collect()
+        }
+    }
+}
+
+fn read_one(state: &State, name: &str) -> Option<Readings> {
+    // `projects/P/topics/T`, `projects/P/subscriptions/S`, `projects/P/locations/L/queues/Q`.
+    Some(match name.split('/').nth(2)? {
+        "subscriptions" => subscription(name, state.pubsub.stats_of_subscription(name)),
+        "topics" => topic(name, state.pubsub.stats_of_topic(name)),
+        _ => queue(name, state.tasks.queue_of_name(name)),
+    })
+}
+
+fn subscription(name: &str, stats: Option<SubscriptionStats<'_>>) -> Readings {
+    let mut of = Of::new(name);
+    if let Some(stats) = stats {
         let counters = stats.counters;
-        add(UNDELIVERED, name, String::new(), value(stats.undelivered));
-        add(OLDEST_AGE, name, String::new(), Reading::Since(stats.oldest_unacked));
-        add(BACKLOG_BYTES, name, String::new(), value(stats.backlog_bytes));
+        of.add(UNDELIVERED, String::new(), value(stats.undelivered));
+        of.add(OLDEST_AGE, String::new(), Reading::Since(stats.oldest_unacked));
+        of.add(BACKLOG_BYTES, String::new(), value(stats.backlog_bytes));
         for (metric, count) in
             [(DEAD_LETTERED, counters.dead_lettered), (ACKED, counters.acked), (SENT, counters.sent), (EXPIRED, counters.expired)]
         {
-            add(metric, name, String::new(), value(count));
+            of.add(metric, String::new(), value(count));
         }
         for (&code, &count) in &counters.push_requests {
             let code = if code == NO_ANSWER { "unreachable".to_owned() } else { code.to_string() };
-            add(PUSH_REQUESTS, name, code, value(count));
+            of.add(PUSH_REQUESTS, code, value(count));
         }
     }
-    for (name, stats) in state.pubsub.topic_stats() {
-        add(SEND_REQUESTS, name, String::new(), value(stats.publish_requests));
+    (Resource::Subscription, name.to_owned(), of.readings)
+}
+
+fn topic(name: &str, stats: Option<TopicStats>) -> Readings {
+    let mut of = Of::new(name);
+    if let Some(stats) = stats {
+        of.add(SEND_REQUESTS, String::new(), value(stats.publish_requests));
     }
-    for queue in state.tasks.queues() {
-        let name = queue.name.to_string();
-        add(DEPTH, &name, String::new(), value(queue.depth() as u64));
+    (Resource::Topic, name.to_owned(), of.readings)
+}
+
+fn queue(name: &str, queue: Option<&Queue>) -> Readings {
+    let mut of = Of::new(name);
+    if let Some(queue) = queue {
+        of.add(DEPTH, String::new(), value(queue.depth() as u64));
         for (&code, &count) in queue.samples.attempts() {
-            add(ATTEMPTS, &name, code_name(code).to_lowercase(), value(count));
+            of.add(ATTEMPTS, code_name(code).to_lowercase(), value(count));
         }
     }
-    readings
+    (Resource::Queue, name.to_owned(), of.readings)
+}
+
+/// The series of a resource.
+struct Of<'a> {
+    name: &'a str,
+    readings: Vec<(Key, Reading)>,
+}
+
+impl<'a> Of<'a> {
+    fn new(name: &'a str) -> Self {
+        Self { name, readings: Vec::new() }
+    }
+
+    fn add(&mut self, metric: usize, label: String, reading: Reading) {
+        self.readings.push((Key { metric, resource: self.name.to_owned(), label }, reading));
+    }
 }
 
 fn value(count: u64) -> Reading {

@@ -6,21 +6,25 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::SAMPLE_SECONDS;
 use super::aggregate::Value;
-use super::catalog::{self, Key, Kind, Metric, Reading};
+use super::catalog::{self, Key, Kind, METRICS, Metric, Reading, Readings, Resource};
 
 /// How far back the history goes.
 const KEPT: SignedDuration = SignedDuration::from_hours(1);
 
 #[derive(Debug, Default)]
-pub(super) struct History(BTreeMap<Key, Ring>);
+pub(super) struct History {
+    rings: BTreeMap<Key, Ring>,
+    /// Samples so far.
+    samples: u64,
+}
 
 /// The changes of one series, oldest first.
 #[derive(Debug)]
 struct Ring {
     born: Timestamp,
     changes: VecDeque<(Timestamp, Reading)>,
-    /// When it was last seen.
-    seen: Timestamp,
+    /// The number of the sample that it was last in.
+    seen: u64,
 }
 
 /// The span of time that a query wants: after `start`, up to and with `end`. Without a start only the newest point.
@@ -50,25 +54,45 @@ pub(crate) struct Point {
 }
 
 impl History {
-    /// Takes in the readings of a moment; series that are in none are forgotten with their resource.
-    pub(super) fn record(&mut self, readings: Vec<(Key, Reading)>, now: Timestamp) {
-        for (key, reading) in readings {
-            let ring = self.0.entry(key).or_insert_with(|| Ring { born: now, changes: VecDeque::new(), seen: now });
-            ring.record(reading, now);
+    /// Takes in what was read of some resources at a moment; others are as they were. Series that a resource has no more are forgotten.
+    pub(super) fn record(&mut self, readings: Vec<Readings>, now: Timestamp) {
+        self.samples += 1;
+        for (resource, name, series) in readings {
+            for (key, reading) in series {
+                let ring = self.rings.entry(key).or_insert_with(|| Ring { born: now, changes: VecDeque::new(), seen: 0 });
+                ring.seen = self.samples;
+                ring.record(reading, now);
+            }
+            self.forget(resource, &name);
         }
-        self.0.retain(|_, ring| ring.seen == now);
+    }
+
+    /// Takes in what was read of all resources there are; the others are forgotten.
+    pub(super) fn record_all(&mut self, readings: Vec<Readings>, now: Timestamp) {
+        self.record(readings, now);
+        self.rings.retain(|_, ring| ring.seen == self.samples);
+    }
+
+    /// Forgets the series of a resource that are not in the latest sample.
+    fn forget(&mut self, resource: Resource, name: &str) {
+        for (metric, _) in METRICS.iter().enumerate().filter(|(_, metric)| metric.resource == resource) {
+            let first = Key { metric, resource: name.to_owned(), label: String::new() };
+            let own = self.rings.range(first..).take_while(|(key, _)| key.metric == metric && key.resource == name);
+            let gone: Vec<Key> = own.filter(|(_, ring)| ring.seen != self.samples).map(|(key, _)| key.clone()).collect();
+            gone.iter().for_each(|key| drop(self.rings.remove(key)));
+        }
     }
 
     /// Counts what is kept.
     #[cfg(test)]
     pub(super) fn changes(&self) -> usize {
-        self.0.values().map(|ring| ring.changes.len()).sum()
+        self.rings.values().map(|ring| ring.changes.len()).sum()
     }
 
     /// Returns the series of a metric whose resources' names begin with `prefix`; those without a point in the window are left out.
     pub(super) fn series(&self, index: usize, metric: &Metric, prefix: &str, window: Window, now: Timestamp) -> Vec<Series> {
         let first = Key { metric: index, resource: prefix.to_owned(), label: String::new() };
-        let rings = self.0.range(first..).take_while(|(key, _)| key.metric == index && key.resource.starts_with(prefix));
+        let rings = self.rings.range(first..).take_while(|(key, _)| key.metric == index && key.resource.starts_with(prefix));
         let series = rings.map(|(key, ring)| Series {
             key: (key.resource.clone(), key.label.clone()),
             resource_labels: metric.resource.labels(&key.resource),
@@ -81,7 +105,6 @@ impl History {
 
 impl Ring {
     fn record(&mut self, reading: Reading, now: Timestamp) {
-        self.seen = now;
         match self.changes.back_mut() {
             Some((_, last)) if *last == reading => {}
             // Queries sample too: of those between two sampling times only the last is ever read again.

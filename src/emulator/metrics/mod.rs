@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::engine::{Engine, Epoch};
-use super::state::Refusal;
+use super::state::{Refusal, Touched};
 
 pub(crate) use aggregate::{Aggregation, Aligner, Statistic, Value};
 pub(crate) use catalog::{Kind, Metric};
@@ -64,26 +64,30 @@ impl Metrics {
         let period = Duration::from_secs(SAMPLE_SECONDS);
         let mut timer = interval_at(Instant::now(), period);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut rest = Rest::default();
         loop {
             tokio::select! {
-                _ = timer.tick() => if !rest.is_on(engine.commands()) {
-                    drop(self.sample(&engine));
-                },
+                _ = timer.tick() => drop(self.sample(&engine)),
                 () = engine.shutting_down() => return,
             }
         }
     }
 
-    /// Takes a sample of everything; returns the history with it, and when that was. The lock is held throughout, so that samples go in in their order.
+    /// Takes a sample of what has changed since the last one; returns the history with it, and when that was. The lock is held throughout, so
+    /// that samples go in in their order.
     fn sample(&self, engine: &Engine) -> (MutexGuard<'_, (Epoch, History)>, Timestamp) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let (readings, now) = engine.read(|state, now| (catalog::read(state), now));
+        let (touched, readings, now) = engine.look_at_touched(|state, touched, now| {
+            let readings = catalog::read(state, &touched);
+            (touched, readings, now)
+        });
         let (epoch, history) = &mut *kept;
         if std::mem::replace(epoch, engine.epoch()) != *epoch {
             *history = History::default();
         }
-        history.record(readings, now);
+        match touched {
+            Touched::Everything => history.record_all(readings, now),
+            Touched::These(_) => history.record(readings, now),
+        }
         (kept, now)
     }
 
@@ -103,23 +107,6 @@ impl Metrics {
         }
         let (kind, series) = found;
         Ok(Found { metric, kind, series })
-    }
-}
-
-/// Whether there is anything to sample: a state that nobody touches reads as before, however much is in it.
-#[derive(Debug, Default)]
-struct Rest {
-    commands: Option<u64>,
-    sampled: bool,
-}
-
-impl Rest {
-    /// Tells whether nothing has happened, by the number of commands so far, since a sample that had the last of them in it for sure: a command
-    /// counts from a moment before it is applied, so one more sample is taken after it.
-    fn is_on(&mut self, commands: u64) -> bool {
-        let same = self.commands.replace(commands) == Some(commands);
-        let sampled = std::mem::replace(&mut self.sampled, same);
-        same && sampled
     }
 }
 

@@ -1,11 +1,11 @@
 use jiff::{SignedDuration, Timestamp};
 
-use super::Rest;
 use super::aggregate::Value;
-use super::catalog::{Key, METRICS, Reading};
+use super::catalog::{Key, METRICS, Reading, Resource, read};
 use super::filter::Filter;
 use super::history::{History, Series, Window};
-use crate::emulator::state::Code;
+use crate::emulator::pb::google::pubsub::v1 as pb;
+use crate::emulator::state::{Code, Command, Effects, Moment, Reset, State, Touched};
 
 const DEPTH: usize = 9;
 const ATTEMPTS: usize = 10;
@@ -19,6 +19,11 @@ fn at(seconds: i64) -> Timestamp {
 fn key(metric: usize, label: &str) -> Key {
     let resource = if metric == AGE { "projects/p/subscriptions/sub" } else { QUEUE };
     Key { metric, resource: resource.into(), label: label.into() }
+}
+
+/// A sample of all there is.
+fn record(history: &mut History, series: Vec<(Key, Reading)>, now: Timestamp) {
+    history.record_all(vec![(Resource::Queue, QUEUE.into(), series)], now);
 }
 
 fn series(history: &History, metric: usize, from: i64, to: i64, now: i64) -> Vec<Series> {
@@ -42,9 +47,9 @@ fn points(history: &History, metric: usize, from: i64, to: i64, now: i64) -> Vec
 fn gauges_are_read_at_sampling_times_and_now() {
     let mut history = History::default();
     for (second, depth) in [(0, 1), (10, 5), (20, 5), (30, 0)] {
-        history.record(vec![(key(DEPTH, ""), Reading::Value(depth))], at(second));
+        record(&mut history, vec![(key(DEPTH, ""), Reading::Value(depth))], at(second));
     }
-    history.record(vec![(key(DEPTH, ""), Reading::Value(7))], at(34));
+    record(&mut history, vec![(key(DEPTH, ""), Reading::Value(7))], at(34));
     assert_eq!(points(&history, DEPTH, -100, 34, 34), [(34, 7), (30, 0), (20, 5), (10, 5), (0, 1)]);
     assert_eq!(points(&history, DEPTH, 10, 20, 34), [(20, 5)], "after the start, up to the end");
     assert_eq!(points(&history, DEPTH, 10, 33, 34), [(33, 7), (30, 0), (20, 5)], "a clock a little behind still sees now");
@@ -60,7 +65,7 @@ fn gauges_are_read_at_sampling_times_and_now() {
 fn deltas_are_what_was_added_in_between() {
     let mut history = History::default();
     for (second, count) in [(0, 0), (10, 3), (20, 3), (30, 10), (34, 11)] {
-        history.record(vec![(key(ATTEMPTS, "ok"), Reading::Value(count))], at(second));
+        record(&mut history, vec![(key(ATTEMPTS, "ok"), Reading::Value(count))], at(second));
     }
     assert_eq!(points(&history, ATTEMPTS, 0, 34, 34), [(34, 1), (30, 7), (20, 0), (10, 3)]);
     let all = series(&history, ATTEMPTS, 0, 34, 34);
@@ -68,7 +73,7 @@ fn deltas_are_what_was_added_in_between() {
     assert_eq!(all[0].labels["response_code"], "ok");
     assert_eq!(all[0].resource_labels["queue_id"], "q");
     // A queue deleted and made anew between two samples.
-    history.record(vec![(key(ATTEMPTS, "ok"), Reading::Value(2))], at(40));
+    record(&mut history, vec![(key(ATTEMPTS, "ok"), Reading::Value(2))], at(40));
     assert_eq!(points(&history, ATTEMPTS, 34, 40, 40), [(40, 2)]);
 }
 
@@ -76,10 +81,10 @@ fn deltas_are_what_was_added_in_between() {
 fn ages_grow_while_nothing_changes() {
     let mut history = History::default();
     for second in [0, 10, 20] {
-        history.record(vec![(key(AGE, ""), Reading::Since(Some(at(-5))))], at(second));
+        record(&mut history, vec![(key(AGE, ""), Reading::Since(Some(at(-5))))], at(second));
     }
     assert_eq!(points(&history, AGE, -1, 20, 20), [(20, 25), (10, 15), (0, 5)]);
-    history.record(vec![(key(AGE, ""), Reading::Since(None))], at(30));
+    record(&mut history, vec![(key(AGE, ""), Reading::Since(None))], at(30));
     assert_eq!(points(&history, AGE, 20, 30, 30), [(30, 0)]);
 }
 
@@ -87,11 +92,11 @@ fn ages_grow_while_nothing_changes() {
 fn an_hour_is_kept_and_what_is_deleted_is_forgotten() {
     let mut history = History::default();
     for second in (0..20_000).step_by(10) {
-        history.record(vec![(key(DEPTH, ""), Reading::Value(second))], at(second));
+        record(&mut history, vec![(key(DEPTH, ""), Reading::Value(second))], at(second));
     }
     let kept = points(&history, DEPTH, 0, 19_990, 19_990);
     assert_eq!((kept.len(), kept[0], kept[359]), (360, (19_990, 19_990), (16_400, 16_400)));
-    history.record(Vec::new(), at(20_000));
+    record(&mut history, Vec::new(), at(20_000));
     assert!(points(&history, DEPTH, 0, 20_000, 20_000).is_empty());
 }
 
@@ -146,7 +151,7 @@ fn queries_do_not_push_out_history() {
     for second in 0..3600 {
         for nanos in [0, 1, 2] {
             let now = at(second) + SignedDuration::from_nanos(nanos);
-            history.record(vec![(key(DEPTH, ""), Reading::Value(second * 3 + nanos))], now);
+            record(&mut history, vec![(key(DEPTH, ""), Reading::Value(second * 3 + nanos))], now);
         }
     }
     assert!(history.changes() <= 362, "one a sampling time: {}", history.changes());
@@ -161,16 +166,76 @@ fn an_hour_of_many_resources_is_small() {
         let resting = (0..1000).map(|index| {
             (Key { metric: DEPTH, resource: format!("projects/p/locations/l/queues/{index}"), label: String::new() }, Reading::Value(1))
         });
-        history.record(resting.collect(), at(second));
+        record(&mut history, resting.collect(), at(second));
     }
     let window = Window { start: Some(at(3600) - SignedDuration::from_secs(30)), end: at(3600) };
     assert_eq!(history.series(DEPTH, &METRICS[DEPTH], "projects/p/", window, at(3599)).len(), 1000);
     assert!(history.changes() <= 1000, "what rests is kept once");
 }
 
+fn topic(id: u32) -> String {
+    format!("projects/p/topics/topic-{id:04}")
+}
+
+fn subscription(id: u32) -> String {
+    format!("projects/p/subscriptions/sub-{id:04}")
+}
+
+fn run<C: Command>(state: &mut State, command: C) -> C::Reply {
+    command.apply(state, Moment { now: at(0), seed: 1 }, &mut Effects::default()).unwrap()
+}
+
+fn publish(state: &mut State, id: u32) {
+    let message = pb::PubsubMessage { data: "x".into(), ..Default::default() };
+    run(state, pb::PublishRequest { topic: topic(id), messages: vec![message] });
+}
+
+/// The resources that a sample reads, and whether anything is there of each.
+fn sampled(state: &mut State) -> Vec<(String, bool)> {
+    let touched = state.take_touched();
+    assert!(matches!(touched, Touched::These(_)), "all is read again");
+    read(state, &touched).into_iter().map(|(_, name, series)| (name, !series.is_empty())).collect()
+}
+
 #[test]
-fn what_rests_is_not_read_again_and_again() {
-    let mut rest = Rest::default();
-    let ticks = [0, 0, 0, 5, 5, 5, 5, 6, 7, 7, 7].map(|commands| rest.is_on(commands));
-    assert_eq!(ticks, [false, false, true, false, false, true, true, false, false, false, true]);
+fn a_sample_reads_what_has_changed_however_much_is_there() {
+    let mut state = State::default();
+    for id in 0..1000 {
+        run(&mut state, pb::Topic { name: topic(id), ..Default::default() });
+        run(&mut state, pb::Subscription { name: subscription(id), topic: topic(id), ..Default::default() });
+    }
+    let first = state.take_touched();
+    assert!(matches!(first, Touched::Everything), "at first all is read");
+    assert_eq!(read(&state, &first).len(), 2000);
+    assert!(sampled(&mut state).is_empty(), "what rests is not read again");
+
+    publish(&mut state, 7);
+    run(&mut state, pb::PullRequest { subscription: subscription(8), max_messages: 1, ..Default::default() });
+    run(&mut state, pb::DeleteSubscriptionRequest { subscription: subscription(9) });
+    let there = |name: String| (name, true);
+    assert_eq!(sampled(&mut state), [there(subscription(7)), there(subscription(8)), (subscription(9), false), there(topic(7))]);
+    run(&mut state, pb::DeleteTopicRequest { topic: topic(7) });
+    assert_eq!(sampled(&mut state), [there(subscription(7)), (topic(7), false)]);
+    run(&mut state, Reset);
+    assert!(matches!(state.take_touched(), Touched::Everything));
+}
+
+#[test]
+fn a_sample_of_some_leaves_the_others_and_forgets_what_is_gone() {
+    let mut history = History::default();
+    let queue = |name: &str, label: &str, count| {
+        let key = Key { metric: ATTEMPTS, resource: format!("projects/p/locations/l/queues/{name}"), label: label.into() };
+        (Resource::Queue, key.resource.clone(), vec![(key, Reading::Value(count))])
+    };
+    history.record_all(vec![queue("q", "ok", 1), queue("q2", "ok", 2)], at(0));
+    let shown = |history: &History, now| -> Vec<(String, String)> {
+        series(history, ATTEMPTS, -100, now, now).into_iter().map(|series| series.key).collect()
+    };
+    let [q, q2] = ["q", "q2"].map(|name| format!("projects/p/locations/l/queues/{name}"));
+    assert_eq!(shown(&history, 0), [(q.clone(), "ok".into()), (q2.clone(), "ok".into())]);
+    // Made anew, it has another series.
+    history.record(vec![queue("q", "internal", 1)], at(10));
+    assert_eq!(shown(&history, 10), [(q.clone(), "internal".into()), (q2.clone(), "ok".into())]);
+    history.record(vec![(Resource::Queue, q, Vec::new())], at(20));
+    assert_eq!(shown(&history, 20), [(q2, "ok".into())]);
 }

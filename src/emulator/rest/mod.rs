@@ -18,7 +18,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, TE};
 use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body::Body as _;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use serde_json::Value as Json;
@@ -159,7 +159,7 @@ async fn invoke(services: &Services, route: &Route, message: &DynamicMessage, ca
     message.encode_raw(&mut frame);
     let length = u32::try_from(frame.len() - FRAME_HEAD_BYTES).map_err(|_| Failure::invalid("The request is too large."))?;
     frame[1..FRAME_HEAD_BYTES].copy_from_slice(&length.to_be_bytes());
-    let mut request = Request::new(Body::from(frame.freeze()));
+    let mut request = Request::new(tonic::body::Body::new(Full::new(frame.freeze())));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = route.grpc.clone().into();
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));

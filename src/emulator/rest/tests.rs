@@ -263,7 +263,7 @@ async fn a_grpc_message_beyond_the_limit_is_refused_in_googles_words() {
     frame.extend(length.to_be_bytes());
     let mut request = request("POST", "/google.cloud.location.Locations/ListLocations", frame);
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    let response = services().call(request).await;
+    let response = services().call(request.map(tonic::body::Body::new)).await;
     let status = tonic::Status::from_header_map(response.headers()).unwrap();
     assert_eq!((status.code(), status.message()), (Code::InvalidArgument, "Request payload size exceeds the limit: 20971520 bytes."));
 }

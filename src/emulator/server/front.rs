@@ -9,6 +9,7 @@ use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use serde_json::json;
+use tonic::body::Body as GrpcBody;
 use tonic::{Code, Status};
 
 use super::{Engine, Services, admin};
@@ -35,10 +36,14 @@ impl Front {
     }
 
     /// Answers a request; whatever is wrong with it is said in the answer.
-    pub(super) async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+    pub(super) async fn answer(self, request: Request<Incoming>) -> Response<GrpcBody> {
         let entry = Entry::of(&request);
-        let request = request.map(Body::new);
-        let mut response = if is_grpc(request.headers()) { self.services.call(request).await } else { self.http(request).await };
+        let mut response = if is_grpc(request.headers()) {
+            self.services.call(request.map(GrpcBody::new)).await
+        } else {
+            // In a box, for its future is large, and is no part of those of gRPC then.
+            Box::pin(self.http(request.map(Body::new))).await.map(GrpcBody::new)
+        };
         if !self.engine.ahead().is_zero() {
             // Clients that compare messages' times with the server's clock mean this one; without it, hyper adds the machine's.
             let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&self.engine.now());
@@ -118,7 +123,7 @@ impl Entry {
         Some(Self { method, resource: text::line(&resource).into_owned(), start: Instant::now() })
     }
 
-    fn log(self, response: &Response<Body>) {
+    fn log<B>(self, response: &Response<B>) {
         let ms = self.start.elapsed().as_millis();
         let status: Cow<'_, str> = match Status::from_header_map(response.headers()) {
             Some(status) => format!("{:?}", status.code()).into(),

@@ -1,4 +1,4 @@
-//! The port: accepts connections, serves each in a task of its own, ends them all on shutdown.
+//! The port: accepts connections, serves each with all its streams in a task of its own, ends them all on shutdown.
 
 use std::convert::Infallible;
 use std::io;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use super::Engine;
 use super::front::Front;
 use crate::emulator::faults::is_broken;
+use crate::emulator::nursery::{self, Nursery};
 use crate::error::{Error, Kind, Result};
 
 /// Headers that do not arrive in this time end an HTTP/1.1 connection, and so does silence between two requests: longer than the idle
@@ -104,18 +105,21 @@ async fn connection(stream: TcpStream, front: Front, watcher: hyper_util::server
             Ok::<_, Infallible>(response)
         }
     });
-    let builder = builder();
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    tokio::select! {
-        ended = watcher.watch(connection) => if let Err(error) = ended {
-            tracing::debug!(target: "redrive::emulator", ?error, "a connection broke");
-        },
-        () = broken.notified() => tracing::debug!(target: "redrive::emulator", "a fault broke a connection"),
-    }
+    let streams = Nursery::default();
+    let connection = builder(streams.clone()).serve_connection(TokioIo::new(stream), service).into_owned();
+    let served = async move {
+        tokio::select! {
+            ended = watcher.watch(connection) => if let Err(error) = ended {
+                tracing::debug!(target: "redrive::emulator", ?error, "a connection broke");
+            },
+            () = broken.notified() => tracing::debug!(target: "redrive::emulator", "a fault broke a connection"),
+        }
+    };
+    nursery::run(streams, served).await;
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn builder(streams: Nursery) -> auto::Builder<Nursery> {
+    let mut builder = auto::Builder::new(streams);
     // Without a timer hyper silently has no time limits at all.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(HEADER_SECONDS_MAX));
     builder

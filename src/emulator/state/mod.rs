@@ -11,6 +11,7 @@ pub(crate) mod saved;
 pub(crate) mod scheduler;
 pub(crate) mod target;
 pub(crate) mod tasks;
+mod touched;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use jiff::Timestamp;
 pub(crate) use payload::kept;
 pub(crate) use record::{Record, replay};
 pub(crate) use restart::{Image, Loader, Reset, Restart};
+pub(crate) use touched::Touched;
 
 use saved::saved;
 
@@ -165,6 +167,11 @@ impl State {
     /// When something next falls due by itself; `None` while nothing is planned. O(log n) at most.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         [self.pubsub.next_due(), self.tasks.next_due(), self.scheduler.next_due()].into_iter().flatten().min()
+    }
+
+    /// Tells which topics, subscriptions and queues may show other numbers than when this was last asked.
+    pub(crate) fn take_touched(&mut self) -> Touched {
+        self.pubsub.touched.take().and(self.tasks.touched.take())
     }
 }
 

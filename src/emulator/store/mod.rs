@@ -21,8 +21,9 @@ pub(crate) use snapshot::Snapshot;
 
 /// The format of the records; a directory of a higher one is refused.
 const FORMAT: u32 = 1;
-/// A log is followed by another one, and the state written, from this size on, in bytes: reading so much again takes a second or two …
-const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// A log is followed by another one, and the state written, from this size on unless told otherwise, in bytes: reading so much again takes a
+/// second or two …
+pub(crate) const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// … and only when the log is this many times as large as the state was, so that a large state is not written again and again.
 const LOG_TIMES_STATE: u64 = 2;
 
@@ -59,6 +60,7 @@ pub(crate) struct Store {
     /// Of those, in the batch that is being made.
     pending: u64,
     state_bytes: u64,
+    log_bytes_max: u64,
 }
 
 /// A directory that was opened, and what is in it.
@@ -77,6 +79,11 @@ impl Store {
     /// Commands since the directory was made.
     pub(crate) fn commands(&self) -> u64 {
         self.commands
+    }
+
+    /// Sets from which size on the log is long.
+    pub(crate) fn set_log_bytes_max(&mut self, bytes: u64) {
+        self.log_bytes_max = bytes;
     }
 
     /// Begins a batch: commands at one moment, on a state of this fingerprint.
@@ -115,7 +122,7 @@ impl Store {
 
     /// Tells whether the log has become so long that the state should be written anew.
     pub(crate) fn is_long(&self) -> bool {
-        self.log.len() >= LOG_BYTES_MAX.max(self.state_bytes.saturating_mul(LOG_TIMES_STATE))
+        self.log.len() >= self.log_bytes_max.max(self.state_bytes.saturating_mul(LOG_TIMES_STATE))
     }
 
     /// Begins another log, and returns the state to write: until that is done, the older files stay and count.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{BATCH, BEGIN, COMMAND, Clock, END, FORMAT, Opened, PIECE, Store, create_log, log_path, state_path};
+use super::{BATCH, BEGIN, COMMAND, Clock, END, FORMAT, LOG_BYTES_MAX, Opened, PIECE, Store, create_log, log_path, state_path};
 use crate::emulator::state::saved::{Reader, Saved};
 use crate::emulator::state::{Loader, Moment, State, replay};
 use crate::error::{Error, Kind, Result};
@@ -40,7 +40,17 @@ impl Store {
         settle(disk.as_ref(), dir, base)?;
         files.clear(disk.as_ref(), dir, base);
         let Built { state, clock, commands, .. } = built;
-        let store = Self { disk, dir: dir.to_owned(), _lock: lock, log, generation: last, commands, pending: 0, state_bytes: 0 };
+        let store = Self {
+            disk,
+            dir: dir.to_owned(),
+            _lock: lock,
+            log,
+            generation: last,
+            commands,
+            pending: 0,
+            state_bytes: 0,
+            log_bytes_max: LOG_BYTES_MAX,
+        };
         Ok(Opened { store, state, clock })
     }
 }
@@ -60,7 +70,7 @@ fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn DiskFile>> {
 }
 
 /// Makes durable what this process relies on and a killed one may not have synced: names, and the state, before older files go. The log is
-/// synced with the first commit.
+/// synced with the first commit, and the directory's own name was when it was made or found.
 fn settle(disk: &dyn Disk, dir: &Path, base: u64) -> Result<()> {
     let path = state_path(dir, base);
     match disk.open(&path, Access::Write) {
@@ -68,11 +78,7 @@ fn settle(disk: &dyn Disk, dir: &Path, base: u64) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(wal::at(&path, error)),
     }
-    disk.sync_dir(dir).map_err(|error| wal::at(dir, error))?;
-    match dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => disk.sync_dir(parent).map_err(|error| wal::at(parent, error)),
-        None => Ok(()),
-    }
+    disk.sync_dir(dir).map_err(|error| wal::at(dir, error))
 }
 
 fn missing(dir: &Path, generation: u64) -> Error {

@@ -61,6 +61,7 @@ impl PubSub {
     /// Removes a subscription from wherever it is known; tells whether it was there.
     pub(super) fn remove_subscription(&mut self, name: &str, out: &mut Effects) -> bool {
         let Some((name, mut subscription)) = self.subscriptions.remove_entry(name) else { return false };
+        self.touched.touch(&name);
         unplan(&name, &mut subscription, &mut self.agenda);
         if let Some(time) = subscription.expiry {
             self.agenda.remove(&(time, Due::Expiry(Arc::clone(&name))));

@@ -32,14 +32,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Answer, Effect, Effects, Moment, Refusal};
+use super::{Answer, Effect, Effects, Moment, Refusal, Touched};
 use crate::emulator::pb::google::iam::v1::Policy;
 
 pub(crate) use crate::model::message::Draft;
 pub(crate) use grants::RequireGrants;
 pub(crate) use lease::Settled;
 pub(crate) use message::Message;
-pub(crate) use stats::NO_ANSWER;
+pub(crate) use stats::{NO_ANSWER, SubscriptionStats, TopicStats};
 pub(crate) use stream::{CloseStream, OpenStream, SetStreamDeadline, StreamLease};
 
 use crate::emulator::state::saved::saved;
@@ -61,9 +61,10 @@ pub(crate) struct PubSub {
     grants: Grants,
     serial: Serial,
     agenda: Agenda,
+    pub(super) touched: Touched,
 }
 
-saved!(struct PubSub { topics, subscriptions, snapshots, policies, grants, schemas, serial, agenda });
+saved!(struct PubSub { topics, subscriptions, snapshots, policies, grants, schemas, serial, agenda; touched });
 
 /// What next happens by itself, in order of time; each resource has one entry of a kind at most.
 type Agenda = BTreeSet<(Timestamp, Due)>;
@@ -179,7 +180,7 @@ impl PubSub {
         settle(
             &name,
             subscription,
-            &mut Around { serial: &mut self.serial, agenda: &mut self.agenda, schemas: &self.schemas },
+            &mut Around { serial: &mut self.serial, agenda: &mut self.agenda, touched: &mut self.touched, schemas: &self.schemas },
             at.now,
             out,
         );
@@ -192,12 +193,14 @@ impl PubSub {
 struct Around<'a> {
     serial: &'a mut Serial,
     agenda: &'a mut Agenda,
+    touched: &'a mut Touched,
     schemas: &'a Schemas,
 }
 
 /// Pushes, wakes and plans after something changed on a subscription.
 fn settle(name: &Arc<str>, subscription: &mut Subscription, around: &mut Around<'_>, now: Timestamp, out: &mut Effects) {
-    let Around { serial, agenda, schemas } = around;
+    let Around { serial, agenda, touched, schemas } = around;
+    touched.touch(name);
     subscription.push_ready(name, now, serial, schemas, out);
     if subscription.backlog.take_stirred() && subscription.backlog.has_ready() && subscription.push_endpoint().is_none() {
         out.list.push(Effect::Ready(name.to_string()));

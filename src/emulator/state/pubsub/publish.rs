@@ -104,6 +104,7 @@ impl PubSub {
 
     /// Gives checked messages to all subscriptions of a topic, which must exist. Each message is stored once, however many receive it.
     fn publish(&mut self, topic: &str, drafts: Vec<Draft>, at: Moment, out: &mut Effects) -> Vec<u64> {
+        self.touched.touch(topic);
         let Some(topic) = self.topics.get_mut(topic) else { return Vec::new() };
         let time = microseconds(at.now);
         let messages: Vec<_> = drafts.into_iter().map(|draft| Arc::new(Message::new(self.serial.next(at.now), time, draft))).collect();
@@ -115,7 +116,8 @@ impl PubSub {
             for message in &messages {
                 subscription.accept(message);
             }
-            let around = &mut Around { serial: &mut self.serial, agenda: &mut self.agenda, schemas: &self.schemas };
+            let around =
+                &mut Around { serial: &mut self.serial, agenda: &mut self.agenda, touched: &mut self.touched, schemas: &self.schemas };
             settle(name, subscription, around, at.now, out);
         }
         messages.iter().map(|message| message.id).collect()

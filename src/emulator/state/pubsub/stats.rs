@@ -52,6 +52,16 @@ impl PubSub {
         self.subscriptions.iter().map(|(name, subscription)| (&**name, subscription.stats()))
     }
 
+    /// Returns a subscription by its full name.
+    pub(crate) fn stats_of_subscription(&self, name: &str) -> Option<SubscriptionStats<'_>> {
+        self.subscriptions.get(name).map(super::subscription::Subscription::stats)
+    }
+
+    /// Returns a topic by its full name.
+    pub(crate) fn stats_of_topic(&self, name: &str) -> Option<TopicStats> {
+        self.topics.get(name).map(|topic| topic.stats)
+    }
+
     /// Returns every topic of every project by its full name, in order of names.
     pub(crate) fn topic_stats(&self) -> impl Iterator<Item = (&str, TopicStats)> {
         self.topics.iter().map(|(name, topic)| (name.as_str(), topic.stats))

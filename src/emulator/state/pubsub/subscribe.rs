@@ -32,6 +32,7 @@ impl Command for pb::Subscription {
         let mut subscription = Subscription::new(self, filter, at.now);
         subscription.topic_retention = topic.retention();
         let shown = shown(&subscription, Some(topic));
+        pubsub.touched.touch(&name);
         pubsub.subscriptions.insert(name, subscription);
         pubsub.plan_expiry(&shown.name, at.now);
         Ok(shown)

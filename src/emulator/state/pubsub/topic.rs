@@ -84,6 +84,7 @@ impl Command for pb::Topic {
             stats: TopicStats::default(),
         };
         topics.insert(self.name.clone(), topic);
+        state.pubsub.touched.touch(&self.name);
         Ok(self)
     }
 }
@@ -206,6 +207,7 @@ impl Command for pb::DeleteTopicRequest {
     fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<(), Refusal> {
         let pubsub = &mut state.pubsub;
         let topic = pubsub.topics.remove(&self.topic).ok_or_else(|| names::not_found(&self.topic, "topics"))?;
+        pubsub.touched.touch(&self.topic);
         for name in &topic.subscriptions {
             if let Some(subscription) = pubsub.subscriptions.get_mut(name) {
                 DELETED_TOPIC.clone_into(&mut subscription.settings.topic);

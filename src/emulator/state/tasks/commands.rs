@@ -113,9 +113,13 @@ impl Tasks {
     }
 
     fn change<T>(&mut self, name: &QueueName, change: impl FnOnce(&mut Queue) -> Result<T, Refusal>) -> Result<T, Refusal> {
-        let key = name.to_string();
-        let reply = change(self.queues.get_mut(key.as_str()).ok_or_else(no_queue)?)?;
-        self.replan(&key);
+        self.change_by(&name.to_string(), change)
+    }
+
+    /// The same, by full name.
+    fn change_by<T>(&mut self, name: &str, change: impl FnOnce(&mut Queue) -> Result<T, Refusal>) -> Result<T, Refusal> {
+        let reply = change(self.queues.get_mut(name).ok_or_else(no_queue)?)?;
+        self.replan(name);
         Ok(reply)
     }
 
@@ -138,6 +142,7 @@ impl Tasks {
         if neighbours >= QUEUES_PER_LOCATION_MAX {
             return Err(Refusal::new(Code::ResourceExhausted, "The project has too many queues in this location."));
         }
+        self.touched.touch(&key);
         self.queues.insert(key, Queue::new(name, settings));
         Ok(())
     }
@@ -169,6 +174,7 @@ impl Command for DeleteQueue {
     fn apply(self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<(), Refusal> {
         let tasks = &mut state.tasks;
         let (key, queue) = tasks.queues.remove_entry(self.0.to_string().as_str()).ok_or_else(no_queue)?;
+        tasks.touched.touch(&key);
         if let Some(planned) = queue.planned {
             tasks.due.remove(&(planned, Arc::clone(&key)));
         }
@@ -216,9 +222,12 @@ impl Command for CreateTask {
 
     fn apply(self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<Task, Refusal> {
         let missing = "Queue does not exist. If you just created the queue, wait at least a minute for the queue to initialize.";
-        state.tasks.queue(&self.queue).map_err(|_| Refusal::not_found(missing))?;
+        let queue = self.queue.to_string();
+        if !state.tasks.queues.contains_key(queue.as_str()) {
+            return Err(Refusal::not_found(missing));
+        }
         let task = self.draft.check(&self.queue, at.seed, at.now)?;
-        state.tasks.change(&self.queue, |queue| {
+        state.tasks.change_by(&queue, |queue| {
             if queue.task(&task.id).is_some() {
                 return Err(Refusal::exists("Requested entity already exists"));
             }

@@ -29,7 +29,7 @@ pub(crate) use queue::{Queue, QueueState, TASK_TTL};
 pub(crate) use settings::{HttpOverride, QueueDraft, RateDraft, RetryDraft};
 pub(crate) use task::{Attempt, Target, Task, TaskDraft};
 
-use super::{Answer, Effects, Moment, Refusal};
+use super::{Answer, Effects, Moment, Refusal, Touched};
 use crate::emulator::state::saved::saved;
 
 /// A deleted queue's name cannot be used again for this time.
@@ -51,9 +51,10 @@ pub(crate) struct Tasks {
     keys: BTreeMap<String, String>,
     /// Where App Engine targets are sent, such as `http://localhost:8080`; without it, attempts at them fail.
     pub(super) app_engine: Option<String>,
+    pub(super) touched: Touched,
 }
 
-saved!(struct Tasks { queues, due, blocked, attempts, app_engine; runs, keys });
+saved!(struct Tasks { queues, due, blocked, attempts, app_engine; runs, keys, touched });
 
 impl Tasks {
     /// Forgets everything but the last attempt's number and where App Engine is.
@@ -105,6 +106,7 @@ impl Tasks {
     /// Puts a queue where it belongs in the order of dues, after anything about it has changed.
     fn replan(&mut self, name: &str) {
         let Some(name) = self.queues.get_key_value(name).map(|(name, _)| Arc::clone(name)) else { return };
+        self.touched.touch(&name);
         let Some(queue) = self.queues.get_mut(&name) else { return };
         let due = queue.next_due();
         if queue.planned != due {

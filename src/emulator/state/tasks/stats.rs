@@ -70,6 +70,11 @@ impl Queue {
 }
 
 impl Tasks {
+    /// Returns a queue by its full name.
+    pub(crate) fn queue_of_name(&self, name: &str) -> Option<&Queue> {
+        self.queues.get(name)
+    }
+
     /// Returns all queues of all projects, in order of their names.
     pub(crate) fn queues(&self) -> impl Iterator<Item = &Queue> {
         self.queues.values()
