@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::push::{Push, Serve};
 use crate::workload::{Size, Workload};
 
 #[derive(Debug, Parser)]
@@ -19,6 +20,10 @@ pub(crate) enum What {
     Run(Run),
     /// All servers that are on this machine, in turn, several rounds; ends with 1 where a target is missed
     Compare(Compare),
+    /// The runtime's push endpoint and others, in turn, several rounds; ends with 1 where a target is missed
+    Push(Push),
+    #[command(hide = true)]
+    ServePush(Serve),
 }
 
 #[derive(Debug, clap::Args)]

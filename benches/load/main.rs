@@ -10,6 +10,7 @@ mod compare;
 #[path = "../../src/emulator/pb.rs"]
 mod pb;
 mod process;
+mod push;
 mod report;
 mod rpc;
 mod sink;
@@ -22,8 +23,12 @@ use args::{Args, What};
 fn main() -> anyhow::Result<()> {
     // `cargo bench` adds `--bench` for the benefit of other harnesses.
     let args = Args::parse_from(std::env::args().filter(|argument| argument != "--bench"));
-    // One core is enough for it; the other is the server's.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = match args.what {
+        // A server has the threads that a service has.
+        What::ServePush(_) => tokio::runtime::Builder::new_multi_thread().enable_all().build()?,
+        // One core is enough for it; the other is the server's.
+        _ => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+    };
     runtime.block_on(async {
         match args.what {
             What::Run(run) => {
@@ -32,6 +37,8 @@ fn main() -> anyhow::Result<()> {
                 Ok(())
             }
             What::Compare(options) => compare::run(&options).await,
+            What::Push(options) => push::run(&options).await,
+            What::ServePush(options) => push::serve(&options).await,
         }
     })
 }

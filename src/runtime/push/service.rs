@@ -120,7 +120,7 @@ impl<S: Send + Sync + 'static> Push<S> {
         let gates = &app.entrance().gates;
         let _place = gates.all.enter(settings.wait_max).await.ok_or(Refusal::Busy)?;
         let body = read(body, bytes_max, settings.body_time_max).await?;
-        let decoder = Decoder { config: app.config(), layout: app.layout(), location: &app.entrance().location, path };
+        let decoder = Decoder { app, path };
         let Arrived { delivery, what, place, name, id } = decoder.decode(route, parts, body)?;
         let own = match gates.own(&place) {
             Some(gate) => gate.enter(settings.wait_max).await.map(Some),
