@@ -18,6 +18,7 @@ mod environment;
 mod failure;
 mod figures;
 mod gcloud;
+mod grpc;
 mod identity;
 mod locations;
 mod messages;
@@ -30,6 +31,7 @@ mod scheduler;
 mod schemas;
 mod tasks;
 mod tokens;
+mod wire;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -67,6 +69,7 @@ struct Inner {
     identity: Option<Identity>,
     credentials: OnceLock<Credentials>,
     http: OnceLock<reqwest::Client>,
+    line: grpc::Line,
     clients: Clients,
     known_locations: locations::Known,
 }
@@ -173,6 +176,7 @@ impl Cloud {
             identity,
             credentials: OnceLock::new(),
             http: OnceLock::new(),
+            line: grpc::Line::default(),
             clients: Clients::default(),
             known_locations: locations::Known::default(),
         })))
