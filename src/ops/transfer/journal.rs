@@ -89,8 +89,7 @@ impl Archive {
         let mut story = Story::default();
         let path = self.journal(id);
         let opened = Wal::open(self.disk.as_ref(), &path, &mut |bytes| {
-            story.add(Record::decode(bytes)?);
-            Ok(())
+            story.read(bytes)
         });
         let (wal, scanned) = opened.map_err(|error| self.missing(id, error))?;
         if scanned.torn_bytes > 0 {
@@ -109,8 +108,7 @@ impl Archive {
     pub(super) fn read(&self, id: &TransferId) -> Result<Story> {
         let mut story = Story::default();
         let read = wal::read(self.disk.as_ref(), &self.journal(id), &mut |bytes| {
-            story.add(Record::decode(bytes)?);
-            Ok(())
+            story.read(bytes)
         });
         read.map_err(|error| self.missing(id, error))?;
         Ok(story)
@@ -307,3 +305,6 @@ impl Journal {
         Ok(self.copies.insert(file).as_mut())
     }
 }
+
+#[cfg(test)]
+mod tests;
