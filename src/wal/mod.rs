@@ -227,7 +227,9 @@ pub(crate) fn at(path: &Path, error: std::io::Error) -> Error {
     };
     let hint = match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Some("make room on the disk, then resume"),
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Some("let its folder be written to by this user, or use another folder"),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            Some("let its folder be written to by this user, or use another folder")
+        }
         _ => None,
     };
     let error = Error::new(kind, format!("`{}`: {error}", path.display())).with_source(error);

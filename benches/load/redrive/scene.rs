@@ -76,7 +76,10 @@ impl Scene {
             let () = self.client.call("/google.pubsub.v1.Subscriber/DeleteSubscription", request).await?;
         }
         for topic in [&self.orders, &self.dead] {
-            let () = self.client.call("/google.pubsub.v1.Publisher/DeleteTopic", pb::DeleteTopicRequest { topic: name("topics", topic) }).await?;
+            let () = self
+                .client
+                .call("/google.pubsub.v1.Publisher/DeleteTopic", pb::DeleteTopicRequest { topic: name("topics", topic) })
+                .await?;
         }
         Ok(())
     }

@@ -76,10 +76,12 @@ fn lines(app: &App, dialog: &PlanDialog, theme: &Theme, wide: u16) -> Vec<Line> 
         }
     };
     let filter = if dialog.is_filtered() { "   f filter" } else { "" };
-    let mut out: Vec<Line> = vec![(format!("from      {}", request.source.id()), Role::Fg), (format!("which     {which}{filter}"), Role::Fg)];
+    let mut out: Vec<Line> =
+        vec![(format!("from      {}", request.source.id()), Role::Fg), (format!("which     {which}{filter}"), Role::Fg)];
     if dialog.is_paced() {
         let rate = request.rate_max.map_or_else(|| "as fast as it goes".to_owned(), |rate| format!("{rate} a second at most"));
-        let takes = dialog.plan.value().and_then(|plan| plan.takes).map_or_else(String::new, |takes| format!(", about {} s", takes.as_secs()));
+        let takes =
+            dialog.plan.value().and_then(|plan| plan.takes).map_or_else(String::new, |takes| format!(", about {} s", takes.as_secs()));
         out.push((format!("rate      {rate}{takes}   r rate"), Role::Fg));
     }
     if let Some(error) = dialog.entry.as_ref().and_then(|entry| entry.error.as_ref()) {

@@ -98,9 +98,8 @@ pub(super) fn has_room_for_address(cargo: &Cargo, delivery: &Delivery) -> bool {
 
 /// As it was before it was given up, without a mark of ours.
 fn replayed(message: &Message) -> BTreeMap<String, String> {
-    let mut attributes = message.attributes.clone();
-    attributes.retain(|key, _| !key.starts_with(DEAD_LETTER_PREFIX) && !key.starts_with(RESERVED_PREFIX) && key != TO);
-    attributes
+    let is_own = |key: &str| !key.starts_with(DEAD_LETTER_PREFIX) && !key.starts_with(RESERVED_PREFIX) && key != TO;
+    message.attributes.iter().filter(|(key, _)| is_own(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// As it was when it was discarded; where there is room, copies say that they are copies.

@@ -88,9 +88,7 @@ impl Archive {
     pub(super) fn open(&self, id: &TransferId) -> Result<(Journal, Story, Began)> {
         let mut story = Story::default();
         let path = self.journal(id);
-        let opened = Wal::open(self.disk.as_ref(), &path, &mut |bytes| {
-            story.read(bytes)
-        });
+        let opened = Wal::open(self.disk.as_ref(), &path, &mut |bytes| story.read(bytes));
         let (wal, scanned) = opened.map_err(|error| self.missing(id, error))?;
         if scanned.torn_bytes > 0 {
             tracing::warn!(transfer = %id, bytes = scanned.torn_bytes, "cut off what a crash left at the end of the journal");
@@ -107,9 +105,7 @@ impl Archive {
     /// Reads a transfer's journal, also while it runs.
     pub(super) fn read(&self, id: &TransferId) -> Result<Story> {
         let mut story = Story::default();
-        let read = wal::read(self.disk.as_ref(), &self.journal(id), &mut |bytes| {
-            story.read(bytes)
-        });
+        let read = wal::read(self.disk.as_ref(), &self.journal(id), &mut |bytes| story.read(bytes));
         read.map_err(|error| self.missing(id, error))?;
         Ok(story)
     }

@@ -100,8 +100,12 @@ impl Plan {
         if self.fan_out_confirmed || names.is_empty() {
             return None;
         }
-        let words = format!("{} would process the messages again though they did not fail, and were not confirmed by name", names.join(", "));
-        Some(Error::new(error::Kind::Refused, words).with_hint("confirm each with `--fan-out SUBSCRIPTION`, or send them another way (`--delivery`)"))
+        let words =
+            format!("{} would process the messages again though they did not fail, and were not confirmed by name", names.join(", "));
+        Some(
+            Error::new(error::Kind::Refused, words)
+                .with_hint("confirm each with `--fan-out SUBSCRIPTION`, or send them another way (`--delivery`)"),
+        )
     }
 
     /// Names the subscriptions that would process messages again though they did not fail: the operator confirms them by name.

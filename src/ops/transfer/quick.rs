@@ -64,8 +64,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::record::Record;
-    use crate::model::campaign;
     use super::*;
+    use crate::model::campaign;
 
     fn slow(record: &[u8]) -> Option<Told> {
         match Record::decode(record).ok()? {

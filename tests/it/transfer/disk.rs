@@ -118,7 +118,10 @@ async fn a_journal_of_a_newer_version_is_left_alone() {
     std::fs::write(&path, &bytes).unwrap();
     let refused = run(&world, &world.home, &["transfers", "resume", &id.0]).await;
     let words = err(&refused);
-    assert!(words.contains("has format version 2, this build reads up to version 1") && words.contains("use the newer `redrive`"), "{words}");
+    assert!(
+        words.contains("has format version 2, this build reads up to version 1") && words.contains("use the newer `redrive`"),
+        "{words}"
+    );
     assert_eq!((refused.status.code(), std::fs::read(&path).unwrap()), (Some(1), bytes), "it is as it was");
 }
 

@@ -6,8 +6,8 @@ use crate::wal::RealDisk;
 
 /// Messages of the journal; each has an intent and an outcome. `load redrive` measures a million records on a release build.
 const MESSAGES: u64 = 20_000;
-/// A debug build on a busy machine takes this for a record, at most: a release build is below a microsecond.
-const RECORD_NS_MAX: u128 = 25_000;
+/// A debug build on a machine that does much else takes this for a record, at most: a release build is below a microsecond.
+const RECORD_NS_MAX: u128 = 150_000;
 /// What a record may allocate: a list of ids, and its part of what the sets of ids grow by.
 const ALLOCATIONS_MAX: f64 = 1.5;
 

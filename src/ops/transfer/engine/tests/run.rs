@@ -84,8 +84,7 @@ impl Way {
     /// Where it arrives.
     pub(super) fn target(self) -> &'static str {
         match self {
-            Self::Topic | Self::Lines | Self::File => "projects/shop/topics/orders",
-            Self::Addressed => "projects/shop/topics/orders",
+            Self::Topic | Self::Addressed | Self::Lines | Self::File => "projects/shop/topics/orders",
             Self::Direct => "the endpoint of projects/shop/subscriptions/billing",
             Self::Handler => "the handler",
             Self::Tasks => "projects/shop/locations/l/queues/other",
@@ -203,10 +202,11 @@ impl Run {
             Way::Handler => (Kind::Replay, HELD, Delivery::Handler { url: "http://127.0.0.1:1/".into(), anywhere: false }),
             // Each that begins writes a file of its own.
             Way::File => (Kind::Export, HELD, Delivery::File(format!("/home/{}.jsonl", self.transfers).into())),
-            Way::Tasks => (Kind::Redrive, "projects/shop/locations/l/queues/emails", Delivery::Task(Box::new(TaskChange {
-                queue: Some(Way::Tasks.target().parse().unwrap()),
-                ..TaskChange::default()
-            }))),
+            Way::Tasks => (
+                Kind::Redrive,
+                "projects/shop/locations/l/queues/emails",
+                Delivery::Task(Box::new(TaskChange { queue: Some(Way::Tasks.target().parse().unwrap()), ..TaskChange::default() })),
+            ),
             Way::Lines => (Kind::Redrive, "file:/tmp/lines", Delivery::Topic(Way::Lines.target().parse().unwrap())),
         };
         let Care { canary, go_on, stop_on_return, .. } = self.scene.care;
@@ -353,7 +353,7 @@ impl Run {
             assert_eq!(counts.seen, counts.moved + counts.discarded + counts.skipped + counts.failed + counts.remaining, "{counts:?}");
             events = self.wait();
         }
-        panic!("no end after {STEPS_MAX} steps: {:?}", engine.counts());
+        panic!("no end after {STEPS_MAX} steps: {:?} {:?} {:?}", engine.counts(), engine.state(), self.scene);
     }
 }
 
@@ -363,7 +363,11 @@ impl Run {
         let asked = self.answers.iter().any(|(_, event)| matches!(event, Event::Proceed));
         let Some(count) = self.scene.care.canary.filter(|_| engine.state() == State::Asking && !asked) else { return };
         if self.transfers == 1 && self.crashes == 0 && engine.unsure() == 0 {
-            assert!(self.service.published.len() as u64 <= count, "{} are out, not only the {count} of the canary", self.service.published.len());
+            assert!(
+                self.service.published.len() as u64 <= count,
+                "{} are out, not only the {count} of the canary",
+                self.service.published.len()
+            );
         }
         let delay = self.delay();
         self.answers.push((self.service.now + delay, Event::Proceed));

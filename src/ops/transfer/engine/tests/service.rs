@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::super::cargo::Cargo;
 use super::super::super::draft::SOURCE;
-use super::super::{Target, Arrival, Call, Elapsed, Event, Fault, FaultKind};
+use super::super::{Arrival, Call, Elapsed, Event, Fault, FaultKind, Target};
 use crate::model::message::{Draft, Message};
 use crate::wal::sim::Dice;
 
@@ -218,7 +218,9 @@ impl Service {
     fn take(&mut self, to: &Target, cargo: Cargo, dice: &mut Dice) -> Result<String, Fault> {
         let (id, data, attributes, ordering_key) = match cargo {
             Cargo::Message(message) => (message.id, message.data, message.attributes, message.ordering_key),
-            Cargo::Task(task) => (task.name.id().trim_start_matches('t').to_owned(), task.request.body.into(), BTreeMap::new(), String::new()),
+            Cargo::Task(task) => {
+                (task.name.id().trim_start_matches('t').to_owned(), task.request.body.into(), BTreeMap::new(), String::new())
+            }
         };
         let kind = if dice.chance(self.faults.publish) { dice.below(3) } else { 3 };
         if kind == 0 {
