@@ -1,7 +1,7 @@
 //! A load generator for Pub/Sub and Cloud Tasks servers over raw gRPC, and the comparison of this crate's emulator with others.
 //!
 //! `cargo bench --bench load -- compare` starts the servers and measures them in turn; `… -- run publish-batch --target HOST:PORT` puts one
-//! workload on any server. It must not know the emulator's insides: what is measured is what a client meets.
+//! workload on any server; `… -- redrive` measures transfers. It must not know the emulator's insides: what is measured is what a client meets.
 #![expect(clippy::print_stdout, reason = "its tables go to stdout")]
 
 mod args;
@@ -11,6 +11,7 @@ mod compare;
 mod pb;
 mod process;
 mod push;
+mod redrive;
 mod report;
 mod rpc;
 mod sink;
@@ -39,6 +40,7 @@ fn main() -> anyhow::Result<()> {
             What::Compare(options) => compare::run(&options).await,
             What::Push(options) => push::run(&options).await,
             What::ServePush(options) => push::serve(&options).await,
+            What::Redrive(options) => redrive::run(&options).await,
         }
     })
 }

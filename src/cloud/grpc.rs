@@ -2,6 +2,7 @@
 //!
 //! They are for messages, which JSON would carry as base64. Behind an HTTP proxy, through which gRPC does not go here, the same calls go over REST.
 
+use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -71,8 +72,7 @@ impl Line {
 /// Describes the connection, which the first call makes.
 fn open(asked: &Asked) -> Result<Channel> {
     let url = asked.endpoint.url(asked.api)?.to_owned();
-    let unusable =
-        |error: tonic::transport::Error| Error::new(Kind::Internal, "no gRPC connection can be described").with_source(error);
+    let unusable = |error: tonic::transport::Error| Error::new(Kind::Internal, "no gRPC connection can be described").with_source(error);
     let secure = url.starts_with("https:");
     let mut endpoint = Endpoint::from_shared(url)
         .map_err(unusable)?
@@ -141,7 +141,10 @@ fn escaped(name: &str) -> String {
     for byte in name.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            byte => out.push_str(&format!("%{byte:02X}")),
+            byte => {
+                // A string takes everything.
+                let _ = write!(out, "%{byte:02X}");
+            }
         }
     }
     out

@@ -9,11 +9,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use crate::cloud::convert;
-use crate::cloud::{Cloud, wire};
 use crate::cloud::endpoint::Api;
 use crate::cloud::failure::Asked;
 use crate::cloud::grpc::Call;
 use crate::cloud::rest::{Answer, Request};
+use crate::cloud::{Cloud, wire};
 use crate::error::{Error, Kind, Result};
 use crate::model::message::{Draft, Message};
 use crate::names::{SubscriptionName, TopicName};
@@ -223,21 +223,27 @@ impl Cloud {
     ///
     /// Where the error [may be ambiguous](crate::Error::is_ambiguous), they may have been published although the answer was lost.
     pub async fn publish_once(&self, topic: &TopicName, drafts: &[Draft]) -> Result<Vec<String>> {
+        self.publish_all_once(topic, drafts.to_vec()).await
+    }
+
+    /// The same for messages that are not needed any more.
+    pub(crate) async fn publish_all_once(&self, topic: &TopicName, drafts: Vec<Draft>) -> Result<Vec<String>> {
         if drafts.is_empty() {
             return Ok(Vec::new());
         }
         let asked = self.asked(Api::PubSub, "publish", topic, "pubsub.topics.publish");
+        let count = drafts.len();
         let ids = if self.speaks_grpc(&asked) {
-            let request = wire::PublishRequest { topic: topic.to_string(), messages: drafts.iter().map(Into::into).collect() };
+            let request = wire::PublishRequest { topic: topic.to_string(), messages: drafts.into_iter().map(Into::into).collect() };
             let path = "/google.pubsub.v1.Publisher/Publish";
             let call = Call { path, field: "topic", limit: PUBLISH_TIMEOUT, waits: false };
             self.grpc::<_, wire::PublishResponse>(&asked, call, request).await?.message_ids
         } else {
-            let request = Request::post(format!("/v1/{topic}:publish"), &PublishBody::of(drafts), PUBLISH_TIMEOUT)?;
+            let request = Request::post(format!("/v1/{topic}:publish"), &PublishBody::of(&drafts), PUBLISH_TIMEOUT)?;
             self.rest::<PublishAnswer>(&asked, request).await?.body.message_ids
         };
-        if ids.len() != drafts.len() {
-            let words = format!("published {} messages and got {} ids", drafts.len(), ids.len());
+        if ids.len() != count {
+            let words = format!("published {count} messages and got {} ids", ids.len());
             return Err(Error::new(Kind::Internal, words));
         }
         Ok(ids)

@@ -91,9 +91,9 @@ pub(super) struct ModifyAckDeadlineRequest {
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Nothing {}
 
-impl From<&Draft> for PubsubMessage {
-    fn from(draft: &Draft) -> Self {
-        let Draft { data, attributes, ordering_key } = draft.clone();
+impl From<Draft> for PubsubMessage {
+    fn from(draft: Draft) -> Self {
+        let Draft { data, attributes, ordering_key } = draft;
         Self { data, attributes, message_id: String::new(), publish_time: None, ordering_key }
     }
 }

@@ -34,6 +34,9 @@ impl Ops {
         if !plan.refusals.is_empty() {
             return Err(Error::new(Kind::Refused, plan.refusals.join("; ")));
         }
+        if let Some(error) = plan.unconfirmed() {
+            return Err(error);
+        }
         let terms = self.terms(&plan.request.source).await?;
         let archive = self.archive();
         let force = plan.request.options.force;

@@ -99,9 +99,14 @@ enum Form {
 }
 
 /// Reads a number that is written in no other way.
-fn number(text: &str) -> Option<u64> {
-    let canonical = text == "0" || (!text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit()));
-    if canonical { text.parse().ok() } else { None }
+fn digits(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || (text[0] == b'0' && text.len() > 1) {
+        return None;
+    }
+    text.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 impl Identity {
@@ -109,16 +114,21 @@ impl Identity {
     pub(super) fn of(cargo: &Cargo) -> Self {
         let micros = cargo.entered().map_or(0, Timestamp::as_microsecond);
         let id = cargo.id();
-        match (number(&id), u64::try_from(micros)) {
+        match (digits(id.as_bytes()), u64::try_from(micros)) {
             (Some(id), Ok(micros)) => Self(Form::Number { id, micros }),
             _ => Self(Form::Text(format!("{id}@{micros}").into())),
         }
     }
 
+    /// Reads one of two numbers as they are written, if it is one.
+    pub(super) fn of_numbers(text: &[u8]) -> Option<Self> {
+        let at = text.iter().position(|byte| *byte == b'@')?;
+        Some(Self(Form::Number { id: digits(&text[..at])?, micros: digits(&text[at + 1..])? }))
+    }
+
     /// Reads it as it was written.
     fn read(text: &str) -> Self {
-        let numbers = text.rsplit_once('@').and_then(|(id, micros)| Some((number(id)?, number(micros)?)));
-        Self(numbers.map_or_else(|| Form::Text(text.into()), |(id, micros)| Form::Number { id, micros }))
+        Self::of_numbers(text.as_bytes()).unwrap_or_else(|| Self(Form::Text(text.into())))
     }
 
     /// Returns the message id, or the task's full name.
@@ -136,6 +146,12 @@ impl Identity {
             Some((_, task)) => format!("task {task}"),
             None => format!("message {id}"),
         }
+    }
+}
+
+impl From<String> for Identity {
+    fn from(text: String) -> Self {
+        Self::read(&text)
     }
 }
 

@@ -7,6 +7,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::cargo::Identity;
+use super::quick::{self, Told};
 use super::{Counts, Request, State, TransferId};
 use crate::error::{Error, Kind, Result};
 use crate::model::cause::CauseId;
@@ -142,6 +143,21 @@ pub(super) struct Ended {
 }
 
 impl Story {
+    /// Takes in the next record as it was written.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<()> {
+        match quick::told(bytes) {
+            Some(Told::Intent(ids)) => self.open.extend(ids),
+            Some(Told::Published(ids)) => self.publish(ids),
+            None => self.add(Record::decode(bytes)?),
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, ids: Vec<Identity>) {
+        self.close(&ids);
+        self.published.extend(ids);
+    }
+
     /// Takes in the next record.
     pub(super) fn add(&mut self, record: Record) {
         match record {
@@ -155,10 +171,7 @@ impl Story {
                 self.ended = None;
             }
             Record::Intent { ids, .. } => self.open.extend(ids),
-            Record::Published { ids, .. } => {
-                self.close(&ids);
-                self.published.extend(ids);
-            }
+            Record::Published { ids, .. } => self.publish(ids),
             Record::Lost { ids, .. } => {
                 self.close(&ids);
                 self.unsure += ids.len() as u64;

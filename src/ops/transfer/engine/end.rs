@@ -20,6 +20,8 @@ const REDELIVERY_GRACE: Duration = Duration::from_secs(1);
 const MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// With a rate, so many seconds' worth is leased ahead.
 const AHEAD_S: usize = 5;
+/// So many windows are leased at once: one under way, and one that comes in meanwhile.
+const WINDOWS_LEASED: usize = 2;
 /// Marked ids that were not found are named up to so many.
 const MISSING_NAMED_MAX: usize = 3;
 
@@ -110,7 +112,7 @@ impl Engine {
     fn room(&self, waiting: usize) -> usize {
         let by_bytes = MEMORY_BYTES_MAX / self.pulls.bytes_max.max(1);
         let by_rate = self.settings.rate_max.map_or(usize::MAX, |rate| (rate as usize).saturating_mul(AHEAD_S).max(1));
-        let room = self.settings.window.min(by_bytes.max(1)).min(by_rate).saturating_sub(waiting);
+        let room = (self.settings.window * WINDOWS_LEASED).min(by_bytes.max(1)).min(by_rate).saturating_sub(waiting);
         let by_max = match self.limit() {
             Some(max) if !self.is_complete() => usize::try_from(max.saturating_sub(self.taken())).unwrap_or(usize::MAX),
             _ => usize::MAX,
