@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
+use std::panic::AssertUnwindSafe;
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -93,7 +94,11 @@ where
             let (parts, body) = request.into_parts();
             let path = if push.nested { format!("{}{}", push.app.config().mount, parts.uri.path()) } else { parts.uri.path().to_owned() };
             let span = span_of(&path, &parts);
-            let answer = async { push.answer(&path, &parts, body).await.unwrap_or_else(|refusal| refusal.respond(&path)) };
+            let answer = async {
+                // Handlers' own panics are caught where they run; this is for what reads their payloads.
+                let answered = AssertUnwindSafe(push.answer(&path, &parts, body)).catch_unwind().await;
+                answered.unwrap_or(Err(Refusal::Panicked)).unwrap_or_else(|refusal| refusal.respond(&path))
+            };
             Ok(answer.instrument(span).await)
         }
         .boxed()
