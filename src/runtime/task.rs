@@ -92,7 +92,7 @@ pub trait Task<S: Send + Sync + 'static>: Serialize + DeserializeOwned + Send + 
     where
         Self: Sized,
     {
-        Enqueue::new(app.clone(), self)
+        Enqueue::new(app.clone(), &self)
     }
 }
 

@@ -244,7 +244,8 @@ impl Archive {
     }
 }
 
-fn unknown(id: &TransferId) -> Error {
+/// Says that there is none of this id.
+pub(super) fn unknown(id: &TransferId) -> Error {
     let shown = crate::model::text::line(&id.0).into_owned();
     Error::new(Kind::NotFound, format!("there is no transfer `{shown}` on this machine"))
         .with_hint("list them with `redrive transfers list`")

@@ -47,6 +47,13 @@ pub use sample::{Looked, LookedCause, Problem};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TransferId(pub String);
 
+impl TransferId {
+    /// Tells whether it can be one of ours, and leads to no other folder.
+    fn is_plain(&self) -> bool {
+        !self.0.is_empty() && self.0.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    }
+}
+
 impl std::fmt::Display for TransferId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::cargo::Identity;
 use super::{Counts, Request, State, TransferId};
@@ -45,6 +46,8 @@ pub(super) enum Record {
     /// They are at the destination, under these ids.
     Published {
         ids: Vec<Identity>,
+        /// For people who look: nothing is concluded from them.
+        #[serde(deserialize_with = "passed_over")]
         new: Vec<String>,
     },
     /// The answer was lost: they may be at the destination.
@@ -100,6 +103,11 @@ impl Record {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self> {
         serde_json::from_slice(bytes).map_err(|error| Error::new(Kind::Io, "holds a record that cannot be read").with_source(error))
     }
+}
+
+/// Reads past a list that nobody asks for.
+fn passed_over<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<String>, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| Vec::new())
 }
 
 /// What all records of a journal come to.

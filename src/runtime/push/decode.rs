@@ -68,7 +68,7 @@ impl<S: Send + Sync + 'static> Decoder<'_, S> {
         // Only a dead set keeps the request, so that only for one its headers are copied.
         let is_kept = self.app.registry().task(&name).is_some_and(|entry| entry.options.dead_set);
         let headers = if is_kept { own_headers(&parts.headers) } else { Vec::new() };
-        let request = Call { path: self.path.to_owned(), headers, body };
+        let request = Box::new(Call { path: self.path.to_owned(), headers, body });
         let info = task_info(&parts.headers, &self.app.entrance().location);
         let delivery = Delivery::Task { name: name.clone(), payload, info, headers: self.propagated(&parts.headers), request };
         Ok(Arrived { delivery, what: What::Task, place: (What::Task, name.clone()), name, id })

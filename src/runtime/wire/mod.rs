@@ -10,5 +10,5 @@ mod python;
 pub(crate) use answer::{Answer, What, answer};
 pub(crate) use body::{Call, Incoming, Outgoing};
 pub(crate) use cloud_headers::{own_headers, task_info};
-pub(crate) use layout::{Layout, Route};
+pub(crate) use layout::{Layout, Route, short_hash};
 pub(crate) use python::dumps;

@@ -155,8 +155,8 @@ impl Engine {
     /// Returns how many of the marked messages were never seen.
     fn missing(&mut self) -> usize {
         let Selection::Messages(ids) = &self.settings.selection else { return 0 };
-        let seen: std::collections::HashSet<&str> = self.places.keys().map(crate::ops::transfer::cargo::Identity::id).collect();
-        let missing: Vec<&str> = ids.iter().map(String::as_str).filter(|id| !seen.contains(id)).collect();
+        let seen: std::collections::HashSet<std::borrow::Cow<'_, str>> = self.places.keys().map(super::Identity::id).collect();
+        let missing: Vec<&str> = ids.iter().map(String::as_str).filter(|id| !seen.contains(*id)).collect();
         let count = missing.len();
         if count > 0 && self.settings.max.is_none_or(|max| self.taken() < max) {
             let names = missing.iter().take(MISSING_NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
