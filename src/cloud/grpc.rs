@@ -71,8 +71,7 @@ impl Line {
 /// Describes the connection, which the first call makes.
 fn open(asked: &Asked) -> Result<Channel> {
     let url = asked.endpoint.url(asked.api)?.to_owned();
-    let unusable =
-        |error: tonic::transport::Error| Error::new(Kind::Internal, "no gRPC connection can be described").with_source(error);
+    let unusable = |error: tonic::transport::Error| Error::new(Kind::Internal, "no gRPC connection can be described").with_source(error);
     let secure = url.starts_with("https:");
     let mut endpoint = Endpoint::from_shared(url)
         .map_err(unusable)?

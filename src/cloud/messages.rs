@@ -9,11 +9,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use crate::cloud::convert;
-use crate::cloud::{Cloud, wire};
 use crate::cloud::endpoint::Api;
 use crate::cloud::failure::Asked;
 use crate::cloud::grpc::Call;
 use crate::cloud::rest::{Answer, Request};
+use crate::cloud::{Cloud, wire};
 use crate::error::{Error, Kind, Result};
 use crate::model::message::{Draft, Message};
 use crate::names::{SubscriptionName, TopicName};

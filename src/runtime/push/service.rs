@@ -20,7 +20,7 @@ use tracing::{Instrument as _, Span};
 
 use crate::model::text::line;
 use crate::runtime::delivery::Ended;
-use crate::runtime::events::Claim;
+use crate::runtime::events::{Claim, percent_decoded};
 use crate::runtime::logging;
 use crate::runtime::oidc::{Auth, Denied};
 use crate::runtime::push::body::{check_announced, read};
@@ -155,6 +155,11 @@ impl<S: Send + Sync + 'static> Push<S> {
             && let Some(signed) = links.signed(path, query)
         {
             return signed.claim(now).await.map(Some);
+        }
+        if let Route::Event { kind, .. } = route
+            && self.app.registry().event(&percent_decoded(kind)).is_some_and(|entry| entry.options.signed_only)
+        {
+            return Err(Denied::Unauthenticated("events of this kind take signed URLs only".to_owned()));
         }
         match &entrance.auth {
             Auth::Nobody => Ok(None),

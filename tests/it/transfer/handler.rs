@@ -38,7 +38,9 @@ pub(super) fn read_message(value: &serde_json::Value) -> Message {
     Message {
         id: text("messageId"),
         data: STANDARD.decode(text("data")).unwrap().into(),
-        attributes: value["attributes"].as_object().map_or_else(BTreeMap::new, |_| serde_json::from_value(value["attributes"].clone()).unwrap()),
+        attributes: value["attributes"]
+            .as_object()
+            .map_or_else(BTreeMap::new, |_| serde_json::from_value(value["attributes"].clone()).unwrap()),
         ordering_key: text("orderingKey"),
         publish_time: None,
         delivery_attempt: None,

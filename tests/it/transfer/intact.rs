@@ -89,7 +89,8 @@ impl Goods {
     /// Has `source` give everything up.
     async fn given_up_by(source: &str) -> Self {
         let handler = Handler::start(|_| 204).await;
-        let poster = format!("  - {{ name: poster, topic: pushed, push_endpoint: '{}', dead_letter: {{ topic: dead }} }}\n", handler.url("/"));
+        let poster =
+            format!("  - {{ name: poster, topic: pushed, push_endpoint: '{}', dead_letter: {{ topic: dead }} }}\n", handler.url("/"));
         let world = World::start(&format!("{SEED}{poster}")).await;
         // With the two that tell whose dead letter it is, 100.
         let before = drafts(98);

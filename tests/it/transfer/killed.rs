@@ -126,12 +126,8 @@ async fn schedule(seed: u64) -> (Figures, u64) {
     }
     let done = schedule.finish().await;
     let duplicates = schedule.check(&done).await;
-    let figures = Figures {
-        messages: MESSAGES as u64,
-        crashes: schedule.crashes,
-        duplicates,
-        duplicates_max: schedule.window * schedule.crashes,
-    };
+    let figures =
+        Figures { messages: MESSAGES as u64, crashes: schedule.crashes, duplicates, duplicates_max: schedule.window * schedule.crashes };
     (figures, done.duplicates_max)
 }
 
@@ -140,7 +136,8 @@ impl Schedule {
         let mut dice = Dice(seed);
         let way = WAYS[usize::try_from(seed).unwrap() % WAYS.len()];
         let handler = Handler::start(|_| 204).await;
-        let failed = format!("  - {{ name: poster, topic: pushed, push_endpoint: '{}', dead_letter: {{ topic: dead }} }}\n", handler.url("/"));
+        let failed =
+            format!("  - {{ name: poster, topic: pushed, push_endpoint: '{}', dead_letter: {{ topic: dead }} }}\n", handler.url("/"));
         let world = World::start(&format!("{SEED}{failed}")).await;
         let window = 4 + dice.roll() % 40;
         let rate = 100 + dice.roll() % 100;
@@ -203,8 +200,11 @@ impl Schedule {
         let before = journals_bytes(&self.folder());
         let mut child = self.spawn();
         // One in five dies by the clock: while it starts, connects, plans, or waits.
-        let (grown, at_most) =
-            if self.dice.below(5) == 0 { (u64::MAX, Duration::from_millis(self.dice.roll() % 700)) } else { (self.dice.roll() % 4000, RUN_MAX) };
+        let (grown, at_most) = if self.dice.below(5) == 0 {
+            (u64::MAX, Duration::from_millis(self.dice.roll() % 700))
+        } else {
+            (self.dice.roll() % 4000, RUN_MAX)
+        };
         let status = loop {
             if let Some(status) = child.try_wait().unwrap() {
                 break Some(status);
