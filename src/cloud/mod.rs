@@ -24,6 +24,7 @@ mod locations;
 mod messages;
 mod metadata;
 mod pages;
+mod publish;
 mod pubsub;
 mod raw;
 mod rest;
@@ -53,6 +54,7 @@ use clients::Clients;
 use endpoint::{Api, Endpoint, Endpoints};
 use failure::Asked;
 use identity::Identity;
+use publish::Streams;
 
 /// The project of an emulator where none is named.
 pub const EMULATOR_PROJECT: &str = "demo";
@@ -70,6 +72,7 @@ struct Inner {
     credentials: OnceLock<Credentials>,
     http: OnceLock<reqwest::Client>,
     clients: Clients,
+    streams: Streams,
     known_locations: locations::Known,
 }
 
@@ -176,6 +179,7 @@ impl Cloud {
             credentials: OnceLock::new(),
             http: OnceLock::new(),
             clients: Clients::default(),
+            streams: Streams::default(),
             known_locations: locations::Known::default(),
         })))
     }

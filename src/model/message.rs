@@ -13,6 +13,12 @@ pub const DEAD_LETTER_PREFIX: &str = "CloudPubSubDeadLetterSource";
 /// Attributes whose keys begin so are Pub/Sub's own (such as those that name a schema): a message that is published must not bear them.
 pub const RESERVED_PREFIX: &str = "goog";
 
+/// The attribute that names, by its id, the one subscription that is to process a redriven message; the others acknowledge it without work.
+pub const REDRIVE_TO: &str = "redrive-to";
+
+/// The attribute that is the same in every copy of one dead letter (its subscription and message id), so that receivers can tell them.
+pub const REDRIVE_SOURCE: &str = "redrive-source";
+
 /// A message as it lies in a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {

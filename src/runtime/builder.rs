@@ -123,7 +123,12 @@ impl<S: Send + Sync + 'static> Builder<S> {
         let cloud = self.cloud.ok_or_else(|| missing("where calls go", "name it with `on(Cloud::…)`, or build with `from_env()`"))?;
         let host =
             self.host.ok_or_else(|| missing("where it is reached", "name it with `host(Host { … })`, or build with `from_env()`"))?;
-        Ok(App::built(self.state, cloud, host, self.config, self.registry))
+        Ok(App::built(self.state, cloud, host, self.config, self.registry.with_own()?))
+    }
+
+    /// Returns the registry, to add to it.
+    pub(crate) fn registry_mut(&mut self) -> &mut Registry<S> {
+        &mut self.registry
     }
 
     /// Keeps the first thing that is wrong.

@@ -64,7 +64,7 @@ pub struct JobInfo {
 }
 
 /// What Pub/Sub says of a message.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct MessageInfo {
     /// The id Pub/Sub gave it: the same in all subscriptions of its topic.
     pub id: String,

@@ -28,7 +28,8 @@ impl<S: Send + Sync + 'static> App<S> {
                 }
                 None => Ended::Unknown,
             },
-            Delivery::Message { .. } | Delivery::Event { .. } => Ended::Unknown,
+            Delivery::Message { subscriber, data, info, headers } => self.do_message(&subscriber, data, info, headers).await,
+            Delivery::Event { .. } => Ended::Unknown,
         }
     }
 

@@ -8,6 +8,8 @@ use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+use crate::runtime::publisher::PublishLater;
+use crate::runtime::subscriber::{Handed, SubscriberEntry, Subscribers};
 use crate::runtime::{Context, Outcome, Task, TaskOptions};
 
 /// A name of a handler is no longer than this: it becomes a part of names that Google limits.
@@ -36,11 +38,12 @@ pub(crate) struct TaskEntry<S> {
 /// All that can be called.
 pub(crate) struct Registry<S> {
     tasks: BTreeMap<&'static str, TaskEntry<S>>,
+    subscribers: Subscribers<S>,
 }
 
 impl<S> Default for Registry<S> {
     fn default() -> Self {
-        Self { tasks: BTreeMap::new() }
+        Self { tasks: BTreeMap::new(), subscribers: Subscribers::default() }
     }
 }
 
@@ -59,6 +62,15 @@ impl<S: Send + Sync + 'static> Registry<S> {
         }
     }
 
+    /// Adds the runtime's own tasks.
+    pub(crate) fn with_own(mut self) -> Result<Self> {
+        self.add_task::<PublishLater>()?;
+        if self.subscribers.all().any(|entry| entry.options.via_tasks.is_some()) {
+            self.add_task::<Handed>()?;
+        }
+        Ok(self)
+    }
+
     /// Finds a task.
     pub(crate) fn task(&self, name: &str) -> Option<&TaskEntry<S>> {
         self.tasks.get(name)
@@ -67,6 +79,21 @@ impl<S: Send + Sync + 'static> Registry<S> {
     /// Returns all tasks.
     pub(crate) fn tasks(&self) -> impl Iterator<Item = &TaskEntry<S>> {
         self.tasks.values()
+    }
+
+    /// Finds a subscriber.
+    pub(crate) fn subscriber(&self, name: &str) -> Option<&SubscriberEntry<S>> {
+        self.subscribers.get(name)
+    }
+
+    /// Returns all subscribers.
+    pub(crate) fn subscribers(&self) -> impl Iterator<Item = &SubscriberEntry<S>> {
+        self.subscribers.all()
+    }
+
+    /// Returns the table of subscribers, to add some.
+    pub(crate) fn subscribers_mut(&mut self) -> &mut Subscribers<S> {
+        &mut self.subscribers
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::cargo::{Cargo, Identity};
 use super::engine::{Settings, Target};
 use super::{Delivery, Kind, Source, TransferId};
-use crate::model::message::{DEAD_LETTER_PREFIX, Draft, Message, RESERVED_PREFIX};
+use crate::model::message::{DEAD_LETTER_PREFIX, Draft, Message, REDRIVE_SOURCE, REDRIVE_TO, RESERVED_PREFIX};
 use crate::model::task::Task;
 
 /// Which transfer published it last.
@@ -13,11 +13,11 @@ pub(super) const TRANSFER: &str = "redrive-transfer";
 /// How often it was redriven, this time included.
 pub(super) const GENERATION: &str = "redrive-generation";
 /// The subscription and message id of the dead letter: every copy of one dead letter carries the same, so that receivers can tell them.
-pub(super) const SOURCE: &str = "redrive-source";
+pub(super) const SOURCE: &str = REDRIVE_SOURCE;
 /// When it was published at the very first.
 pub(super) const PUBLISH_TIME: &str = "redrive-publish-time";
 /// The subscription that alone is to process it, by its id.
-pub(super) const TO: &str = "redrive-to";
+pub(super) const TO: &str = REDRIVE_TO;
 /// A task's header: which transfer created it.
 pub(super) const TRANSFER_HEADER: &str = "X-Redrive-Transfer";
 /// A task's header: how often it was redriven, this time included.

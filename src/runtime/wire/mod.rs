@@ -4,6 +4,7 @@ mod answer;
 mod body;
 mod cloud_headers;
 mod layout;
+mod message;
 mod python;
 
 pub(crate) use answer::{Answer, What, answer};

@@ -1,0 +1,60 @@
+//! Publishing by way of Cloud Tasks: a task of the runtime's own, whose work it is to publish.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::model::message::Draft;
+use crate::runtime::publisher::Publish;
+use crate::runtime::publisher::send::{Ready, ready};
+use crate::runtime::{Compat, Context, Enqueued, Outcome, Task, discard, done_with};
+
+/// A message that a task is to publish.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct PublishLater {
+    topic: String,
+    #[serde(with = "bytes_as_base64")]
+    data: Bytes,
+    attributes: BTreeMap<String, String>,
+    ordering_key: String,
+}
+
+impl<S: Send + Sync + 'static> Task<S> for PublishLater {
+    const NAME: &'static str = "redrive.publish";
+
+    async fn run(self, cx: Context<S>) -> Outcome {
+        let Ok(topic) = self.topic.parse() else { return discard("that is no topic") };
+        let draft = Draft { data: self.data, attributes: self.attributes, ordering_key: self.ordering_key };
+        done_with(cx.app().send_message(Ready { topic, draft }).await?)
+    }
+}
+
+pub(super) async fn asap<S: Send + Sync + 'static>(publish: Publish<S>) -> Result<Enqueued> {
+    let app = publish.app.clone();
+    if app.config().compat == Compat::SingleEndpoint {
+        return Err(Error::invalid("in this format tasks go over Pub/Sub, so a message cannot go by a task")
+            .with_hint("publish it, and await its id"));
+    }
+    let Ready { topic, draft } = ready(publish)?;
+    let later = PublishLater { topic: topic.to_string(), data: draft.data, attributes: draft.attributes, ordering_key: draft.ordering_key };
+    later.asap(&app).await
+}
+
+/// Bytes as text within JSON.
+pub(crate) mod bytes_as_base64 {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD as BASE64;
+    use bytes::Bytes;
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    pub(crate) fn serialize<S: Serializer>(data: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64.encode(data))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        BASE64.decode(text).map(Bytes::from).map_err(de::Error::custom)
+    }
+}
