@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::environments::{find, python_environment, suite};
 
@@ -44,15 +44,15 @@ fn of_pyenv() -> Option<Vec<PathBuf>> {
 }
 
 impl Django {
-    /// Starts the service of a suite; returns when it answers.
-    pub(super) fn start(name: &str, python: &Path, variables: &[(&str, &str)]) -> Self {
+    /// Starts the service of a suite; returns when it answers. Blocks, and asks the emulator meanwhile.
+    pub(super) fn start(name: &str, python: &Path, variables: &[(&str, String)]) -> Self {
         let mut command = Command::new(python);
         // Nothing of the machine's own set-up may lead a client elsewhere.
         for variable in ["GOOGLE_CLOUD_PROJECT", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "K_SERVICE"] {
             command.env_remove(variable);
         }
         command.arg("-B").arg(suite("django_common").join("serve.py")).arg(suite(name));
-        let mut process = command.envs(variables.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut process = command.envs(variables.iter().map(|(name, value)| (name, value))).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let port = line.trim().strip_prefix("ready ").unwrap_or_else(|| panic!("the service of {name} did not start: {line:?}"));
@@ -123,9 +123,4 @@ pub(super) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
         }
     };
     tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("not within {} s: {what}", DEADLINE.as_secs()))
-}
-
-/// What a service is told besides its own settings.
-pub(super) fn nothing() -> Value {
-    json!({})
 }

@@ -110,12 +110,12 @@ async fn tasks_messages_and_events_go_both_ways() {
     scene.queue("shop-queue").await;
     stored_tasks_are_the_same(&scene).await;
     names_of_duplicates_are_the_same(&scene).await;
-
+    django_is_served(&mut scene).await;
     rust_is_served(&scene).await;
-
-
+    answers_are_the_same(&scene).await;
+    messages_reach_rust(&mut scene).await;
     messages_reach_django(&scene).await;
-
+    jobs_run_in_rust(&mut scene).await;
 }
 
 /// What the library stores, and what this crate does: the same request, to the byte.

@@ -156,13 +156,13 @@ async fn tasks_and_messages_go_both_ways() {
     let Some(mut scene) = Scene::start("django_a", Account::OfKey, configure).await else { return };
     scene.queue("shop").await;
     stored_tasks_are_the_same(&scene).await;
-
+    django_is_served(&mut scene).await;
     rust_is_served(&mut scene).await;
-
-
+    answers_are_the_same(&scene).await;
+    messages_reach_rust(&mut scene).await;
     what_work_passes_on_reaches_django(&scene).await;
     records_are_published_the_same(&scene).await;
-
+    jobs_run_in_rust(&mut scene).await;
 }
 
 /// What the library stores, and what this crate does: the same request, to the byte.

@@ -87,27 +87,28 @@ impl Scene {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let rust_url = format!("http://{}", listener.local_addr().unwrap());
         let mut variables = vec![
-            ("EMULATOR", address.as_str()),
-            ("RUST_URL", &rust_url),
-            ("SERVICE_URL", &rust_url),
-            ("GCP_LOCATION", "europe-west1"),
-            ("NO_PROXY", "127.0.0.1"),
+            ("EMULATOR", address.clone()),
+            ("RUST_URL", rust_url.clone()),
+            ("SERVICE_URL", rust_url.clone()),
+            ("GCP_LOCATION", "europe-west1".to_owned()),
+            ("NO_PROXY", "127.0.0.1".to_owned()),
         ];
         if account == KEY_ACCOUNT {
-            variables.push(("GOOGLE_APPLICATION_CREDENTIALS", key.to_str().unwrap()));
+            variables.push(("GOOGLE_APPLICATION_CREDENTIALS", key.to_str().unwrap().to_owned()));
         }
-        let django = Django::start(name, &python, &variables);
+        let suite = name.to_owned();
+        let django = tokio::task::spawn_blocking(move || Django::start(&suite, &python, &variables)).await.unwrap();
         let (sender, seen) = mpsc::unbounded_channel();
         let app = |url: &str| {
             let cloud = Cloud::emulator(&address, "demo".parse().unwrap()).unwrap();
             let host = Host { location: "europe-west1".parse().unwrap(), url: url.to_owned(), account: Some(account.clone()) };
-            let _ = &address;
-            configure(App::new(Shop(sender.clone()))).on(cloud).host(host).build().unwrap()
+            let keys = format!("http://{address}/oauth2/v3/certs");
+            configure(App::new(Shop(sender.clone()))).on(cloud).host(host).token_keys(keys).build().unwrap()
         };
         let (worker, sender) = (app(&rust_url), app(&django.url));
         let served = worker.clone();
         let server = tokio::spawn(async move {
-            let _ = (served, listener); std::future::pending::<()>().await;
+            served.serve_on(listener, std::future::pending()).await.unwrap();
         });
         Some(Self { emulator, django, worker, sender, rust_url, account, seen, http, server, _home: home })
     }

@@ -66,9 +66,9 @@ async fn tasks_go_both_ways() {
     let found = scene.django.act("detected", json!({})).await;
     assert_eq!((&found[0], &found[1], &found[2]), (&json!("demo"), &json!("europe-west1"), &json!(scene.rust_url)), "by the metadata server");
     stored_tasks_are_the_same(&scene).await;
-
+    django_is_served(&mut scene).await;
     rust_is_served(&scene).await;
-
+    answers_are_the_same(&scene).await;
 }
 
 /// Takes what differs by itself out of a body: the sender's own id, which is returned, and the time.
