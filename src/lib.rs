@@ -17,6 +17,8 @@ pub mod emulator;
 #[cfg(feature = "tool")]
 pub mod ops;
 #[cfg(feature = "runtime")]
+pub mod provision;
+#[cfg(feature = "runtime")]
 pub mod runtime;
 
 #[cfg(feature = "emulator")]

@@ -14,6 +14,7 @@ pub(crate) enum Api {
     Scheduler,
     Monitoring,
     IamCredentials,
+    ResourceManager,
 }
 
 impl Api {
@@ -25,6 +26,7 @@ impl Api {
             Self::Scheduler => "Cloud Scheduler",
             Self::Monitoring => "Monitoring",
             Self::IamCredentials => "IAM Credentials",
+            Self::ResourceManager => "Resource Manager",
         }
     }
 
@@ -36,6 +38,7 @@ impl Api {
             Self::Scheduler => "cloudscheduler.googleapis.com",
             Self::Monitoring => "monitoring.googleapis.com",
             Self::IamCredentials => "iamcredentials.googleapis.com",
+            Self::ResourceManager => "cloudresourcemanager.googleapis.com",
         }
     }
 
@@ -47,13 +50,14 @@ impl Api {
             Self::Scheduler => "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDSCHEDULER",
             Self::Monitoring => "CLOUDSDK_API_ENDPOINT_OVERRIDES_MONITORING",
             Self::IamCredentials => "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS",
+            Self::ResourceManager => "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER",
         }
     }
 
     /// Returns the environment variable that names an emulator of it; Monitoring is asked where the service itself is.
     pub(crate) fn emulator_variable(self) -> &'static str {
         match self {
-            Self::PubSub | Self::Monitoring | Self::IamCredentials => "PUBSUB_EMULATOR_HOST",
+            Self::PubSub | Self::Monitoring | Self::IamCredentials | Self::ResourceManager => "PUBSUB_EMULATOR_HOST",
             Self::Tasks => "CLOUD_TASKS_EMULATOR_HOST",
             Self::Scheduler => "CLOUD_SCHEDULER_EMULATOR_HOST",
         }
@@ -77,7 +81,7 @@ impl Overrides {
     /// Reads gcloud's variables.
     pub(crate) fn find(environment: &Environment) -> Result<Self> {
         let mut found = Vec::new();
-        for api in [Api::PubSub, Api::Tasks, Api::Scheduler, Api::Monitoring, Api::IamCredentials] {
+        for api in [Api::PubSub, Api::Tasks, Api::Scheduler, Api::Monitoring, Api::IamCredentials, Api::ResourceManager] {
             if let Some(url) = override_of(environment, api.override_variable())? {
                 found.push((api, url));
             }
@@ -160,7 +164,7 @@ impl Endpoints {
     /// Returns the endpoint of a service; Monitoring is a companion of another and asked for by that one.
     pub(crate) fn of(&self, api: Api) -> &Endpoint {
         match api {
-            Api::PubSub | Api::Monitoring | Api::IamCredentials => &self.pubsub,
+            Api::PubSub | Api::Monitoring | Api::IamCredentials | Api::ResourceManager => &self.pubsub,
             Api::Tasks => &self.tasks,
             Api::Scheduler => &self.scheduler,
         }

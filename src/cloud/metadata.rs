@@ -37,8 +37,25 @@ pub(crate) async fn ask(url: String, limit: Duration) -> Option<Metadata> {
 }
 
 async fn project(url: &str) -> Option<ProjectId> {
+    value(url, "project/project-id").await?.parse().ok()
+}
+
+/// Asks this machine's server for the number of a project; `None` where there is no server, or it is of another project.
+pub(crate) async fn number_of(id: &str) -> Option<String> {
+    /// A server within the machine answers at once, or there is none.
+    const NUMBER_TIMEOUT: Duration = Duration::from_secs(2);
+    let url = url(&Environment::of_process()).ok()?;
+    let found = async {
+        let project = project(&url).await.filter(|project| project.as_str() == id)?;
+        let number = value(&url, "project/numeric-project-id").await?;
+        (project.as_str() == id && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(number)
+    };
+    tokio::time::timeout(NUMBER_TIMEOUT, found).await.ok().flatten()
+}
+
+async fn value(url: &str, key: &str) -> Option<String> {
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().ok()?;
-    let request = client.get(format!("{url}/computeMetadata/v1/project/project-id")).header("Metadata-Flavor", "Google");
+    let request = client.get(format!("{url}/computeMetadata/v1/{key}")).header("Metadata-Flavor", "Google");
     let mut response = request.send().await.ok()?;
     // Any server may answer there; Google's says that it is.
     let is_google = response.headers().get("Metadata-Flavor").is_some_and(|flavor| flavor == "Google");
@@ -52,5 +69,5 @@ async fn project(url: &str) -> Option<ProjectId> {
             return None;
         }
     }
-    String::from_utf8(body).ok()?.trim().parse().ok()
+    Some(String::from_utf8(body).ok()?.trim().to_owned())
 }

@@ -24,6 +24,7 @@ mod locations;
 mod messages;
 mod metadata;
 mod pages;
+mod provision;
 mod publish;
 mod pubsub;
 mod raw;

@@ -123,7 +123,15 @@ impl<S: Send + Sync + 'static> Builder<S> {
         let cloud = self.cloud.ok_or_else(|| missing("where calls go", "name it with `on(Cloud::…)`, or build with `from_env()`"))?;
         let host =
             self.host.ok_or_else(|| missing("where it is reached", "name it with `host(Host { … })`, or build with `from_env()`"))?;
+        if self.config.compat == Compat::SingleEndpoint && self.registry.periodic().next().is_some() {
+            return Err(Error::invalid("in this format tasks go over Pub/Sub, and there are no periodic ones"));
+        }
         Ok(App::built(self.state, cloud, host, self.config, self.registry.with_own()?))
+    }
+
+    /// Returns the settings, to change them.
+    pub(crate) fn config_mut(&mut self) -> &mut Config {
+        &mut self.config
     }
 
     /// Returns the registry, to add to it.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::runtime::provisioning::Provisioning;
 use crate::runtime::{Compat, EnqueueRetry};
 
 /// Cloud Tasks takes no task that is due later than this (Google's limit).
@@ -37,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) creates_queues: bool,
     pub(crate) eta_max: Duration,
     pub(crate) retry: EnqueueRetry,
+    pub(crate) provisioning: Provisioning,
 }
 
 impl Default for Config {
@@ -53,6 +55,7 @@ impl Default for Config {
             creates_queues: false,
             eta_max: ETA_MAX,
             retry: EnqueueRetry::default(),
+            provisioning: Provisioning::default(),
         }
     }
 }

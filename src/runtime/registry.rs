@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+use crate::runtime::periodic::{PeriodicEntry, PeriodicTasks};
 use crate::runtime::publisher::PublishLater;
 use crate::runtime::subscriber::{Handed, SubscriberEntry, Subscribers};
 use crate::runtime::{Context, Outcome, Task, TaskOptions, wire};
@@ -39,11 +40,12 @@ pub(crate) struct TaskEntry<S> {
 pub(crate) struct Registry<S> {
     tasks: BTreeMap<&'static str, TaskEntry<S>>,
     subscribers: Subscribers<S>,
+    periodic: PeriodicTasks<S>,
 }
 
 impl<S> Default for Registry<S> {
     fn default() -> Self {
-        Self { tasks: BTreeMap::new(), subscribers: Subscribers::default() }
+        Self { tasks: BTreeMap::new(), subscribers: Subscribers::default(), periodic: PeriodicTasks::default() }
     }
 }
 
@@ -64,6 +66,9 @@ impl<S: Send + Sync + 'static> Registry<S> {
 
     /// Adds the runtime's own tasks.
     pub(crate) fn with_own(mut self) -> Result<Self> {
+        for register in self.periodic.registrations() {
+            register(&mut self)?;
+        }
         self.add_task::<PublishLater>()?;
         if self.subscribers.all().any(|entry| entry.options.via_tasks.is_some()) {
             self.add_task::<Handed>()?;
@@ -89,6 +94,16 @@ impl<S: Send + Sync + 'static> Registry<S> {
     /// Returns all subscribers.
     pub(crate) fn subscribers(&self) -> impl Iterator<Item = &SubscriberEntry<S>> {
         self.subscribers.all()
+    }
+
+    /// Returns all periodic tasks.
+    pub(crate) fn periodic(&self) -> impl Iterator<Item = &PeriodicEntry<S>> {
+        self.periodic.all()
+    }
+
+    /// Returns the table of periodic tasks, to add some.
+    pub(crate) fn periodic_mut(&mut self) -> &mut PeriodicTasks<S> {
+        &mut self.periodic
     }
 
     /// Returns the table of subscribers, to add some.

@@ -12,6 +12,9 @@ use crate::runtime::registry::Malformed;
 use crate::runtime::wire::python::dumps;
 use crate::runtime::wire::{Layout, arguments};
 
+/// The id of a task in `django-tasks-cloud-tasks` has so many letters and digits.
+const TASK_ID_CHARS: usize = 32;
+
 /// A task on its way out.
 pub(crate) struct Outgoing<'a> {
     pub(crate) name: &'a str,
@@ -85,6 +88,21 @@ impl Layout {
             Compat::SingleEndpoint => dumps(&by_name(task)),
         };
         Call { path, headers, body: body.into() }
+    }
+
+    /// Writes the request of a scheduled job: the same each time, so that it differs only where the task does. What is there for each run anew (an id, a
+    /// time) is made of the job's name.
+    pub(crate) fn encode_job(&self, task: Outgoing<'_>, job: &str) -> Call {
+        let mut call = self.encode(task);
+        call.headers.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("x-cloudtasks-"));
+        if self.compat == Compat::DjangoTasksCloudTasks
+            && let Ok(Value::Object(mut fields)) = serde_json::from_slice(&call.body)
+        {
+            let id: String = job.chars().filter(char::is_ascii_alphanumeric).chain(std::iter::repeat('0')).take(TASK_ID_CHARS).collect();
+            fields.insert("task_id".to_owned(), id.into());
+            call.body = dumps(&Value::Object(fields)).into();
+        }
+        call
     }
 
     /// Returns the payload as its hash is made of it.

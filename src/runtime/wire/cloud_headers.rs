@@ -71,7 +71,10 @@ mod tests {
 
     fn read(headers: &[(&'static str, &'static str)]) -> TaskInfo {
         let location = Location::new("projects/shop".parse().unwrap(), "europe-west1".parse().unwrap());
-        task_info(&headers.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect(), &location)
+        task_info(
+            &headers.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap())).collect(),
+            &location,
+        )
     }
 
     #[test]
