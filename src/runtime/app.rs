@@ -6,6 +6,7 @@ use crate::cloud::Cloud;
 use crate::runtime::Host;
 use crate::runtime::builder::Builder;
 use crate::runtime::config::Config;
+use crate::runtime::push::Entrance;
 use crate::runtime::registry::Registry;
 use crate::runtime::wire::Layout;
 
@@ -19,6 +20,7 @@ struct Inner<S> {
     config: Config,
     layout: Layout,
     registry: Registry<S>,
+    entrance: Entrance,
 }
 
 impl<S: Send + Sync + 'static> App<S> {
@@ -29,12 +31,15 @@ impl<S: Send + Sync + 'static> App<S> {
     }
 }
 
-impl<S> App<S> {
+impl<S: Send + Sync + 'static> App<S> {
     pub(crate) fn built(state: S, cloud: Cloud, host: Host, config: Config, registry: Registry<S>) -> Self {
         let layout = Layout::new(&config, &host);
-        Self(Arc::new(Inner { state, cloud, host, config, layout, registry }))
+        let entrance = Entrance::new(&config, &cloud, &host, &registry);
+        Self(Arc::new(Inner { state, cloud, host, config, layout, registry, entrance }))
     }
+}
 
+impl<S> App<S> {
     /// Returns the state.
     pub fn state(&self) -> &S {
         &self.0.state
@@ -60,6 +65,10 @@ impl<S> App<S> {
 
     pub(crate) fn registry(&self) -> &Registry<S> {
         &self.0.registry
+    }
+
+    pub(crate) fn entrance(&self) -> &Entrance {
+        &self.0.entrance
     }
 }
 

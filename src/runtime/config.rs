@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::runtime::provisioning::Provisioning;
-use crate::runtime::{Compat, EnqueueRetry};
+use crate::runtime::{Compat, EnqueueRetry, events, oidc, push};
 
 /// Cloud Tasks takes no task that is due later than this (Google's limit).
 pub(crate) const ETA_MAX: Duration = Duration::from_hours(30 * 24);
@@ -39,6 +39,9 @@ pub(crate) struct Config {
     pub(crate) eta_max: Duration,
     pub(crate) retry: EnqueueRetry,
     pub(crate) provisioning: Provisioning,
+    pub(crate) push: push::Settings,
+    pub(crate) oidc: oidc::Settings,
+    pub(crate) events: events::Settings,
 }
 
 impl Default for Config {
@@ -56,6 +59,9 @@ impl Default for Config {
             eta_max: ETA_MAX,
             retry: EnqueueRetry::default(),
             provisioning: Provisioning::default(),
+            push: push::Settings::default(),
+            oidc: oidc::Settings::default(),
+            events: events::Settings::default(),
         }
     }
 }

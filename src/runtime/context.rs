@@ -89,6 +89,10 @@ pub struct EventInfo {
     pub reference: String,
     /// Parameters of its URL.
     pub parameters: BTreeMap<String, String>,
+    /// The media type of its body.
+    pub content_type: Option<String>,
+    /// The attributes of a CloudEvent that came in headers (`ce-id` and so on), without their prefix.
+    pub cloud_event: BTreeMap<String, String>,
 }
 
 /// Which attempt this is.

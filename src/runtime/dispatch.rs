@@ -9,10 +9,11 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tracing::Instrument as _;
 
+use crate::model::text;
 use crate::runtime::delivery::{Delivery, Ended};
 use crate::runtime::propagation::{self, Headers};
-use crate::runtime::registry::{Malformed, TaskEntry};
-use crate::runtime::{App, Context, Origin, Outcome, TaskInfo, Verdict};
+use crate::runtime::registry::{EventEntry, Malformed, TaskEntry};
+use crate::runtime::{App, Context, EventInfo, Origin, Outcome, TaskInfo, Verdict};
 
 /// A handler has this long where nothing else is said: what Cloud Tasks gives an attempt by default.
 const HANDLER_DEADLINE: Duration = Duration::from_mins(10);
@@ -29,7 +30,10 @@ impl<S: Send + Sync + 'static> App<S> {
                 None => Ended::Unknown,
             },
             Delivery::Message { subscriber, data, info, headers } => self.do_message(&subscriber, data, info, headers).await,
-            Delivery::Event { .. } => Ended::Unknown,
+            Delivery::Event { body, info, headers } => match self.registry().event(&info.kind) {
+                Some(entry) => self.do_event(entry, body, info, headers).await,
+                None => Ended::Unknown,
+            },
         }
     }
 
@@ -45,6 +49,15 @@ impl<S: Send + Sync + 'static> App<S> {
         };
         let deadline = entry.options.handler_deadline.or(entry.options.dispatch_deadline).unwrap_or(HANDLER_DEADLINE);
         run(work, headers, deadline).instrument(span).await
+    }
+
+    async fn do_event(&self, entry: &EventEntry<S>, body: Bytes, info: EventInfo, headers: Headers) -> Ended {
+        let span = tracing::info_span!(target: "redrive::runtime", "event", kind = entry.kind, reference = %text::line(&info.reference));
+        let work = match (entry.run)(body, Context::new(self.clone(), Origin::Event(info), None, headers.clone())) {
+            Ok(work) => work,
+            Err(Malformed(why)) => return Ended::Malformed(why),
+        };
+        run(work, headers, entry.options.deadline.unwrap_or(HANDLER_DEADLINE)).instrument(span).await
     }
 }
 

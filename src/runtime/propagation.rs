@@ -5,6 +5,8 @@ use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 
+use crate::runtime::logging::trace;
+
 /// A header's value is cut off the propagation when longer: Cloud Tasks takes 80 KB of headers, Pub/Sub 1,024 bytes of an attribute.
 const VALUE_BYTES_MAX: usize = 1024;
 
@@ -37,6 +39,13 @@ impl Headers {
         self.0.insert(name.to_ascii_lowercase(), value.into());
     }
 
+    /// Adds what is not there yet.
+    pub(crate) fn fill(&mut self, others: &Self) {
+        for (name, value) in &others.0 {
+            self.0.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+    }
+
     /// Returns all, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
@@ -48,9 +57,13 @@ impl Headers {
     }
 }
 
-/// Returns the headers of the work that is being done; none outside of any.
+/// Returns the headers of the work that is being done; none outside of any. What is asked for here has this work as its parent in the trace.
 pub(crate) fn current() -> Headers {
-    CURRENT.try_with(|headers| headers.borrow().clone()).unwrap_or_default()
+    let mut headers = CURRENT.try_with(|headers| headers.borrow().clone()).unwrap_or_default();
+    if let Some(hop) = trace::current().filter(|_| headers.get(trace::HEADER).is_some()) {
+        headers.set(trace::HEADER, hop.to_string());
+    }
+    headers
 }
 
 /// Does work under these headers.

@@ -8,9 +8,11 @@ use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+use crate::runtime::events::{Event, EventBody as _, EventOptions};
 use crate::runtime::periodic::{PeriodicEntry, PeriodicTasks};
 use crate::runtime::publisher::PublishLater;
 use crate::runtime::subscriber::{Handed, SubscriberEntry, Subscribers};
+use crate::runtime::wire::What;
 use crate::runtime::{Context, Outcome, Task, TaskOptions, wire};
 
 /// A name of a handler is no longer than this: it becomes a part of names that Google limits.
@@ -36,16 +38,31 @@ pub(crate) struct TaskEntry<S> {
     pub(crate) run: Run<S>,
 }
 
+/// Events that can be handled.
+pub(crate) struct EventEntry<S> {
+    pub(crate) kind: &'static str,
+    pub(crate) options: EventOptions,
+    pub(crate) run: Run<S>,
+}
+
+/// Something that can be called, as the endpoint's back-pressure sees it.
+pub(crate) struct Handler {
+    pub(crate) what: What,
+    pub(crate) name: &'static str,
+    pub(crate) concurrent_max: Option<usize>,
+}
+
 /// All that can be called.
 pub(crate) struct Registry<S> {
     tasks: BTreeMap<&'static str, TaskEntry<S>>,
     subscribers: Subscribers<S>,
     periodic: PeriodicTasks<S>,
+    events: BTreeMap<&'static str, EventEntry<S>>,
 }
 
 impl<S> Default for Registry<S> {
     fn default() -> Self {
-        Self { tasks: BTreeMap::new(), subscribers: Subscribers::default(), periodic: PeriodicTasks::default() }
+        Self { tasks: BTreeMap::new(), subscribers: Subscribers::default(), periodic: PeriodicTasks::default(), events: BTreeMap::new() }
     }
 }
 
@@ -74,6 +91,33 @@ impl<S: Send + Sync + 'static> Registry<S> {
             self.add_task::<Handed>()?;
         }
         Ok(self)
+    }
+
+    /// Adds a handler of events.
+    pub(crate) fn add_event<E: Event<S>>(&mut self) -> Result<()> {
+        check_name("kind of event", E::KIND)?;
+        let run: Run<S> = Arc::new(|payload, cx| {
+            let info = cx.event().cloned().unwrap_or_default();
+            let body = E::Body::read(payload, &info).map_err(|error| Malformed(error.to_string()))?;
+            Ok(Box::pin(E::run(body, cx)))
+        });
+        match self.events.insert(E::KIND, EventEntry { kind: E::KIND, options: E::options(), run }) {
+            None => Ok(()),
+            Some(_) => Err(twice("event", E::KIND)),
+        }
+    }
+
+    /// Finds a handler of events.
+    pub(crate) fn event(&self, kind: &str) -> Option<&EventEntry<S>> {
+        self.events.get(kind)
+    }
+
+    /// Returns everything that can be called from outside, with its limit.
+    pub(crate) fn handlers(&self) -> Vec<Handler> {
+        let tasks = self.tasks.values().map(|entry| (What::Task, entry.name, entry.options.concurrent_max));
+        let events = self.events.values().map(|entry| (What::Event, entry.kind, entry.options.concurrent_max));
+        let subscribers = self.subscribers.all().map(|entry| (What::Message, entry.name, entry.options.concurrent_max));
+        tasks.chain(events).chain(subscribers).map(|(what, name, concurrent_max)| Handler { what, name, concurrent_max }).collect()
     }
 
     /// Finds a task.

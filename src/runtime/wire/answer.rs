@@ -16,7 +16,7 @@ pub(crate) struct Answer {
 }
 
 /// What the work was: acknowledging has other rules for messages than for tasks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum What {
     Task,
     Message,

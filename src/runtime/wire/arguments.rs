@@ -28,13 +28,22 @@ pub(super) fn payload(args: Vec<Value>, kwargs: Map<String, Value>) -> Result<By
 
 /// Reads a payload of either form.
 pub(crate) fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Error> {
-    if payload.starts_with(BEGINS) { T::deserialize(serde_json::from_slice::<Arguments>(payload)?) } else { serde_json::from_slice(payload) }
+    if payload.starts_with(BEGINS) {
+        T::deserialize(serde_json::from_slice::<Arguments>(payload)?)
+    } else {
+        serde_json::from_slice(payload)
+    }
 }
 
 impl<'de> Deserializer<'de> for Arguments {
     type Error = Error;
 
-    fn deserialize_struct<V: Visitor<'de>>(self, name: &'static str, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
         let Self { args, mut kwargs } = self;
         if args.len() > fields.len() {
             return Err(Error::custom(format!("{} positional arguments for the {} fields of `{name}`", args.len(), fields.len())));
@@ -93,9 +102,11 @@ mod tests {
 
     #[test]
     fn what_python_would_refuse_is_refused() {
-        for (args, kwargs) in
-            [(json!([3]), json!({"price": 3, "amount": 4})), (json!([3, 4, "x", 5]), json!({"more": 1})), (json!([3]), json!({"label": "x"}))]
-        {
+        for (args, kwargs) in [
+            (json!([3]), json!({"price": 3, "amount": 4})),
+            (json!([3, 4, "x", 5]), json!({"more": 1})),
+            (json!([3]), json!({"label": "x"})),
+        ] {
             assert!(call::<Price>(args.clone(), kwargs.clone()).is_err(), "{args} {kwargs}");
         }
         assert!(call::<Vec<u32>>(json!([3]), json!({"a": 1})).unwrap_err().to_string().contains("a struct with named fields"));

@@ -173,7 +173,16 @@ mod tests {
         let mut headers = Headers::default();
         headers.set("traceparent", "00-a-b-01");
         let now = "2026-11-21T04:43:35.843453Z".parse().unwrap();
-        layout(compat).encode(Outgoing { name: "m.f", payload, queue: "default", project: "p", priority: 0, takes_context: false, headers: &headers, now })
+        layout(compat).encode(Outgoing {
+            name: "m.f",
+            payload,
+            queue: "default",
+            project: "p",
+            priority: 0,
+            takes_context: false,
+            headers: &headers,
+            now,
+        })
     }
 
     #[derive(Deserialize, Debug, PartialEq)]

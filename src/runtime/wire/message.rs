@@ -92,7 +92,10 @@ mod tests {
         assert_eq!((read, &content[..]), (headers(), r#"{"price":3,"name":"é"}"#.as_bytes()));
 
         let b = layout(Compat::DjangoGcp);
-        assert_eq!(&b.message_data(Bytes::from_static(br#"{"price":3,"name":"\u00e9"}"#), &headers())[..], br#"{"price": 3, "name": "\u00e9"}"#);
+        assert_eq!(
+            &b.message_data(Bytes::from_static(br#"{"price":3,"name":"\u00e9"}"#), &headers())[..],
+            br#"{"price": 3, "name": "\u00e9"}"#
+        );
         assert_eq!(&b.message_data(Bytes::from_static(b"text"), &headers())[..], b"text");
 
         let native = layout(Compat::Native);

@@ -13,3 +13,4 @@ pub(crate) use arguments::read;
 pub(crate) use body::{Call, Incoming, Outgoing};
 pub(crate) use cloud_headers::{own_headers, task_info};
 pub(crate) use layout::{Layout, Route};
+pub(crate) use python::dumps;

@@ -53,7 +53,7 @@ fn float(value: f64) -> String {
 }
 
 /// Writes a value.
-pub(super) fn dumps(value: &Value) -> Vec<u8> {
+pub(crate) fn dumps(value: &Value) -> Vec<u8> {
     let mut text = Vec::new();
     // A value has only keys that are strings, and a vector takes everything.
     let _ = value.serialize(&mut Serializer::with_formatter(&mut text, Dumps));

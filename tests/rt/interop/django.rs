@@ -52,7 +52,8 @@ impl Django {
             command.env_remove(variable);
         }
         command.arg("-B").arg(suite("django_common").join("serve.py")).arg(suite(name));
-        let mut process = command.envs(variables.iter().map(|(name, value)| (name, value))).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut process =
+            command.envs(variables.iter().map(|(name, value)| (name, value))).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let port = line.trim().strip_prefix("ready ").unwrap_or_else(|| panic!("the service of {name} did not start: {line:?}"));

@@ -1,7 +1,10 @@
 //! `django-gcp` 0.26.4 and a Rust service with [`Compat::DjangoGcp`], both with their endpoints below `/shop`.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use redrive::runtime::events::{Event, PubsubMessage};
 use redrive::runtime::{
-    Builder, Compat, Context, Message, Origin, Outcome, Received, Subscriber, Subscription, Task, TaskOptions, done, done_with,
+    App, Builder, Compat, Context, Message, Origin, Outcome, Received, Subscriber, Subscription, Task, TaskOptions, done, done_with,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -92,6 +95,20 @@ impl Subscriber<Shop> for OnPlaced {
     }
 }
 
+struct Uploaded;
+
+impl Event<Shop> for Uploaded {
+    const KIND: &'static str = "uploaded";
+    type Body = PubsubMessage;
+
+    async fn run(message: PubsubMessage, cx: Context<Shop>) -> Outcome {
+        let mut said: Value = message.decoded()?;
+        said["attributes"] = json!(message.info.attributes);
+        note(&cx, Self::KIND, said);
+        done()
+    }
+}
+
 fn configure(app: Builder<Shop>) -> Builder<Shop> {
     app.named("shop")
         .compat(Compat::DjangoGcp)
@@ -100,7 +117,8 @@ fn configure(app: Builder<Shop>) -> Builder<Shop> {
         .task::<Price>()
         .task::<MyDedup>()
         .task::<Fails>()
-        .task::<Nightly>()
+        .periodic::<Nightly>("0 3 * * *", "Europe/London")
+        .event::<Uploaded>()
         .subscriber::<OnPlaced>()
 }
 
@@ -115,6 +133,8 @@ async fn tasks_messages_and_events_go_both_ways() {
     answers_are_the_same(&scene).await;
     messages_reach_rust(&mut scene).await;
     messages_reach_django(&scene).await;
+    events_go_both_ways(&mut scene).await;
+    messages_for_tests_are_read(&scene).await;
     jobs_run_in_rust(&mut scene).await;
 }
 
@@ -197,7 +217,10 @@ async fn messages_reach_rust(scene: &mut Scene) {
     let subscription = scene.get("v1/projects/demo/subscriptions/shop--placed--onplaced").await;
     assert_eq!(subscription["topic"], "projects/demo/topics/placed");
     let url = format!("{}/shop/subscriber-tasks/OnPlaced", scene.rust_url);
-    assert_eq!((&subscription["pushConfig"]["pushEndpoint"], &subscription["pushConfig"]["oidcToken"]["audience"]), (&json!(url), &json!(url)));
+    assert_eq!(
+        (&subscription["pushConfig"]["pushEndpoint"], &subscription["pushConfig"]["oidcToken"]["audience"]),
+        (&json!(url), &json!(url))
+    );
     let message = json!({"data": {"order": 8, "label": "é"}, "attributes": {"kind": "order"}});
     scene.django.act("publish", message.clone()).await;
     let seen = scene.next().await;
@@ -216,7 +239,10 @@ async fn messages_reach_django(scene: &Scene) {
     let [theirs, ours] = scene.held("placed").await;
     assert_eq!((&theirs.0, &theirs), (&r#"{"order": 9, "label": "\u00e9"}"#.to_owned(), &ours));
     let calls = scene.django.received("OnPlaced", 2).await;
-    assert!(calls.iter().all(|call| call["said"] == json!({"data": {"order": 9, "label": "é"}, "attributes": {"kind": "order"}})), "{calls:?}");
+    assert!(
+        calls.iter().all(|call| call["said"] == json!({"data": {"order": 9, "label": "é"}, "attributes": {"kind": "order"}})),
+        "{calls:?}"
+    );
     let call = calls.iter().find(|call| call["id"] == id).unwrap();
     assert_eq!((&call["subscription"], &call["key"]), (&json!("projects/demo/subscriptions/placed-of-django"), &Value::Null));
 }
@@ -228,13 +254,55 @@ async fn jobs_run_in_rust(scene: &mut Scene) {
     assert_eq!((&theirs["schedule"], &theirs["attemptDeadline"]), (&json!("0 3 * * *"), &json!("1800s")));
     assert_eq!(plain(&theirs)["uri"], format!("{}/shop/tasks/Nightly", scene.rust_url));
     scene.ask(reqwest::Method::POST, &format!("{name}:run"), json!({})).await;
-    let seen = loop {
-        // Other deliveries of what was published may come in between.
-        let seen = scene.next().await;
-        if seen.what == "Nightly" {
-            break seen;
-        }
-    };
+    let seen = scene.next_of("Nightly").await;
     let Origin::Task(task) = &seen.origin else { panic!("{seen:?}") };
     assert_eq!(task.job.as_ref().and_then(|job| job.name.as_deref()), Some("shop--nightly"));
+    scene.provisioned_alike("shop--nightly", "shop--placed--onplaced").await;
+}
+
+/// A message that is pushed to the endpoint for events, by a URL of either's making, with parameters.
+async fn events_go_both_ways(scene: &mut Scene) {
+    let parameters = json!({"token": "a b&c=é/+%", "size": "7"});
+    let about = json!({"kind": "uploaded", "reference": "file-7", "parameters": parameters});
+    let their_url = scene.django.act("event_url", about).await.as_str().unwrap().to_owned();
+    let url = |app: &App<Shop>| app.event_url("uploaded", "file-7").parameter("token", "a b&c=é/+%").parameter("size", 7).build().unwrap();
+    let (before, _) = their_url.split_once('?').unwrap();
+    assert!(url(&scene.worker).starts_with(before), "{their_url} {}", url(&scene.worker));
+    scene.ask(reqwest::Method::PUT, "v1/projects/demo/topics/uploads", json!({})).await;
+    scene.push("uploads", "to-rust", &their_url, before).await;
+    scene.push("uploads", "to-rust-by-us", &url(&scene.worker), before).await;
+    scene.push("uploads", "to-django", &url(&scene.sender), "https://example.com").await;
+    let message = json!({"data": BASE64.encode(r#"{"name": "é"}"#), "attributes": {"kind": "image"}});
+    scene.ask(reqwest::Method::POST, "v1/projects/demo/topics/uploads:publish", json!({"messages": [message]})).await;
+    for _ in 0..2 {
+        let seen = scene.next_of("uploaded").await;
+        assert_eq!(seen.said, json!({"name": "é", "attributes": {"kind": "image"}}));
+        let Origin::Event(info) = &seen.origin else { panic!("{seen:?}") };
+        assert_eq!((info.reference.as_str(), json!(info.parameters)), ("file-7", parameters.clone()));
+    }
+    let call = scene.django.received("event", 1).await.pop().unwrap();
+    assert_eq!((&call["kind"], &call["reference"], &call["parameters"]), (&json!("uploaded"), &json!("file-7"), &parameters));
+    assert_eq!(call["payload"]["message"]["attributes"], json!({"kind": "image"}));
+    let body = json!({"message": message, "subscription": "projects/demo/subscriptions/s"}).to_string();
+    let [theirs, ours] = scene.both("/shop/events/uploaded/file-7", &body, true).await;
+    assert_eq!((theirs.0, &theirs), (201, &ours));
+}
+
+/// Each reads the messages that the other makes for tests.
+async fn messages_for_tests_are_read(scene: &Scene) {
+    let subscription = "projects/demo/subscriptions/s";
+    let said = json!({"data": {"a": 1}, "subscription": subscription, "attributes": {"k": "v"}, "message_id": "m-1", "ordering_key": "o"});
+    let theirs = PubsubMessage::decode(scene.django.act("message", said).await.to_string().as_bytes()).unwrap();
+    let ours = PubsubMessage::json(&json!({"a": 1})).unwrap().attribute("k", "v").id("m-1").ordering_key("o");
+    let ours = ours.subscription(subscription.parse().unwrap());
+    assert_eq!(theirs.decoded::<Value>().unwrap(), json!({"a": 1}));
+    assert_eq!(theirs.info, ours.info);
+    for (message, data) in
+        [(ours, json!({"a": 1})), (PubsubMessage::new("text").subscription(subscription.parse().unwrap()), json!("text"))]
+    {
+        let envelope: Value = serde_json::from_slice(&message.envelope()).unwrap();
+        let read = scene.django.act("decode", json!({"body": envelope})).await;
+        assert_eq!((&read["data"], &read["subscription"]), (&data, &json!(subscription)));
+        assert_eq!(read["message_id"].as_str().unwrap_or_default(), message.info.id);
+    }
 }

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use redrive::runtime::{
-    Builder, Compat, Context, Entity, Message, Origin, Outcome, Received, Subscriber, Subscription, Task, TaskOptions, discard, done, done_with,
+    Builder, Compat, Context, Entity, Message, Origin, Outcome, Received, Subscriber, Subscription, Task, TaskOptions, discard, done,
+    done_with,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -147,7 +148,7 @@ fn configure(app: Builder<Shop>) -> Builder<Shop> {
         .task::<Discards>()
         .task::<Fails>()
         .task::<Passes>()
-        .task::<Nightly>()
+        .periodic::<Nightly>("0 3 * * *", "")
         .subscriber::<Billing>()
 }
 
@@ -222,7 +223,10 @@ async fn rust_is_served(scene: &mut Scene) {
     let task = price.enqueue(&scene.sender).header("traceparent", TRACE).header("x-tenant", "t-2").send().await.unwrap();
     let call = scene.django.received("Price", before + 1).await.pop().unwrap();
     assert_eq!(call["said"], json!({"price": 7, "quantity": 2, "label": "ü"}));
-    assert_eq!((call["task"].as_str(), call["queue"].as_str(), call["first"].as_bool()), (Some(task.id.as_str()), Some("shop"), Some(true)));
+    assert_eq!(
+        (call["task"].as_str(), call["queue"].as_str(), call["first"].as_bool()),
+        (Some(task.id.as_str()), Some("shop"), Some(true))
+    );
     assert_eq!(call["headers"], json!({"traceparent": TRACE, "x-tenant": "t-2"}));
 }
 
@@ -245,7 +249,10 @@ async fn messages_reach_rust(scene: &mut Scene) {
     let subscription = scene.get("v1/projects/demo/subscriptions/shop--Billing").await;
     assert_eq!(subscription["topic"], "projects/demo/topics/shop--Placed");
     let url = format!("{}/subscriptions/Billing", scene.rust_url);
-    assert_eq!((&subscription["pushConfig"]["pushEndpoint"], &subscription["pushConfig"]["oidcToken"]["audience"]), (&json!(url), &json!(url)));
+    assert_eq!(
+        (&subscription["pushConfig"]["pushEndpoint"], &subscription["pushConfig"]["oidcToken"]["audience"]),
+        (&json!(url), &json!(url))
+    );
     let context = [("traceparent", TRACE), ("x-tenant", "t-3")];
     scene.django.act_with("publish", json!({"message": {"order": 8}, "attributes": {"kind": "order"}}), &context).await;
     let seen = scene.next().await;
@@ -290,14 +297,18 @@ async fn records_are_published_the_same(scene: &Scene) {
     assert_eq!(theirs, ours);
 }
 
-/// The job that the library's command makes runs the Rust task of its name.
+/// The job that the library's command makes runs the Rust task of its name, and this crate's provisioning makes the same.
 async fn jobs_run_in_rust(scene: &mut Scene) {
     let name = format!("v1/{LOCATION}/jobs/shop--Nightly");
     let theirs = scene.get(&name).await;
-    assert_eq!((&theirs["schedule"], &theirs["timeZone"], &theirs["attemptDeadline"]), (&json!("0 3 * * *"), &json!("Etc/UTC"), &json!("1800s")));
+    assert_eq!(
+        (&theirs["schedule"], &theirs["timeZone"], &theirs["attemptDeadline"]),
+        (&json!("0 3 * * *"), &json!("Etc/UTC"), &json!("1800s"))
+    );
     assert_eq!(plain(&theirs)["uri"], format!("{}/tasks/Nightly", scene.rust_url));
     scene.ask(reqwest::Method::POST, &format!("{name}:run"), json!({})).await;
-    let seen = scene.next().await;
+    let seen = scene.next_of("Nightly").await;
     let Origin::Task(task) = &seen.origin else { panic!("{seen:?}") };
-    assert_eq!((seen.what, task.job.as_ref().and_then(|job| job.name.as_deref())), ("Nightly", Some("shop--Nightly")));
+    assert_eq!(task.job.as_ref().and_then(|job| job.name.as_deref()), Some("shop--Nightly"));
+    scene.provisioned_alike("shop--Nightly", "shop--Billing").await;
 }

@@ -154,7 +154,12 @@ impl Scene {
     /// Makes a subscription that pushes to the Django service, as its own command would where it was the receiver.
     pub(super) async fn push_to_django(&self, topic: &str, subscription: &str, path: &str) {
         let url = format!("{}{path}", self.django.url);
-        let push = json!({"pushEndpoint": url, "oidcToken": {"serviceAccountEmail": self.account, "audience": url}});
+        self.push(topic, subscription, &url, &url).await;
+    }
+
+    /// Makes a subscription that pushes somewhere.
+    pub(super) async fn push(&self, topic: &str, subscription: &str, url: &str, audience: &str) {
+        let push = json!({"pushEndpoint": url, "oidcToken": {"serviceAccountEmail": self.account, "audience": audience}});
         let body = json!({"topic": format!("projects/demo/topics/{topic}"), "pushConfig": push});
         self.ask(reqwest::Method::PUT, &format!("v1/projects/demo/subscriptions/{subscription}"), body).await;
     }
@@ -195,6 +200,37 @@ impl Scene {
             answers.push(answer_of(&self.http, &url, body, Some(&token)).await);
         }
         answers.try_into().unwrap()
+    }
+
+    /// This crate's provisioning finds that the library's command made the job and the subscription as it would itself, and leaves them alone; where they are
+    /// gone it makes the same.
+    pub(super) async fn provisioned_alike(&self, job: &str, subscription: &str) {
+        let paths = [format!("v1/{LOCATION}/jobs/{job}"), format!("v1/projects/demo/subscriptions/{subscription}")];
+        let [their_job, their_subscription] = [self.get(&paths[0]).await, self.get(&paths[1]).await];
+        let plan = self.worker.plan(false).await.unwrap().to_string();
+        assert!(plan.lines().all(|line| !line.contains(&format!(" {job} "))), "{plan}");
+        for path in &paths {
+            self.ask(reqwest::Method::DELETE, path, Value::Null).await;
+        }
+        self.worker.provision(false).await.unwrap();
+        let [our_job, our_subscription] = [self.get(&paths[0]).await, self.get(&paths[1]).await];
+        assert_eq!(plain(&our_job), plain(&their_job));
+        for field in ["schedule", "timeZone", "attemptDeadline", "retryConfig"] {
+            assert_eq!(our_job[field], their_job[field], "{field}");
+        }
+        for field in ["topic", "pushConfig", "ackDeadlineSeconds", "messageRetentionDuration", "filter", "deadLetterPolicy"] {
+            assert_eq!(our_subscription[field], their_subscription[field], "{field}");
+        }
+    }
+
+    /// Waits until something of this kind arrives at the Rust service: what comes before is of earlier steps.
+    pub(super) async fn next_of(&mut self, what: &str) -> Seen {
+        loop {
+            let seen = self.next().await;
+            if seen.what == what {
+                return seen;
+            }
+        }
     }
 
     /// Waits for the next thing that arrives at the Rust service.

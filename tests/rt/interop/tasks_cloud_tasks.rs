@@ -64,7 +64,11 @@ async fn tasks_go_both_ways() {
         scene.queue(queue).await;
     }
     let found = scene.django.act("detected", json!({})).await;
-    assert_eq!((&found[0], &found[1], &found[2]), (&json!("demo"), &json!("europe-west1"), &json!(scene.rust_url)), "by the metadata server");
+    assert_eq!(
+        (&found[0], &found[1], &found[2]),
+        (&json!("demo"), &json!("europe-west1"), &json!(scene.rust_url)),
+        "by the metadata server"
+    );
     stored_tasks_are_the_same(&scene).await;
     django_is_served(&mut scene).await;
     rust_is_served(&scene).await;
@@ -112,7 +116,10 @@ async fn django_is_served(scene: &mut Scene) {
     scene.pause("slow", false).await;
     let mut seen = vec![scene.next().await, scene.next().await, scene.next().await, scene.next().await];
     seen.sort_by_key(|seen| seen.what);
-    assert!(seen[..2].iter().all(|seen| seen.what == "tasks.price" && seen.said == json!({"price": 3, "quantity": 4, "label": "é"})), "{seen:?}");
+    assert!(
+        seen[..2].iter().all(|seen| seen.what == "tasks.price" && seen.said == json!({"price": 3, "quantity": 4, "label": "é"})),
+        "{seen:?}"
+    );
     assert!(seen[2..].iter().all(|seen| seen.what == "tasks.reported" && seen.said == json!({"month": 7})), "{seen:?}");
     for (args, kwargs) in [(json!([3, 4, "x"]), json!({})), (json!([3]), json!({"label": "x", "quantity": 4}))] {
         scene.django.act("enqueue", json!({"task": "price", "args": args, "kwargs": kwargs})).await;
@@ -141,7 +148,8 @@ async fn rust_is_served(scene: &Scene) {
 async fn answers_are_the_same(scene: &Scene) {
     let path = "/cloudtasks/execute/";
     let body = |task: &str, kwargs: Value| {
-        json!({"task_id": "u".repeat(32), "task_path": task, "args": [], "kwargs": kwargs, "queue_name": "default", "backend": "default"}).to_string()
+        json!({"task_id": "u".repeat(32), "task_path": task, "args": [], "kwargs": kwargs, "queue_name": "default", "backend": "default"})
+            .to_string()
     };
     let price = body("tasks.price", json!({"price": 3, "quantity": 4}));
     let [theirs, ours] = scene.both(path, &price, false).await;

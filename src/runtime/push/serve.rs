@@ -1,0 +1,240 @@
+//! The server: time limits that act, a cap on connections, and an orderly end.
+//!
+//! Hyper's own time limits do nothing without a timer, and none of them covers a connection that never says which protocol it speaks, or an idle one of
+//! HTTP/2; therefore a watch goes along with each connection.
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use axum::Router;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tower::Service;
+
+use crate::error::{Error, Result};
+use crate::runtime::App;
+use crate::runtime::push::Settings;
+
+/// Where Cloud Run expects a service unless it says otherwise in `PORT`.
+const PORT_DEFAULT: u16 = 8080;
+/// Requests at once on one connection of HTTP/2.
+const STREAMS_MAX: u32 = 256;
+/// The head of a request has no more bytes: headers of a task have 80 KB at most.
+const HEAD_BYTES_MAX: usize = 128 * 1024;
+/// Headers of a request: an unwrapped message has up to 100 attributes.
+const HEADERS_MAX: usize = 200;
+/// After an error of `accept` (no file handles left, say) this is waited, instead of failing again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How a server ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drained {
+    /// Connections that were cut off because their requests did not end in time.
+    pub cut_off: usize,
+}
+
+impl<S: Send + Sync + 'static> App<S> {
+    /// Serves the push endpoint at `0.0.0.0:$PORT` (8080 without the variable) until SIGTERM or Ctrl-C, then lets requests end.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the port is taken or malformed, and when nobody could ever call: see [`Builder::unauthenticated`](crate::runtime::Builder::unauthenticated).
+    pub async fn serve(&self) -> Result<Drained> {
+        let port = match std::env::var("PORT") {
+            Ok(text) if !text.is_empty() => {
+                text.parse().map_err(|_| Error::invalid(format!("`PORT` is `{}`, which is no port", text.escape_debug())))?
+            }
+            _ => PORT_DEFAULT,
+        };
+        let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        let listener = TcpListener::bind(address).await.map_err(|error| Error::from(error).context(format!("`{address}`")))?;
+        tracing::info!(target: "redrive::runtime", %address, "serving");
+        self.serve_on(listener, stop_signal()?).await
+    }
+
+    /// Serves the push endpoint until `stop` ends, then lets requests end for [`Builder::drain_time`](crate::runtime::Builder::drain_time).
+    ///
+    /// # Errors
+    ///
+    /// Fails when nobody could ever call.
+    pub async fn serve_on(&self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<Drained> {
+        self.entrance().auth.check()?;
+        Ok(run(listener, self.push(), stop, &self.config().push).await)
+    }
+
+    /// Serves a router of the service's own, with [`router`](Self::router) somewhere in it, under the same limits.
+    pub async fn serve_router(&self, router: Router, listener: TcpListener, stop: impl Future<Output = ()>) -> Drained {
+        run(listener, router, stop, &self.config().push).await
+    }
+}
+
+/// Ends when the process is asked to stop.
+fn stop_signal() -> Result<impl Future<Output = ()>> {
+    #[cfg(unix)]
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    Ok(async move {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}
+
+async fn run<T, B>(listener: TcpListener, service: T, stop: impl Future<Output = ()>, settings: &Settings) -> Drained
+where
+    T: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    T::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let mut stop = pin!(stop);
+    let places = Arc::new(Semaphore::new(settings.connections_max));
+    let (stopping, stopped) = watch::channel(());
+    let builder = Arc::new(builder(settings));
+    let mut connections = JoinSet::new();
+    loop {
+        // A place first: who finds none waits in the system's queue, and costs nothing here.
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        tokio::select! {
+            () = &mut stop => break,
+            // Ended ones are taken away, else they would pile up.
+            Some(_) = connections.join_next() => {}
+            (place, stream) = accepted => match stream {
+                Ok((stream, _)) => {
+                    let serving = connection(stream, service.clone(), Arc::clone(&builder), stopped.clone(), settings.header_time_max);
+                    connections.spawn(async move { serving.await; drop(place) });
+                }
+                Err(error) => {
+                    tracing::warn!(target: "redrive::runtime", %error, "a connection cannot be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    drop(stopping);
+    let all = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(settings.drain_time_max, all).await;
+    let cut_off = connections.len();
+    if cut_off > 0 {
+        tracing::warn!(target: "redrive::runtime", cut_off, "requests did not end in time and are cut off");
+    }
+    connections.shutdown().await;
+    Drained { cut_off }
+}
+
+fn builder(settings: &Settings) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(settings.header_time_max)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_BYTES_MAX.max(64 * 1024));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(settings.header_time_max)
+        .keep_alive_timeout(settings.header_time_max)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
+    builder
+}
+
+/// Requests of one connection: how many are under way, and how many there were.
+#[derive(Default)]
+struct Activity {
+    under_way: AtomicUsize,
+    begun: AtomicU64,
+}
+
+/// A request under way; also one that is dropped has ended.
+struct UnderWay(Arc<Activity>);
+
+impl UnderWay {
+    fn begin(activity: &Arc<Activity>) -> Self {
+        activity.under_way.fetch_add(1, SeqCst);
+        activity.begun.fetch_add(1, SeqCst);
+        Self(Arc::clone(activity))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, SeqCst);
+    }
+}
+
+impl Activity {
+    /// Ends when there was no request for `max`.
+    async fn idle(&self, max: Duration) {
+        loop {
+            let before = self.begun.load(SeqCst);
+            tokio::time::sleep(max).await;
+            if self.under_way.load(SeqCst) == 0 && self.begun.load(SeqCst) == before {
+                return;
+            }
+        }
+    }
+}
+
+async fn connection<T, B>(
+    stream: TcpStream,
+    service: T,
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    mut stopped: watch::Receiver<()>,
+    idle_max: Duration,
+) where
+    T: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    T::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    // Answers are small and awaited; without it they would be held back.
+    let _ = stream.set_nodelay(true);
+    let activity = Arc::new(Activity::default());
+    let counted = Arc::clone(&activity);
+    let service = service_fn(move |request| {
+        let under_way = UnderWay::begin(&counted);
+        let mut service = service.clone();
+        async move {
+            let answer = service.call(request).await;
+            drop(under_way);
+            answer
+        }
+    });
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut idle = pin!(activity.idle(idle_max));
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            _ = serving.as_mut() => return,
+            () = idle.as_mut() => return,
+            _ = stopped.changed(), if !draining => {
+                draining = true;
+                serving.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}

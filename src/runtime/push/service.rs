@@ -1,0 +1,190 @@
+//! One request, from its head to its answer.
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::task::{Context as TaskContext, Poll};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use http::header::{AUTHORIZATION, RETRY_AFTER};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::Full;
+use tower::Service;
+
+use crate::runtime::events::Claim;
+use crate::runtime::oidc::{Auth, Denied};
+use crate::runtime::push::body::{check_announced, read};
+use crate::runtime::push::decode::{Arrived, Decoder};
+use crate::runtime::push::refusal::{Refusal, json};
+use crate::runtime::wire::{Answer, Route, answer, dumps};
+use crate::runtime::{App, Compat};
+
+/// What Cloud Run leaves of a token that it has checked itself.
+const REMOVED: &str = "SIGNATURE_REMOVED_BY_GOOGLE";
+
+/// The push endpoint as a service, for any server; made by [`App::push`]. Cheap to clone.
+pub struct Push<S> {
+    app: App<S>,
+    /// Whether the mount was cut off from the path already.
+    nested: bool,
+}
+
+impl<S> Clone for Push<S> {
+    fn clone(&self) -> Self {
+        Self { app: self.app.clone(), nested: self.nested }
+    }
+}
+
+impl<S: Send + Sync + 'static> App<S> {
+    /// Returns the push endpoint as a `tower::Service`. It sees full paths, with the mount.
+    pub fn push(&self) -> Push<S> {
+        Push { app: self.clone(), nested: false }
+    }
+
+    /// Returns the push endpoint as a router: to be merged into another one, or nested where [`Builder::mount`](crate::runtime::Builder::mount) says.
+    ///
+    /// ```
+    /// use axum::Router;
+    /// use redrive::runtime::App;
+    ///
+    /// fn routes(app: &App<()>) -> Router {
+    ///     // Built with `.mount("/internal")`.
+    ///     Router::new().nest("/internal", app.router())
+    /// }
+    /// ```
+    pub fn router(&self) -> Router {
+        let push = Push { app: self.clone(), nested: true };
+        let routes = Router::new().route_service("/events/{*rest}", push.clone());
+        let routes = match self.config().compat {
+            Compat::DjangoGcp => routes.route_service("/subscriber-tasks/{*rest}", push.clone()),
+            _ => routes.route_service("/subscriptions/{*rest}", push.clone()),
+        };
+        let tasks = if self.config().compat == Compat::DjangoTasksCloudTasks { "/cloudtasks/{*rest}" } else { "/tasks/{*rest}" };
+        routes.route_service(tasks, push)
+    }
+}
+
+impl<S, B> Service<Request<B>> for Push<S>
+where
+    S: Send + Sync + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let push = self.clone();
+        async move {
+            let (parts, body) = request.into_parts();
+            let path = if push.nested { format!("{}{}", push.app.config().mount, parts.uri.path()) } else { parts.uri.path().to_owned() };
+            Ok(push.answer(&path, &parts, body).await.unwrap_or_else(|refusal| refusal.respond(&path)))
+        }
+        .boxed()
+    }
+}
+
+impl<S: Send + Sync + 'static> Push<S> {
+    async fn answer<B>(&self, path: &str, parts: &Parts, body: B) -> Result<Response<Full<Bytes>>, Refusal>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let (app, settings) = (&self.app, &self.app.config().push);
+        if settings.health.as_deref() == Some(path) && parts.method == Method::GET {
+            return Ok(json(StatusCode::OK, Bytes::from_static(br#"{"status":"ok"}"#)));
+        }
+        let route = app.layout().route(path).ok_or(Refusal::NotFound)?;
+        if parts.method != Method::POST {
+            return Err(Refusal::Method);
+        }
+        let bytes_max = settings.bytes_max(&route);
+        check_announced(&parts.headers, bytes_max)?;
+        let claim = self.admit(&route, path, parts).await.map_err(Refusal::Denied)?;
+        let gates = &app.entrance().gates;
+        let _place = gates.all.enter(settings.wait_max).await.ok_or(Refusal::Busy)?;
+        let body = read(body, bytes_max, settings.body_time_max).await?;
+        let decoder = Decoder { config: app.config(), layout: app.layout(), location: &app.entrance().location, path };
+        let Arrived { delivery, what, name, id } = decoder.decode(route, parts, body)?;
+        let _own = match gates.own.get(&(what, name.as_str())) {
+            Some(gate) => Some(gate.enter(settings.wait_max).await.ok_or(Refusal::Busy)?),
+            // Nothing of this name: that is found out, and logged, where the rest is.
+            None => None,
+        };
+        let ended = app.dispatch(delivery).await;
+        if let Some(claim) = claim {
+            claim.settle(ended.is_settled()).await;
+        }
+        let compat = app.config().compat;
+        Ok(respond(compat, answer(compat, what, &ended, id.as_deref(), &name)))
+    }
+
+    /// Finds out who calls. An event's sender may have a signed URL instead of a token.
+    async fn admit(&self, route: &Route, path: &str, parts: &Parts) -> Result<Option<Claim>, Denied> {
+        let entrance = self.app.entrance();
+        let query = parts.uri.query().unwrap_or_default();
+        let now = since_epoch();
+        if let (Route::Event { .. }, Some(links)) = (route, &entrance.links)
+            && let Some(signed) = links.signed(path, query)
+        {
+            return signed.claim(now).await.map(Some);
+        }
+        match &entrance.auth {
+            Auth::Nobody => Ok(None),
+            Auth::Missing => Err(Denied::Unauthenticated(
+                "nobody may call: no account is configured; name one, or build the app with `unauthenticated()`".to_owned(),
+            )),
+            Auth::Tokens(verifier) => {
+                let token = bearer(&parts.headers).inspect_err(|_| verifier.refused())?;
+                verifier.verify(token, &self.app.layout().audience(path), now).await.map(|()| None)
+            }
+        }
+    }
+}
+
+/// Returns the token of a request.
+fn bearer(headers: &HeaderMap) -> Result<&str, Denied> {
+    let denied = |why: &str| Denied::Unauthenticated(why.to_owned());
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(denied("there is not exactly one `Authorization`")) };
+    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(|| denied("no token"))?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(denied("another scheme than `Bearer`"));
+    }
+    if token.ends_with(REMOVED) {
+        let hint = "Cloud Run checked this token itself and took its signature away: allow unauthenticated calls there so that it is checked here, or build \
+                    the app with `unauthenticated()`";
+        return Err(denied(hint));
+    }
+    Ok(token.trim())
+}
+
+fn respond(compat: Compat, answer: Answer) -> Response<Full<Bytes>> {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = match &answer.body {
+        None => Response::new(Full::default()),
+        Some(body) if compat == Compat::Native => json(status, serde_json::to_vec(body).unwrap_or_default().into()),
+        Some(body) => json(status, dumps(body).into()),
+    };
+    *response.status_mut() = status;
+    if let Some(wait) = answer.retry_after {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+fn since_epoch() -> Duration {
+    // A clock before 1970 makes all tokens not valid yet.
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
