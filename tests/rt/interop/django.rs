@@ -1,18 +1,14 @@
 //! A Django service of `tests/clients`, as a process: the library under test is the package from PyPI, untouched.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::environments::{find, python_environment, suite};
-
-/// Everything that is waited for happens within this time.
-const DEADLINE: Duration = Duration::from_secs(20);
-/// What is waited for is asked for this often.
-const ASKED_EVERY: Duration = Duration::from_millis(10);
+use crate::support::eventually;
 
 /// The libraries want it; a launcher of pyenv is on the path also where it launches nothing.
 const NEW_ENOUGH: &[&str] = &["-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))"];
@@ -56,7 +52,10 @@ impl Django {
             command.envs(variables.iter().map(|(name, value)| (name, value))).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let port = line.trim().strip_prefix("ready ").unwrap_or_else(|| panic!("the service of {name} did not start: {line:?}"));
+        let port = line
+            .trim()
+            .strip_prefix("ready ")
+            .unwrap_or_else(|| panic!("the service of {name} did not start: {line:?}; {}", std::fs::read_to_string(&log).unwrap()));
         Self { process, url: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new() }
     }
 
@@ -82,18 +81,13 @@ impl Django {
 
     /// Waits until `count` calls of `what` have arrived, and returns them.
     pub(super) async fn received(&self, what: &str, count: usize) -> Vec<Value> {
-        let wait = async {
-            loop {
-                let answer: Value = self.http.get(format!("{}/control/received", self.url)).send().await.unwrap().json().await.unwrap();
-                let all = answer["received"].as_array().unwrap();
-                let wanted: Vec<Value> = all.iter().filter(|call| call["what"] == what).cloned().collect();
-                if wanted.len() >= count {
-                    return wanted;
-                }
-                tokio::time::sleep(ASKED_EVERY).await;
-            }
+        let ask = async || {
+            let answer: Value = self.http.get(format!("{}/control/received", self.url)).send().await.unwrap().json().await.unwrap();
+            let all = answer["received"].as_array().unwrap();
+            let wanted: Vec<Value> = all.iter().filter(|call| call["what"] == what).cloned().collect();
+            (wanted.len() >= count).then_some(wanted)
         };
-        tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("{what} did not arrive {count} times at Django"))
+        eventually(&format!("{what} arrives {count} times at Django"), ask).await
     }
 }
 
@@ -111,17 +105,4 @@ pub(super) async fn answer_of(http: &reqwest::Client, url: &str, body: &str, tok
     let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
     let answer = request.send().await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
-}
-
-/// Waits for a condition of the emulator's.
-pub(super) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let wait = async {
-        loop {
-            if let Some(found) = look().await {
-                return found;
-            }
-            tokio::time::sleep(ASKED_EVERY).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("not within {} s: {what}", DEADLINE.as_secs()))
 }

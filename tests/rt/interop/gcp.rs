@@ -223,8 +223,8 @@ async fn messages_reach_rust(scene: &mut Scene) {
     );
     let message = json!({"data": {"order": 8, "label": "é"}, "attributes": {"kind": "order"}});
     scene.django.act("publish", message.clone()).await;
-    let seen = scene.next().await;
-    assert_eq!((seen.what, &seen.said), ("OnPlaced", &message));
+    let seen = scene.next_of("OnPlaced").await;
+    assert_eq!(seen.said, message);
     let Origin::Message(info) = &seen.origin else { panic!("{seen:?}") };
     assert_eq!(info.subscription.as_ref().map(ToString::to_string).as_deref(), Some("projects/demo/subscriptions/shop--placed--onplaced"));
 }

@@ -10,8 +10,8 @@ use redrive::runtime::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::django::until;
 use super::scene::{Account, LOCATION, Scene, Shop, TRACE, TRACE_ID, note, plain};
+use crate::support::eventually;
 
 #[derive(Serialize, Deserialize, Clone)]
 struct Price {
@@ -201,7 +201,7 @@ async fn django_is_served(scene: &mut Scene) {
         let Origin::Task(task) = &price.origin else { panic!("{price:?}") };
         assert_eq!(task.queue.as_ref().map(ToString::to_string), Some(format!("{LOCATION}/queues/shop")));
     }
-    until("the queue is empty", async || scene.stored("shop").await.is_empty().then_some(())).await;
+    eventually("the queue is empty", async || scene.stored("shop").await.is_empty().then_some(())).await;
     scene.pause("shop", true).await;
     let id = scene.django.act("later", json!({"task": "Price", "kwargs": {"price": 5, "quantity": 1}, "seconds": 3600})).await;
     let name = format!("{LOCATION}/queues/shop/tasks/{}", id.as_str().unwrap()).parse().unwrap();
@@ -255,8 +255,8 @@ async fn messages_reach_rust(scene: &mut Scene) {
     );
     let context = [("traceparent", TRACE), ("x-tenant", "t-3")];
     scene.django.act_with("publish", json!({"message": {"order": 8}, "attributes": {"kind": "order"}}), &context).await;
-    let seen = scene.next().await;
-    assert_eq!((seen.what, &seen.said), ("Billing", &json!({"content": {"order": 8}, "attributes": {"kind": "order"}})));
+    let seen = scene.next_of("Billing").await;
+    assert_eq!(seen.said, json!({"content": {"order": 8}, "attributes": {"kind": "order"}}));
     assert_eq!((seen.headers["traceparent"].contains(TRACE_ID), seen.headers["x-tenant"].as_str()), (true, "t-3"));
     let Origin::Message(info) = &seen.origin else { panic!("{seen:?}") };
     assert_eq!(info.subscription.as_ref().map(ToString::to_string).as_deref(), Some("projects/demo/subscriptions/shop--Billing"));
