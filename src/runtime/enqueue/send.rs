@@ -96,7 +96,8 @@ impl<S: Send + Sync + 'static, T: Task<S>> Enqueue<S, T> {
             headers.set(&name, value);
         }
         let project = app.cloud().project().id();
-        let outgoing = Outgoing { name: T::NAME, payload, queue: queue.id(), project, priority: self.priority, headers: &headers, now };
+        let (priority, takes_context) = (self.priority, options.takes_context);
+        let outgoing = Outgoing { name: T::NAME, payload, queue: queue.id(), project, priority, takes_context, headers: &headers, now };
         let mut call = app.layout().encode(outgoing);
         call.headers.extend(plain);
         check(T::NAME, &call)?;
