@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::push::{Push, Serve};
 use crate::workload::{Size, Workload};
 
 #[derive(Debug, Parser)]
@@ -19,6 +20,12 @@ pub(crate) enum What {
     Run(Run),
     /// All servers that are on this machine, in turn, several rounds; ends with 1 where a target is missed
     Compare(Compare),
+    /// The runtime's push endpoint and others, in turn, several rounds; ends with 1 where a target is missed
+    Push(Push),
+    #[command(hide = true)]
+    ServePush(Serve),
+    /// Dead letters redriven with the journal on, against other ways to do it; ends with 1 where a target is missed
+    Redrive(Redrive),
 }
 
 #[derive(Debug, clap::Args)]
@@ -67,6 +74,31 @@ impl Compare {
     pub(crate) fn wants(&self, workload: Workload) -> bool {
         self.only.is_empty() || self.only.contains(&workload)
     }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Redrive {
+    /// Rounds, in each of which every way has its turn
+    #[arg(long, default_value_t = 5)]
+    pub(crate) rounds: usize,
+    /// Dead letters of a turn
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) count: usize,
+    /// Dead letters of a turn of who takes them one by one
+    #[arg(long, default_value_t = 2_000)]
+    pub(crate) one_by_one: usize,
+    /// Payload of a message, in bytes
+    #[arg(long, default_value_t = 1024)]
+    pub(crate) payload_bytes: usize,
+    /// Records of the journal that a transfer is resumed from
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) records: usize,
+    /// Measure this `redrive` instead of the one built along
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_redrive"))]
+    pub(crate) binary: PathBuf,
+    /// Python that has `google-cloud-pubsub`: the one that the tests of the clients made
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tmp/clients/python/bin/python"))]
+    pub(crate) python: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, clap::Args)]

@@ -56,7 +56,7 @@ pub(crate) async fn run(options: &Compare) -> Result<()> {
 }
 
 /// How busy the machine is by others belongs to the figures.
-fn print_machine() {
+pub(crate) fn print_machine() {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!("      {cores} cores, load {}", load.split(' ').take(3).collect::<Vec<_>>().join(" "));

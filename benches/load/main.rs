@@ -1,7 +1,7 @@
 //! A load generator for Pub/Sub and Cloud Tasks servers over raw gRPC, and the comparison of this crate's emulator with others.
 //!
 //! `cargo bench --bench load -- compare` starts the servers and measures them in turn; `… -- run publish-batch --target HOST:PORT` puts one
-//! workload on any server. It must not know the emulator's insides: what is measured is what a client meets.
+//! workload on any server; `… -- redrive` measures transfers. It must not know the emulator's insides: what is measured is what a client meets.
 #![expect(clippy::print_stdout, reason = "its tables go to stdout")]
 
 mod args;
@@ -10,6 +10,8 @@ mod compare;
 #[path = "../../src/emulator/pb.rs"]
 mod pb;
 mod process;
+mod push;
+mod redrive;
 mod report;
 mod rpc;
 mod sink;
@@ -22,8 +24,12 @@ use args::{Args, What};
 fn main() -> anyhow::Result<()> {
     // `cargo bench` adds `--bench` for the benefit of other harnesses.
     let args = Args::parse_from(std::env::args().filter(|argument| argument != "--bench"));
-    // One core is enough for it; the other is the server's.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = match args.what {
+        // A server has the threads that a service has.
+        What::ServePush(_) => tokio::runtime::Builder::new_multi_thread().enable_all().build()?,
+        // One core is enough for it; the other is the server's.
+        _ => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+    };
     runtime.block_on(async {
         match args.what {
             What::Run(run) => {
@@ -32,6 +38,9 @@ fn main() -> anyhow::Result<()> {
                 Ok(())
             }
             What::Compare(options) => compare::run(&options).await,
+            What::Push(options) => push::run(&options).await,
+            What::ServePush(options) => push::serve(&options).await,
+            What::Redrive(options) => redrive::run(&options).await,
         }
     })
 }

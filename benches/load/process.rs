@@ -72,7 +72,7 @@ impl Server {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
         let folder = (kind == Kind::Durable).then(tempfile::tempdir).transpose()?;
-        let mut command = match kind {
+        let command = match kind {
             Kind::Ours | Kind::Laden | Kind::Durable => {
                 let mut command = Command::new(&options.binary);
                 command.args(["emulator", "--quiet", "--listen", &address]);
@@ -92,6 +92,18 @@ impl Server {
                 command
             }
         };
+        Self::launch(kind, command, address, folder).await
+    }
+
+    /// Starts this `redrive`'s emulator.
+    pub(crate) async fn ours(binary: &Path) -> Result<Self> {
+        let address = format!("127.0.0.1:{}", TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
+        let mut command = Command::new(binary);
+        command.args(["emulator", "--quiet", "--listen", &address]);
+        Self::launch(Kind::Ours, command, address, None).await
+    }
+
+    async fn launch(kind: Kind, mut command: Command, address: String, folder: Option<tempfile::TempDir>) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let start = Instant::now();
         let child = command.spawn().with_context(|| format!("{} does not start", kind.name()))?;

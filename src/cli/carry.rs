@@ -52,7 +52,7 @@ pub(super) async fn carry_out(
     let problems = plan.looked.iter().flat_map(|looked| &looked.problems);
     problems.for_each(|problem| session.output.warn(&problem.words()));
     confirm(session, ops, &plan, fan_out, consent.yes)?;
-    let id = Box::pin(ops.start_transfer(plan)).await?;
+    let id = Box::pin(ops.start_transfer(plan.confirmed())).await?;
     follow(session, ops, &id).await
 }
 

@@ -173,6 +173,7 @@ mod tests {
             routes: vec![route],
             refusals: vec![],
             warnings: vec![],
+            fan_out_confirmed: false,
         }
     }
 

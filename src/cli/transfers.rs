@@ -202,9 +202,10 @@ impl Transfers {
                 session.output.note(&format!("transfer `{}` is cancelled; `redrive transfers resume {0}` goes on", summary.id));
             }
             Self::Resume(Id { id }) => {
-                let summary = find(&ops, &id)?;
-                ops.resume_transfer(&summary.id).await?;
-                return follow(session, &ops, &summary.id).await;
+                // Not looked up first: its journal is read once.
+                let id = TransferId(id);
+                ops.resume_transfer(&id).await?;
+                return follow(session, &ops, &id).await;
             }
             Self::Undo(undo) => return undo.run(session, &ops).await,
             Self::Prune(prune) => return prune.run(session, &ops).await,

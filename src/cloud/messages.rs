@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::cloud::Cloud;
 use crate::cloud::convert;
 use crate::cloud::endpoint::Api;
 use crate::cloud::failure::Asked;
+use crate::cloud::grpc::Call;
 use crate::cloud::rest::{Answer, Request};
+use crate::cloud::{Cloud, wire};
 use crate::error::{Error, Kind, Result};
 use crate::model::message::{Draft, Message};
 use crate::names::{SubscriptionName, TopicName};
@@ -50,8 +50,6 @@ pub struct Received {
 pub struct Pulled {
     /// The messages; none does not mean that the backlog is empty.
     pub messages: Vec<Received>,
-    /// The server's clock when it answered, in whole seconds.
-    pub server_time: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -109,6 +107,17 @@ struct PublishAnswer {
     message_ids: Vec<String>,
 }
 
+impl<'a> PublishBody<'a> {
+    fn of(drafts: &'a [Draft]) -> Self {
+        let messages = drafts.iter().map(|draft| PublishMessage {
+            data: BASE64.encode(&draft.data),
+            attributes: &draft.attributes,
+            ordering_key: &draft.ordering_key,
+        });
+        Self { messages: messages.collect() }
+    }
+}
+
 /// The answer to calls that answer nothing.
 #[derive(Deserialize)]
 struct Empty {}
@@ -157,10 +166,17 @@ impl Cloud {
 
     async fn pull_once(&self, subscription: &SubscriptionName, max: u32, return_immediately: bool, limit: Duration) -> Result<Pulled> {
         let asked = self.asked_of_subscription("pull messages", subscription);
-        let body = PullBody { max_messages: max.clamp(1, PULL_MESSAGES_MAX), return_immediately };
+        let max_messages = max.clamp(1, PULL_MESSAGES_MAX);
+        if self.speaks_grpc(&asked) {
+            let request =
+                wire::PullRequest { subscription: subscription.to_string(), return_immediately, max_messages: max_messages.cast_signed() };
+            let call = Call { waits: !return_immediately, ..of_subscription("/google.pubsub.v1.Subscriber/Pull", limit) };
+            let answer: wire::PullResponse = self.grpc(&asked, call, request).await?;
+            return Ok(Pulled { messages: answer.received_messages.into_iter().map(Received::from).collect() });
+        }
+        let body = PullBody { max_messages, return_immediately };
         let answer: Answer<PullAnswer> = self.rest(&asked, Request::post(format!("/v1/{subscription}:pull"), &body, limit)?).await?;
-        let messages = answer.body.received_messages.into_iter().map(received).collect();
-        Ok(Pulled { messages, server_time: answer.server_time })
+        Ok(Pulled { messages: answer.body.received_messages.into_iter().map(received).collect() })
     }
 
     /// Acknowledges deliveries in one attempt. An accepted ack proves nothing outside exactly-once: expired ids are accepted too.
@@ -171,6 +187,11 @@ impl Cloud {
             return Ok(());
         }
         let asked = self.asked_of_subscription("acknowledge messages", subscription);
+        if self.speaks_grpc(&asked) {
+            let request = wire::AcknowledgeRequest { subscription: subscription.to_string(), ack_ids: ack_ids.to_vec() };
+            let call = of_subscription("/google.pubsub.v1.Subscriber/Acknowledge", ACK_TIMEOUT);
+            return self.grpc::<_, wire::Nothing>(&asked, call, request).await.map(drop);
+        }
         let body = AckBody { ack_ids, ack_deadline_seconds: None };
         self.rest::<Empty>(&asked, Request::post(format!("/v1/{subscription}:acknowledge"), &body, ACK_TIMEOUT)?).await?;
         Ok(())
@@ -184,6 +205,15 @@ impl Cloud {
             return Ok(());
         }
         let asked = self.asked_of_subscription("change the leases of messages", subscription);
+        if self.speaks_grpc(&asked) {
+            let request = wire::ModifyAckDeadlineRequest {
+                subscription: subscription.to_string(),
+                ack_deadline_seconds: i32::try_from(deadline.as_secs()).unwrap_or(i32::MAX),
+                ack_ids: ack_ids.to_vec(),
+            };
+            let call = of_subscription("/google.pubsub.v1.Subscriber/ModifyAckDeadline", ACK_TIMEOUT);
+            return self.grpc::<_, wire::Nothing>(&asked, call, request).await.map(drop);
+        }
         let body = AckBody { ack_ids, ack_deadline_seconds: Some(deadline.as_secs()) };
         self.rest::<Empty>(&asked, Request::post(format!("/v1/{subscription}:modifyAckDeadline"), &body, ACK_TIMEOUT)?).await?;
         Ok(())
@@ -193,22 +223,27 @@ impl Cloud {
     ///
     /// Where the error [may be ambiguous](crate::Error::is_ambiguous), they may have been published although the answer was lost.
     pub async fn publish_once(&self, topic: &TopicName, drafts: &[Draft]) -> Result<Vec<String>> {
+        self.publish_all_once(topic, drafts.to_vec()).await
+    }
+
+    /// The same for messages that are not needed any more.
+    pub(crate) async fn publish_all_once(&self, topic: &TopicName, drafts: Vec<Draft>) -> Result<Vec<String>> {
         if drafts.is_empty() {
             return Ok(Vec::new());
         }
         let asked = self.asked(Api::PubSub, "publish", topic, "pubsub.topics.publish");
-        let messages = drafts
-            .iter()
-            .map(|draft| PublishMessage {
-                data: BASE64.encode(&draft.data),
-                attributes: &draft.attributes,
-                ordering_key: &draft.ordering_key,
-            })
-            .collect();
-        let request = Request::post(format!("/v1/{topic}:publish"), &PublishBody { messages }, PUBLISH_TIMEOUT)?;
-        let ids = self.rest::<PublishAnswer>(&asked, request).await?.body.message_ids;
-        if ids.len() != drafts.len() {
-            let words = format!("published {} messages and got {} ids", drafts.len(), ids.len());
+        let count = drafts.len();
+        let ids = if self.speaks_grpc(&asked) {
+            let request = wire::PublishRequest { topic: topic.to_string(), messages: drafts.into_iter().map(Into::into).collect() };
+            let path = "/google.pubsub.v1.Publisher/Publish";
+            let call = Call { path, field: "topic", limit: PUBLISH_TIMEOUT, waits: false };
+            self.grpc::<_, wire::PublishResponse>(&asked, call, request).await?.message_ids
+        } else {
+            let request = Request::post(format!("/v1/{topic}:publish"), &PublishBody::of(&drafts), PUBLISH_TIMEOUT)?;
+            self.rest::<PublishAnswer>(&asked, request).await?.body.message_ids
+        };
+        if ids.len() != count {
+            let words = format!("published {count} messages and got {} ids", ids.len());
             return Err(Error::new(Kind::Internal, words));
         }
         Ok(ids)
@@ -217,6 +252,10 @@ impl Cloud {
     fn asked_of_subscription(&self, verb: &'static str, subscription: &SubscriptionName) -> Asked {
         self.asked(Api::PubSub, verb, subscription, "pubsub.subscriptions.consume")
     }
+}
+
+fn of_subscription(path: &'static str, limit: Duration) -> Call {
+    Call { path, field: "subscription", limit, waits: false }
 }
 
 fn received(pulled: PulledMessage) -> Received {

@@ -19,6 +19,7 @@ mod environment;
 mod failure;
 mod figures;
 mod gcloud;
+mod grpc;
 mod identity;
 mod locations;
 mod messages;
@@ -33,6 +34,7 @@ mod scheduler;
 mod schemas;
 mod tasks;
 mod tokens;
+mod wire;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -73,6 +75,7 @@ struct Inner {
     identity: Option<Identity>,
     credentials: OnceLock<Credentials>,
     http: OnceLock<reqwest::Client>,
+    line: grpc::Line,
     clients: Clients,
     streams: Streams,
     known_locations: locations::Known,
@@ -180,6 +183,7 @@ impl Cloud {
             identity,
             credentials: OnceLock::new(),
             http: OnceLock::new(),
+            line: grpc::Line::default(),
             clients: Clients::default(),
             streams: Streams::default(),
             known_locations: locations::Known::default(),

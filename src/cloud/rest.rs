@@ -77,7 +77,8 @@ impl Cloud {
         call.send().await.map_err(broken)
     }
 
-    async fn headers(&self, asked: &Asked) -> Result<HeaderMap> {
+    /// Returns the headers that say who calls; an emulator is told nothing.
+    pub(crate) async fn headers(&self, asked: &Asked) -> Result<HeaderMap> {
         if !asked.endpoint.is_google() {
             return Ok(HeaderMap::new());
         }

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Stdout, Write, stdin, stdout};
 
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
-use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{cursor, execute};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
@@ -44,9 +44,11 @@ impl Screen {
     /// Takes the terminal over again.
     pub(crate) fn take_back(&mut self, mouse: bool) -> Result<()> {
         enable_raw_mode()?;
-        execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
+        execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide, Clear(ClearType::All))?;
         self.mouse(mouse)?;
-        self.terminal.clear()?;
+        // What was drawn before counts no more: the next frame is drawn in full. `Terminal::clear` would ask the terminal where its cursor is, and end
+        // with an error where no answer comes.
+        self.terminal.swap_buffers();
         Ok(())
     }
 

@@ -10,6 +10,14 @@ use crate::names::SubscriptionName;
 /// The attributes that Pub/Sub adds to a dead letter all begin so.
 pub const DEAD_LETTER_PREFIX: &str = "CloudPubSubDeadLetterSource";
 
+/// The subscription that gave it up, and its project.
+const SOURCE_SUBSCRIPTION: &str = "CloudPubSubDeadLetterSourceSubscription";
+const SOURCE_PROJECT: &str = "CloudPubSubDeadLetterSourceSubscriptionProject";
+/// How often it was delivered there.
+const SOURCE_DELIVERY_COUNT: &str = "CloudPubSubDeadLetterSourceDeliveryCount";
+/// When it was published to the topic of that subscription.
+const SOURCE_PUBLISH_TIME: &str = "CloudPubSubDeadLetterSourceTopicPublishTime";
+
 /// Attributes whose keys begin so are Pub/Sub's own (such as those that name a schema): a message that is published must not bear them.
 pub const RESERVED_PREFIX: &str = "goog";
 
@@ -74,17 +82,22 @@ impl Message {
     /// assert_eq!(from.delivery_count, Some(5));
     /// ```
     pub fn provenance(&self) -> Option<Provenance> {
-        let get = |suffix: &str| self.attributes.get(&format!("{DEAD_LETTER_PREFIX}{suffix}"));
-        let subscription = get("Subscription");
-        let (count, time) = (get("DeliveryCount"), get("TopicPublishTime"));
+        let get = |key: &str| self.attributes.get(key);
+        let subscription = get(SOURCE_SUBSCRIPTION);
+        let (count, time) = (get(SOURCE_DELIVERY_COUNT), get(SOURCE_PUBLISH_TIME));
         if subscription.is_none() && count.is_none() && time.is_none() {
             return None;
         }
-        let project = get("SubscriptionProject");
+        let project = get(SOURCE_PROJECT);
         Some(Provenance {
             subscription: project.zip(subscription).and_then(|(p, s)| format!("projects/{p}/subscriptions/{s}").parse().ok()),
             delivery_count: count.and_then(|text| text.parse().ok()),
-            publish_time: time.and_then(|text| text.parse().ok()),
+            publish_time: self.first_published(),
         })
+    }
+
+    /// Returns when a dead letter was published at first, where it tells.
+    pub fn first_published(&self) -> Option<Timestamp> {
+        self.attributes.get(SOURCE_PUBLISH_TIME)?.parse().ok()
     }
 }

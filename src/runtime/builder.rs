@@ -52,7 +52,7 @@ impl<S: Send + Sync + 'static> Builder<S> {
     /// Sets the path below which the service's own endpoints lie, such as `/internal`.
     pub fn mount(mut self, path: impl Into<String>) -> Self {
         let path: String = path.into();
-        self.config.mount = path.trim_end_matches('/').to_owned();
+        path.trim_end_matches('/').clone_into(&mut self.config.mount);
         self
     }
 

@@ -91,7 +91,7 @@ pub struct EventInfo {
     pub parameters: BTreeMap<String, String>,
     /// The media type of its body.
     pub content_type: Option<String>,
-    /// The attributes of a CloudEvent that came in headers (`ce-id` and so on), without their prefix.
+    /// The attributes of a `CloudEvent` that came in headers (`ce-id` and so on), without their prefix.
     pub cloud_event: BTreeMap<String, String>,
 }
 

@@ -10,7 +10,7 @@ use crate::model::text;
 use crate::names::{QueueName, TaskId, TaskName};
 use crate::runtime::delivery::Ended;
 use crate::runtime::registry::TaskEntry;
-use crate::runtime::wire::Call;
+use crate::runtime::wire::{Call, short_hash};
 use crate::runtime::{App, Attempt, TaskInfo};
 
 /// What the name of a dead set ends with.
@@ -31,7 +31,8 @@ impl<S: Send + Sync + 'static> App<S> {
         let (Some(queue), Some(name)) = (&info.queue, &info.name) else { return ended };
         let is_meant = entry.options.dead_set && attempt.is_last() && !queue.id().ends_with(SUFFIX);
         let Some(why) = ended.why().filter(|_| is_meant && ended.has_failed()) else { return ended };
-        match self.copy_to_dead_set(queue, name, request, attempt.number, &why).await {
+        // Boxed: it is large, and made rarely.
+        match Box::pin(self.copy_to_dead_set(queue, name, request, attempt.number, &why)).await {
             Ok(()) => Ended::Dead(why),
             Err(error) => {
                 tracing::error!(target: "redrive::runtime", task = entry.name, task_id = name.id(), %error, hint = error.hint(), "the task failed for the last time and could not be kept in the dead set; it stays where it is");
@@ -103,7 +104,7 @@ impl<S: Send + Sync + 'static> App<S> {
 }
 
 /// A task that could not be kept comes again after this time.
-const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(60);
+const RETRY_AFTER: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Returns the dead set of a queue.
 pub(crate) fn dead_set_of(queue: &QueueName) -> Result<QueueName> {
@@ -113,15 +114,12 @@ pub(crate) fn dead_set_of(queue: &QueueName) -> Result<QueueName> {
 /// The name of a copy follows from the queue and the task, so that a second one finds the first. Names are limited to 500 characters: a long one is cut, and its
 /// hash keeps it apart from others.
 fn id_of_copy(queue: &QueueName, name: &TaskName) -> String {
-    use sha2::Digest as _;
-
     const CHARS_MAX: usize = 500;
     let whole = format!("{}-{}", queue.id(), name.id());
     if whole.len() <= CHARS_MAX {
         return whole;
     }
-    let hash = sha2::Sha256::digest(whole.as_bytes());
-    let hash: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let hash = short_hash(whole.as_bytes());
     format!("{}-{hash}", &whole[..CHARS_MAX - hash.len() - 1])
 }
 

@@ -10,7 +10,7 @@ use crate::runtime::{EventInfo, MessageInfo, TaskInfo};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Delivery {
     /// A task of Cloud Tasks, or a run of Cloud Scheduler, with its request as it came: what a dead set keeps.
-    Task { name: String, payload: Bytes, info: TaskInfo, headers: Headers, request: Call },
+    Task { name: String, payload: Bytes, info: TaskInfo, headers: Headers, request: Box<Call> },
     /// A message of Pub/Sub, for a subscriber of this name.
     Message { subscriber: String, data: Bytes, info: MessageInfo, headers: Headers },
     /// An event.

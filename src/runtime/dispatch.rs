@@ -38,7 +38,7 @@ impl<S: Send + Sync + 'static> App<S> {
             Delivery::Task { name, payload, info, headers, request } => match self.registry().task(&name) {
                 Some(entry) => {
                     let ended = self.do_task(entry, payload, Origin::Task(info.clone()), headers).await;
-                    self.keep_dead(entry, &info, request, ended).await
+                    self.keep_dead(entry, &info, *request, ended).await
                 }
                 None => Ended::Unknown,
             },

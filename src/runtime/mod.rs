@@ -92,7 +92,7 @@ mod propagation;
 mod provisioning;
 mod publisher;
 mod pull;
-mod push;
+pub mod push;
 mod registry;
 mod subscriber;
 mod task;

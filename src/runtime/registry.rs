@@ -13,7 +13,7 @@ use crate::runtime::periodic::{PeriodicEntry, PeriodicTasks};
 use crate::runtime::publisher::PublishLater;
 use crate::runtime::subscriber::{Handed, SubscriberEntry, Subscribers};
 use crate::runtime::wire::What;
-use crate::runtime::{Context, Outcome, Task, TaskOptions};
+use crate::runtime::{Context, Outcome, Task, TaskOptions, wire};
 
 /// A name of a handler is no longer than this: it becomes a part of names that Google limits.
 const NAME_BYTES_MAX: usize = 100;
@@ -158,7 +158,7 @@ impl<S: Send + Sync + 'static> Registry<S> {
 
 /// Reads a payload. Systems that know only named arguments write `{}` for none, and nothing at all is an empty body.
 pub(crate) fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Malformed> {
-    let error = match serde_json::from_slice(payload) {
+    let error = match wire::read(payload) {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };

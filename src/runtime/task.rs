@@ -92,7 +92,7 @@ pub trait Task<S: Send + Sync + 'static>: Serialize + DeserializeOwned + Send + 
     where
         Self: Sized,
     {
-        Enqueue::new(app.clone(), self)
+        Enqueue::new(app.clone(), &self)
     }
 }
 
@@ -106,6 +106,7 @@ pub struct TaskOptions {
     pub(crate) retry: Option<EnqueueRetry>,
     pub(crate) only_once: bool,
     pub(crate) deduplicated: bool,
+    pub(crate) takes_context: bool,
     pub(crate) attempts_max: Option<u32>,
     pub(crate) dead_set: bool,
     pub(crate) concurrent_max: Option<usize>,
@@ -163,6 +164,14 @@ impl TaskOptions {
     #[must_use]
     pub fn deduplicated(mut self) -> Self {
         self.deduplicated = true;
+        self
+    }
+
+    /// Says that the function of this name in a Django service takes a context (`@task(takes_context=True)`): the sender of
+    /// [`Compat::DjangoTasksCloudTasks`](crate::runtime::Compat::DjangoTasksCloudTasks) has to say so, no other format knows such a thing.
+    #[must_use]
+    pub fn takes_context(mut self) -> Self {
+        self.takes_context = true;
         self
     }
 

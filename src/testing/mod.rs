@@ -64,8 +64,8 @@ pub struct TestApp<S> {
     app: App<S>,
     emulator: Emulator,
     watched: Watched,
-    /// Its end tells the server to stop.
-    _stop: oneshot::Sender<()>,
+    /// Tells the server to stop, at the latest when it is dropped.
+    stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
 }
 
@@ -88,14 +88,14 @@ impl<S: Send + Sync + 'static> Builder<S> {
         }
         let watched = Watched::begin(app.cloud()).await?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let served = app.clone();
+        let push = app.clone();
         let server = tokio::spawn(async move {
             let end = async { drop(stopped.await) };
-            if let Err(error) = served.serve_on(listener, end).await {
+            if let Err(error) = push.serve_on(listener, end).await {
                 tracing::error!(target: "redrive::runtime", %error, "the app under test is not served");
             }
         });
-        let test = TestApp { app, emulator, watched, _stop: stop, server };
+        let test = TestApp { app, emulator, watched, stop, server };
         test.hold().await?;
         Ok(test)
     }
@@ -195,8 +195,9 @@ impl<S: Send + Sync + 'static> TestApp<S> {
     ///
     /// Fails when the server panicked.
     pub async fn shutdown(self) -> Result<()> {
-        let Self { emulator, _stop, server, .. } = self;
-        drop(_stop);
+        let Self { emulator, stop, server, .. } = self;
+        // A server that has ended already is told nothing.
+        let _ = stop.send(());
         let ended = server.await;
         emulator.shutdown().await;
         ended.map_err(|error| Error::new(Kind::Internal, "the server of the app panicked").with_source(error))

@@ -52,18 +52,30 @@ impl<T> Seen<T> {
     }
 
     /// Asserts that there is none.
+    ///
+    /// # Panics
+    ///
+    /// Panics when there is one, and lists what there is.
     #[track_caller]
     pub fn expect_none(&self) {
         assert!(self.items.is_empty(), "no {} was expected, and there {}", self.what, self.listed());
     }
 
     /// Asserts that there are so many.
+    ///
+    /// # Panics
+    ///
+    /// Panics when there are more or fewer, and lists what there is.
     #[track_caller]
     pub fn expect(&self, count: usize) {
         assert!(self.items.len() == count, "{count} of {} were expected, and there {}", self.what, self.listed());
     }
 
     /// Asserts that exactly one is as told, and returns it; others may be there.
+    ///
+    /// # Panics
+    ///
+    /// Panics when none or several are as told, and lists what there is.
     #[track_caller]
     pub fn expect_one(&self, is_meant: impl Fn(&T) -> bool) -> &Item<T> {
         let mut meant = self.items.iter().filter(|item| is_meant(&item.value));

@@ -227,7 +227,16 @@ pub(crate) fn at(path: &Path, error: std::io::Error) -> Error {
         ErrorKind::AlreadyExists => Kind::AlreadyExists,
         _ => Kind::Io,
     };
-    let full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge);
+    let hint = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Some("make room on the disk, then resume"),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            Some("let its folder be written to by this user, or use another folder")
+        }
+        _ => None,
+    };
     let error = Error::new(kind, format!("`{}`: {error}", path.display())).with_source(error);
-    if full { error.with_hint("make room on the disk, then resume") } else { error }
+    match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
 }

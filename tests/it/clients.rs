@@ -1,31 +1,22 @@
 //! Google's own clients of other languages against the emulator: each suite is a script that is given the address and ends with its counts.
-//!
-//! Their environments are made from the package registries under `target/`, once for each set of pinned versions.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+
+use crate::environments::{SETUP_SECONDS_MAX, environment, find, python_environment, run, run_to_end, say, skipped, suite, text};
 
 /// A suite that takes longer hangs.
 const SUITE_SECONDS_MAX: u64 = 420;
-/// Making an environment, downloads included.
-const SETUP_SECONDS_MAX: u64 = 300;
 
 #[test]
 fn python() {
     let Some(python) = find("python3", &["-c", "import sys, venv; sys.exit(sys.version_info < (3, 10))"]) else {
         return skipped("python3 (3.10 or newer, with venv) is not on this machine");
     };
-    let suite = suite("python");
-    let environment = environment("python", &[&suite.join("requirements.txt")], |folder| {
-        run(Command::new(&python).arg("-m").arg("venv").arg(folder), SETUP_SECONDS_MAX);
-        let pip = folder.join("bin/python");
-        run(Command::new(pip).args(["-m", "pip", "install", "--quiet", "-r"]).arg(suite.join("requirements.txt")), SETUP_SECONDS_MAX);
-    });
-    let mut command = Command::new(environment.join("bin/python"));
-    command.args(["-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]).arg(&suite);
+    let mut command = Command::new(python_environment("python", &python));
+    command.args(["-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]).arg(suite("python"));
     drive(command, "python", 259);
 }
 
@@ -159,74 +150,4 @@ fn counts(text: &str) -> Option<(u32, u32)> {
         let (passed, failed) = line.trim().split_once(" passed, ")?;
         Some((passed.parse().ok()?, failed.strip_suffix(" failed")?.parse().ok()?))
     })
-}
-
-fn suite(language: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(language)
-}
-
-/// Returns the folder of an environment; `make` fills it unless it was made from the same `pins` before.
-fn environment(language: &str, pins: &[&Path], make: impl FnOnce(&Path)) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients").join(language);
-    let wanted: String = pins.iter().map(|path| std::fs::read_to_string(path).expect("the pins are in the repository")).collect();
-    let mark = folder.join("made-from");
-    if std::fs::read_to_string(&mark).is_ok_and(|made| made == wanted) {
-        return folder;
-    }
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).expect("an old environment can be removed");
-    }
-    std::fs::create_dir_all(&folder).expect("`target` can be written");
-    make(&folder);
-    std::fs::write(&mark, wanted).expect("`target` can be written");
-    folder
-}
-
-/// Returns the program if it is there and its check passes.
-fn find(program: &str, check: &[&str]) -> Option<PathBuf> {
-    let found = Command::new(program).args(check).stdin(Stdio::null()).output().is_ok_and(|output| output.status.success());
-    found.then(|| PathBuf::from(program))
-}
-
-/// Says that a suite did not run. In CI that is a failure: there everything must run.
-fn skipped(why: &str) {
-    assert!(std::env::var_os("CI").is_none(), "skipped in CI: {why}");
-    say(&format!("SKIPPED: {why}"));
-}
-
-/// Writes past the capture of the test harness, so that a skip is seen.
-fn say(line: &str) {
-    let test = std::thread::current().name().unwrap_or("clients").to_owned();
-    // Nobody reads: nothing to be done about it.
-    let _ = writeln!(std::io::stderr(), "{test}: {line}");
-}
-
-fn run(command: &mut Command, seconds_max: u64) {
-    let output = run_to_end(command, seconds_max);
-    assert!(output.status.success(), "{command:?}\n{}", text(&output));
-}
-
-/// Runs a program, and ends it when its time is over.
-fn run_to_end(command: &mut Command, seconds_max: u64) -> Output {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let id = child.id().to_string();
-    let (sender, ended) = std::sync::mpsc::channel();
-    let waits = std::thread::spawn(move || {
-        let output = child.wait_with_output();
-        // The receiver is gone only when the test has failed already.
-        let _ = sender.send(());
-        output
-    });
-    let late = ended.recv_timeout(Duration::from_secs(seconds_max)).is_err();
-    if late {
-        Command::new("kill").args(["-KILL", &id]).status().expect("`kill` is there");
-    }
-    let output = waits.join().expect("waiting does not panic").expect("a child can be waited for");
-    assert!(!late, "{command:?}: not done within {seconds_max} s\n{}", text(&output));
-    output
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }

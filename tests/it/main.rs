@@ -8,6 +8,8 @@ mod durable;
 mod emulator_admin;
 mod emulator_pubsub;
 mod emulator_tasks;
+#[path = "../common/environments.rs"]
+mod environments;
 mod layout;
 mod ops;
 mod stress;

@@ -128,6 +128,36 @@ async fn a_signed_url_is_good_once() {
     assert_eq!(state.lock().unwrap().len(), 1);
 }
 
+/// Takes nothing but signed URLs.
+struct Paid;
+
+impl Event<Log> for Paid {
+    const KIND: &'static str = "paid";
+    type Body = bytes::Bytes;
+
+    fn options() -> EventOptions {
+        EventOptions::default().signed_only()
+    }
+
+    async fn run(body: bytes::Bytes, cx: Context<Log>) -> Outcome {
+        log(&cx, format!("paid {}", body.len()));
+        done()
+    }
+}
+
+#[tokio::test]
+async fn what_takes_signed_urls_only_does_so_also_where_everybody_may_call() {
+    let state = Log::default();
+    let (app, _served) = serve(&state, |builder| builder.event::<Paid>().unauthenticated()).await;
+    let plain = app.event_url("paid", "7").build().unwrap();
+    assert_eq!(send(&plain, &[], "12").await, 401);
+    assert_eq!(send(&plain.replace("/paid/", "/p%61id/"), &[], "12").await, 401);
+    let signed = app.event_url("paid", "7").signed(HOUR).build().unwrap();
+    assert_eq!(send(&format!("{signed}&x=1"), &[], "12").await, 401);
+    assert_eq!(send(&signed, &[], "12").await, 200);
+    assert_eq!(*state.lock().unwrap(), ["paid 2"]);
+}
+
 #[tokio::test]
 async fn what_was_not_done_may_be_sent_again_with_the_same_url() {
     let state = Log::default();

@@ -163,6 +163,43 @@ async fn a_body_of_20_mb_is_refused_before_it_is_read() {
 }
 
 #[tokio::test]
+async fn who_may_not_call_is_refused_before_a_byte_of_the_body_is_read() {
+    let make = |url: &str| alone(Seen::default(), url, Some("worker@shop")).task::<Work>().token_keys("http://127.0.0.1:9/certs");
+    let (_app, served) = Served::start(make).await;
+    for more in ["content-length: 1000000\r\n", "authorization: Bearer a.b.c\r\ntransfer-encoding: chunked\r\n"] {
+        let answer = raw(&served, &[head("/tasks/Work", more).as_bytes()]).await;
+        assert_eq!(status(&answer), 401, "{answer}");
+        assert!(!answer.contains("base64") && !answer.contains("Invalid"), "the cause is in {answer}");
+    }
+}
+
+/// Its payload panics when it is read.
+#[derive(Serialize)]
+struct Mine;
+
+impl<'de> Deserialize<'de> for Mine {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        panic!("{SECRET}")
+    }
+}
+
+impl Task<Seen> for Mine {
+    const NAME: &'static str = "Mine";
+
+    async fn run(self, _: Context<Seen>) -> Outcome {
+        done()
+    }
+}
+
+#[tokio::test]
+async fn a_payload_that_panics_is_answered() {
+    let served = serve(&Seen::default(), Builder::task::<Mine>).await;
+    let (status, answer) = post(&served, "/tasks/Mine", "{}").await;
+    assert!(status == 500 && !answer.contains(SECRET), "{answer}");
+    assert_eq!(post(&served, "/tasks/Work", r#"{"value":1}"#).await.0, 200, "and the service goes on");
+}
+
+#[tokio::test]
 async fn the_largest_message_gets_through() {
     let seen = Seen::default();
     let served = serve(&seen, |builder| builder).await;

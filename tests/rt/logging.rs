@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
+use redrive::cloud::Environment;
 use redrive::runtime::logging::CloudLogging;
 use redrive::runtime::{App, Context, Mode, Outcome, Task, discard, done};
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::support::alone;
+use crate::support::{World, alone};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN: &str = "00f067aa0ba902b7";
@@ -161,7 +162,7 @@ async fn how_it_ended_has_its_severity() {
     let app = app(&Seen::default());
     call(&app, "/tasks/Work", r#"{"what":"discard"}"#).await;
     call(&app, "/tasks/Nobody", "{}").await;
-    call(&app, "/nothing\u{7f}", "{}".trim()).await;
+    call(&app, "/nothing", "{}").await;
     let records = written.records();
     assert_eq!(find(&records, "given up for good")["severity"], "WARNING");
     assert_eq!(find(&records, "not done")["severity"], "WARNING");
@@ -181,4 +182,22 @@ fn a_message_of_hostile_text_is_one_record() {
     let labels = &records[1]["logging.googleapis.com/labels"];
     assert_eq!((labels["label"].as_str(), labels["late"].as_str()), (Some(HOSTILE), Some("5")));
     assert!(records[1]["message"].as_str().unwrap().len() < 40_000, "cut");
+}
+
+#[tokio::test]
+async fn on_cloud_run_the_log_knows_its_project() {
+    let world = World::start("").await;
+    let address = world.emulator.address().to_string();
+    let of = async |variables: &[(&str, &str)]| CloudLogging::of(&Environment::new(None, variables.iter().copied())).await;
+    assert!(of(&[]).await.is_none());
+    let layer = of(&[("K_SERVICE", "orders"), ("K_REVISION", "orders-00007"), ("GCE_METADATA_HOST", &address)]).await.unwrap();
+    let written = Written::default();
+    let writer = written.clone();
+    let subscriber = tracing_subscriber::registry().with(layer.writer(move || writer.clone()));
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::info_span!("work", trace_id = TRACE, span_id = SPAN).in_scope(|| tracing::error!("lost"));
+    });
+    let record = &written.records()[0];
+    assert_eq!(record["logging.googleapis.com/trace"], format!("projects/shop/traces/{TRACE}"));
+    assert_eq!(record["serviceContext"], serde_json::json!({ "service": "orders", "version": "orders-00007" }));
 }

@@ -3,6 +3,8 @@
 
 mod cloud_run;
 mod dead_set;
+#[path = "../common/environments.rs"]
+mod environments;
 mod events;
 mod hostile;
 mod interop;

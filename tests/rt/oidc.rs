@@ -15,7 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;
-use redrive::runtime::{App, Context, Outcome, Task, done};
+use redrive::runtime::{App, Compat, Context, Outcome, Task, done};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -195,6 +195,17 @@ async fn wrong_audience() {
         assert_eq!(said_to(&FIRST.sign(&with("aud", audience))).await, UNAUTHORIZED, "{audience}");
     }
     assert_eq!(said_to(&FIRST.sign(&with("aud", json!([URL])))).await, UNAUTHORIZED);
+}
+
+/// Where a system has tokens made for the whole URL, one for another task is none for this.
+#[tokio::test]
+async fn the_audience_is_that_of_the_format() {
+    let issuer = Issuer::start(vec![&FIRST], "max-age=3600").await;
+    let builder = alone((), URL, Some(ACCOUNT)).task::<Noop>().token_keys(&issuer.url).compat(Compat::DjangoGoogleCloudTasks);
+    let app = builder.build().unwrap();
+    assert_eq!(call(&app, &FIRST.sign(&with("aud", format!("{URL}/tasks/Noop")))).await, StatusCode::OK);
+    assert_eq!(call(&app, &FIRST.sign(&with("aud", format!("{URL}/tasks/Other")))).await, UNAUTHORIZED);
+    assert_eq!(call(&app, &FIRST.sign(&claims())).await, UNAUTHORIZED);
 }
 
 #[tokio::test]

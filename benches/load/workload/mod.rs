@@ -93,14 +93,14 @@ pub(crate) async fn run(workload: Workload, target: &str, size: &Size) -> Result
 }
 
 /// A name that no other run on the same server has.
-fn fresh(what: &str) -> String {
+pub(crate) fn fresh(what: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     format!("{what}-{start}-{}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Does `count` things, `concurrency` of them at once; each is told its number.
-async fn all<F>(count: usize, concurrency: usize, each: impl Fn(usize) -> F) -> Result<()>
+pub(crate) async fn all<F>(count: usize, concurrency: usize, each: impl Fn(usize) -> F) -> Result<()>
 where
     F: Future<Output = Result<()>> + Send + 'static,
 {

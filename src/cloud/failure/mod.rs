@@ -1,5 +1,6 @@
 //! What went wrong with a call, as this crate's [`Error`]: its kind, the resource, and the command that helps. The one place where errors are mapped.
 
+mod details;
 mod service;
 
 use std::collections::HashMap;
@@ -108,6 +109,19 @@ impl Failure {
         let words = deepest(error);
         let message = OUTLOOKS.iter().find_map(|outlook| words.strip_suffix(outlook)).unwrap_or(&words);
         Self::Credentials { transient: error.is_transient(), message: message.trim_end().to_owned() }
+    }
+
+    /// Reads the status of a gRPC call; one with a cause was made on this side of the line.
+    pub(crate) fn of_grpc(status: &tonic::Status) -> Self {
+        match status.source() {
+            Some(source) if cause::<tonic::ConnectError>(source).is_some() => Self::Connect,
+            Some(source) => Self::Broken(deepest(source)),
+            None => Self::Service {
+                code: Code::from(i32::from(status.code())),
+                message: status.message().to_owned(),
+                info: details::info(status.details()),
+            },
+        }
     }
 
     fn of_status(status: &Status) -> Self {

@@ -20,7 +20,7 @@ mod screen;
 mod value;
 
 pub(crate) use data::Data;
-pub(crate) use dialog::{Confirm, Debug, Dialog, Field, Pick, PlanDialog, PlanFocus, Publish};
+pub(crate) use dialog::{Confirm, Debug, Dialog, Field, Pick, PlanDialog, PlanFocus, Publish, Wanted};
 pub(crate) use doc::{Doc, Panel, source_name};
 #[cfg(test)]
 pub(crate) use list::List;

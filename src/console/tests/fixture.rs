@@ -484,5 +484,6 @@ fn plan(request: &Request) -> Plan {
         }],
         refusals: vec![],
         warnings: vec!["`audit` receives them too and would process them again".into()],
+        fan_out_confirmed: false,
     }
 }

@@ -2,8 +2,9 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use tui_input::Input;
 
-use crate::console::app::{App, Load, PlanDialog, PlanFocus, distance, grouped, source_name};
+use crate::console::app::{App, Load, PlanDialog, PlanFocus, Wanted, distance, grouped, source_name};
 use crate::console::theme::{Role, State, Theme};
 use crate::console::widget::boxes;
 use crate::console::widget::text::{put, width, wrap};
@@ -17,10 +18,11 @@ pub(super) fn draw(app: &App, dialog: &PlanDialog, theme: &Theme, buffer: &mut B
     let wide = area.width.saturating_sub(4).min(104);
     let words = dialog.words();
     let lines = lines(app, dialog, theme, wide.saturating_sub(4));
-    let high = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(if words.is_empty() { 5 } else { 6 }).min(area.height);
+    let has_field = dialog.entry.is_some() || !words.is_empty();
+    let high = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(if has_field { 6 } else { 5 }).min(area.height);
     let verb = dialog.request.kind.verb();
     let inner = boxes::dialog(buffer, theme, area, (wide, high), &format!("{verb}: the look before the leap"), true);
-    let room = inner.height.saturating_sub(if words.is_empty() { 2 } else { 3 });
+    let room = inner.height.saturating_sub(if has_field { 3 } else { 2 });
     let top = dialog.top.min(lines.len().saturating_sub(usize::from(room)));
     for (row, (text, role)) in (0..room).zip(lines.iter().skip(top)) {
         put(buffer, inner.x, inner.y + row, inner.width, text, theme.get(*role));
@@ -36,12 +38,17 @@ pub(super) fn draw(app: &App, dialog: &PlanDialog, theme: &Theme, buffer: &mut B
         PlanFocus::Field => None,
         PlanFocus::Go => Some(1),
     };
-    if !words.is_empty() {
+    if let Some(entry) = &dialog.entry {
+        let text = match entry.wanted {
+            Wanted::Rate => "messages a second ",
+            Wanted::Filter => "only those that match ",
+        };
+        labelled_field(text, Role::Accent, &entry.input, true, theme, buffer, Rect { y: line.y.saturating_sub(1), ..line });
+    } else if !words.is_empty() {
         let text = format!("type `{}` to go on ", words.join(" "));
         let role = if dialog.is_confirmed() { Role::StateOk } else { Role::StateWarn };
-        let used = put(buffer, inner.x, line.y.saturating_sub(1), inner.width, &text, theme.get(role));
-        let field = Rect { x: inner.x + used, y: line.y.saturating_sub(1), width: inner.width.saturating_sub(used), height: 1 };
-        boxes::field(buffer, theme, field, &dialog.typed, dialog.focus == PlanFocus::Field);
+        let focused = dialog.focus == PlanFocus::Field;
+        labelled_field(&text, role, &dialog.typed, focused, theme, buffer, Rect { y: line.y.saturating_sub(1), ..line });
     }
     boxes::buttons(buffer, theme, line, &labels, focus);
     if lines.len() > usize::from(room) {
@@ -50,6 +57,12 @@ pub(super) fn draw(app: &App, dialog: &PlanDialog, theme: &Theme, buffer: &mut B
     if dialog.varies() && inner.width > 70 {
         put(buffer, inner.x + 9, line.y, 24, "d delivery  c canary", theme.get(Role::FgMuted));
     }
+}
+
+fn labelled_field(text: &str, role: Role, input: &Input, focused: bool, theme: &Theme, buffer: &mut Buffer, line: Rect) {
+    let used = put(buffer, line.x, line.y, line.width, text, theme.get(role));
+    let field = Rect { x: line.x + used, width: line.width.saturating_sub(used), ..line };
+    boxes::field(buffer, theme, field, input, focused);
 }
 
 fn lines(app: &App, dialog: &PlanDialog, theme: &Theme, wide: u16) -> Vec<Line> {
@@ -62,7 +75,19 @@ fn lines(app: &App, dialog: &PlanDialog, theme: &Theme, wide: u16) -> Vec<Line> 
             format!("{} chosen {}{hidden}", grouped(ids.len() as u64), if ids.len() == 1 { "message" } else { "messages" })
         }
     };
-    let mut out: Vec<Line> = vec![(format!("from      {}", request.source.id()), Role::Fg), (format!("which     {which}"), Role::Fg)];
+    let filter = if dialog.is_filtered() { "   f filter" } else { "" };
+    let mut out: Vec<Line> =
+        vec![(format!("from      {}", request.source.id()), Role::Fg), (format!("which     {which}{filter}"), Role::Fg)];
+    if dialog.is_paced() {
+        let rate = request.rate_max.map_or_else(|| "as fast as it goes".to_owned(), |rate| format!("{rate} a second at most"));
+        let takes =
+            dialog.plan.value().and_then(|plan| plan.takes).map_or_else(String::new, |takes| format!(", about {} s", takes.as_secs()));
+        out.push((format!("rate      {rate}{takes}   r rate"), Role::Fg));
+    }
+    if let Some(error) = dialog.entry.as_ref().and_then(|entry| entry.error.as_ref()) {
+        let lines = error.lines().flat_map(|line| wrap(line, wide));
+        out.extend(lines.map(|line| (line, Role::StateError)));
+    }
     match &dialog.plan {
         Load::Idle | Load::Loading => {
             out.push((format!("{} looking who would receive them…", theme.glyphs.state(State::Pending)), Role::Spinner));
@@ -126,9 +151,6 @@ fn looked_lines(plan: &Plan, theme: &Theme, wide: u16, out: &mut Vec<Line>) {
     }
     if let Some(canary) = request.options.canary {
         out.push((format!("canary    {} first, then a question after {} s", canary.count, canary.wait.as_secs()), Role::Accent));
-    }
-    if let (Some(rate), Some(takes)) = (request.rate_max, plan.takes) {
-        out.push((format!("rate      {rate}/s, about {} s", takes.as_secs()), Role::Fg));
     }
     let Some(looked) = &plan.looked else { return };
     if !looked.complete {

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 
 use super::engine::{Engine, Settings};
 use super::escort::Escort;
-use super::journal::{Archive, Journal};
+use super::journal::{Archive, Journal, unknown};
 use super::live::{Handle, Listed};
 use super::port::Port;
 use super::record::{Began, Record, Story};
@@ -33,6 +33,9 @@ impl Ops {
         self.keep_below_max_bulk(&mut plan);
         if !plan.refusals.is_empty() {
             return Err(Error::new(Kind::Refused, plan.refusals.join("; ")));
+        }
+        if let Some(error) = plan.unconfirmed() {
+            return Err(error);
         }
         let terms = self.terms(&plan.request.source).await?;
         let archive = self.archive();
@@ -99,8 +102,8 @@ impl Ops {
     /// Tells of each message or task that a discard dealt with why it failed; `None` is kept and taken away.
     pub(in crate::ops) fn transfer_outcomes(&self, id: &TransferId) -> Result<std::collections::HashMap<String, Option<String>>> {
         let story = self.archive().read(id)?;
-        let failed = story.failed.into_iter().map(|(id, why)| (id.id().to_owned(), Some(why)));
-        Ok(failed.chain(story.kept.into_iter().map(|id| (id.id().to_owned(), None))).collect())
+        let failed = story.failed.into_iter().map(|(id, why)| (id.id().into_owned(), Some(why)));
+        Ok(failed.chain(story.kept.into_iter().map(|id| (id.id().into_owned(), None))).collect())
     }
 
     /// Follows a transfer of this process until it ends.
@@ -157,22 +160,21 @@ impl Ops {
 
     async fn resume(&self, id: &TransferId) -> Result<()> {
         let archive = self.archive();
-        let listed = self.known(&archive, id)?;
-        if listed.summary.state == State::Done {
+        let (mut journal, mut story, began) = reopen(archive.clone(), id.clone()).await?;
+        if story.ended.as_ref().is_some_and(|ended| ended.state == State::Done) {
             return Err(Error::new(Kind::FailedPrecondition, format!("transfer `{id}` is done")));
         }
-        if listed.place != self.place() {
-            let place = &listed.place;
+        if began.place != self.place() {
+            let place = &began.place;
             return Err(Error::new(
                 Kind::FailedPrecondition,
                 format!("transfer `{id}` ran against `{place}`, not against `{}`", self.place()),
             ));
         }
-        let terms = self.terms(&listed.summary.request.source).await?;
-        if !listed.summary.request.options.force {
-            busy(&archive, &listed.summary.request.source, Some(id))?;
+        let terms = self.terms(&began.request.source).await?;
+        if !began.request.options.force {
+            busy(&archive, &began.request.source, Some(id))?;
         }
-        let (mut journal, mut story, began) = archive.open(id)?;
         let escort = Box::pin(self.escort(&began)).await?;
         archive.forget_cancel(id);
         let resumed = Record::Resumed { at: Timestamp::now() };
@@ -264,6 +266,15 @@ impl Ops {
         }
         summary
     }
+}
+
+/// Reads a journal once, and holds it: a long one takes its time, off the async threads.
+async fn reopen(archive: Archive, id: TransferId) -> Result<(Journal, Story, Began)> {
+    if !id.is_plain() {
+        return Err(unknown(&id));
+    }
+    let opened = tokio::task::spawn_blocking(move || archive.open(&id)).await;
+    opened.map_err(|error| Error::new(Kind::Internal, "reading the journal broke off").with_source(error))?
 }
 
 /// How what is taken from a source comes.

@@ -55,8 +55,15 @@ pub(super) fn prepare(cargo: &Cargo, identity: &Identity, to: &Target, settings:
     };
     match to {
         Target::Endpoint(_) => Cargo::Message(as_pushed(message, attributes)),
-        _ => Cargo::Message(Message { attributes, ..message.clone() }),
+        _ => Cargo::Message(with(message, attributes)),
     }
+}
+
+/// The same message with other attributes, of which there may be a hundred: the old ones are not copied.
+fn with(message: &Message, attributes: BTreeMap<String, String>) -> Message {
+    let Message { id, data, attributes: _, ordering_key, publish_time, delivery_attempt } = message;
+    let (id, data, ordering_key) = (id.clone(), data.clone(), ordering_key.clone());
+    Message { id, data, attributes, ordering_key, publish_time: *publish_time, delivery_attempt: *delivery_attempt }
 }
 
 /// As the subscription that gave it up would push it once more: counted on, and with the time at which it was first published.
@@ -64,10 +71,9 @@ fn as_pushed(message: &Message, attributes: BTreeMap<String, String>) -> Message
     let from = message.provenance();
     let attempts = from.as_ref().and_then(|from| from.delivery_count);
     Message {
-        attributes,
         delivery_attempt: attempts.map(|count| count.saturating_add(1)),
         publish_time: from.and_then(|from| from.publish_time).or(message.publish_time),
-        ..message.clone()
+        ..with(message, attributes)
     }
 }
 
@@ -92,9 +98,8 @@ pub(super) fn has_room_for_address(cargo: &Cargo, delivery: &Delivery) -> bool {
 
 /// As it was before it was given up, without a mark of ours.
 fn replayed(message: &Message) -> BTreeMap<String, String> {
-    let mut attributes = message.attributes.clone();
-    attributes.retain(|key, _| !key.starts_with(DEAD_LETTER_PREFIX) && !key.starts_with(RESERVED_PREFIX) && key != TO);
-    attributes
+    let is_own = |key: &str| !key.starts_with(DEAD_LETTER_PREFIX) && !key.starts_with(RESERVED_PREFIX) && key != TO;
+    message.attributes.iter().filter(|(key, _)| is_own(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// As it was when it was discarded; where there is room, copies say that they are copies.
@@ -117,7 +122,7 @@ pub(super) fn redriven(
 ) -> BTreeMap<String, String> {
     let mut attributes = replayed(message);
     let first_published = || {
-        let source = message.provenance().and_then(|from| from.publish_time).or(message.publish_time);
+        let source = message.first_published().or(message.publish_time);
         source.map(|time| time.to_string())
     };
     let first_published = attributes.get(PUBLISH_TIME).cloned().or_else(first_published);

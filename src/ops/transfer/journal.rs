@@ -88,10 +88,7 @@ impl Archive {
     pub(super) fn open(&self, id: &TransferId) -> Result<(Journal, Story, Began)> {
         let mut story = Story::default();
         let path = self.journal(id);
-        let opened = Wal::open(self.disk.as_ref(), &path, &mut |bytes| {
-            story.add(Record::decode(bytes)?);
-            Ok(())
-        });
+        let opened = Wal::open(self.disk.as_ref(), &path, &mut |bytes| story.read(bytes));
         let (wal, scanned) = opened.map_err(|error| self.missing(id, error))?;
         if scanned.torn_bytes > 0 {
             tracing::warn!(transfer = %id, bytes = scanned.torn_bytes, "cut off what a crash left at the end of the journal");
@@ -108,10 +105,7 @@ impl Archive {
     /// Reads a transfer's journal, also while it runs.
     pub(super) fn read(&self, id: &TransferId) -> Result<Story> {
         let mut story = Story::default();
-        let read = wal::read(self.disk.as_ref(), &self.journal(id), &mut |bytes| {
-            story.add(Record::decode(bytes)?);
-            Ok(())
-        });
+        let read = wal::read(self.disk.as_ref(), &self.journal(id), &mut |bytes| story.read(bytes));
         read.map_err(|error| self.missing(id, error))?;
         Ok(story)
     }
@@ -244,7 +238,8 @@ impl Archive {
     }
 }
 
-fn unknown(id: &TransferId) -> Error {
+/// Says that there is none of this id.
+pub(super) fn unknown(id: &TransferId) -> Error {
     let shown = crate::model::text::line(&id.0).into_owned();
     Error::new(Kind::NotFound, format!("there is no transfer `{shown}` on this machine"))
         .with_hint("list them with `redrive transfers list`")
@@ -306,3 +301,6 @@ impl Journal {
         Ok(self.copies.insert(file).as_mut())
     }
 }
+
+#[cfg(test)]
+mod tests;

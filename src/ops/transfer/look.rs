@@ -32,7 +32,17 @@ struct Content {
 impl Plan {
     /// Makes the plan of a request at which nobody looked yet.
     pub(in crate::ops) fn of(request: Request, cutoff: Timestamp) -> Self {
-        Self { request, cutoff, expected: None, looked: None, takes: None, routes: Vec::new(), refusals: Vec::new(), warnings: Vec::new() }
+        Self {
+            request,
+            cutoff,
+            expected: None,
+            looked: None,
+            takes: None,
+            routes: Vec::new(),
+            refusals: Vec::new(),
+            warnings: Vec::new(),
+            fan_out_confirmed: false,
+        }
     }
 
     fn expect(&mut self, count: u64) {

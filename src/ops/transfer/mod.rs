@@ -18,6 +18,7 @@ mod options;
 mod plan;
 mod port;
 mod prune;
+mod quick;
 mod record;
 mod request;
 mod runner;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{self, Error};
 use crate::model::cause::CauseId;
 use crate::model::numbers::Measured;
 use crate::model::text;
@@ -46,6 +48,13 @@ pub use sample::{Looked, LookedCause, Problem};
 /// Names a transfer: short, unique on this machine, sorted by time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TransferId(pub String);
+
+impl TransferId {
+    /// Tells whether it can be one of ours, and leads to no other folder.
+    fn is_plain(&self) -> bool {
+        !self.0.is_empty() && self.0.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    }
+}
 
 impl std::fmt::Display for TransferId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -73,9 +82,32 @@ pub struct Plan {
     pub refusals: Vec<String>,
     /// What the operator should know before.
     pub warnings: Vec<String>,
+    /// Whether the operator confirmed by name all that [`Plan::fan_out`] names.
+    #[serde(skip)]
+    pub fan_out_confirmed: bool,
 }
 
 impl Plan {
+    /// Notes that the operator confirmed by name all that [`Plan::fan_out`] names.
+    #[must_use]
+    pub fn confirmed(self) -> Self {
+        Self { fan_out_confirmed: true, ..self }
+    }
+
+    /// Says who would process messages again without having been confirmed by name, if anybody would.
+    fn unconfirmed(&self) -> Option<Error> {
+        let names: Vec<String> = self.fan_out().into_iter().map(|name| format!("`{}`", name.id())).collect();
+        if self.fan_out_confirmed || names.is_empty() {
+            return None;
+        }
+        let words =
+            format!("{} would process the messages again though they did not fail, and were not confirmed by name", names.join(", "));
+        Some(
+            Error::new(error::Kind::Refused, words)
+                .with_hint("confirm each with `--fan-out SUBSCRIPTION`, or send them another way (`--delivery`)"),
+        )
+    }
+
     /// Names the subscriptions that would process messages again though they did not fail: the operator confirms them by name.
     ///
     /// Those whose filter keeps all messages away do not count, where all were looked at; nor do any where the topic was named outright.

@@ -114,6 +114,7 @@ impl Ops {
             self.look_into(&mut plan, &seen.messages, !seen.truncated, &held_by, &ordered).await;
         }
         plan.takes = takes(&plan);
+        check_left(&mut plan);
         warn_of_fan_out(&mut plan);
         self.keep_below_max_bulk(&mut plan);
         Ok(plan)
@@ -176,6 +177,12 @@ impl Ops {
         let elsewhere = foreign(held_by, &self.0.home, clock).map(|words| format!("{words}: wait for its end, or go on with `--force`"));
         for other in [here, elsewhere].into_iter().flatten() {
             if plan.request.options.force { plan.warnings.push(other) } else { plan.refusals.push(other) }
+        }
+        if held_by.ordered && plan.request.leave {
+            let words = format!(
+                "subscription `{id}` is ordered: what is left where it is blocks its key, and what lies behind it may not be reached; take them (a discard keeps copies, `replay --take`), or go on with `--force`"
+            );
+            if plan.request.options.force { plan.warnings.push(words) } else { plan.refusals.push(words) }
         }
         if plan.request.selection.passes_over() {
             let (which, reached) = match plan.request.selection.count() {
@@ -325,6 +332,16 @@ fn count(seen: &Seen, clock: Timestamp, plan: &mut Plan) {
             plan.warnings.push(format!("{missing} of the {chosen} chosen messages were not seen: gone, or leased by another consumer"));
         }
         _ => plan.expected = Some(Measured { value: selected, source: Source::Counted, as_of: clock }),
+    }
+}
+
+/// Refuses what would be leased in one go though that is too much: what is left where it is must not come straight back before the end.
+fn check_left(plan: &mut Plan) {
+    let wanted = plan.expected.map_or(0, |expected| expected.value).min(plan.request.max.unwrap_or(u64::MAX));
+    if plan.request.leave && wanted > HELD_MAX as u64 {
+        plan.refusals.push(format!(
+            "{wanted} messages are more than can be left where they are: until the end all are leased, {HELD_MAX} at most; take a part (`--max {HELD_MAX}`, `--filter`), or take them away (`--take`, a discard keeps copies)"
+        ));
     }
 }
 

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::cargo::Identity;
+use super::quick::{self, Told};
 use super::{Counts, Request, State, TransferId};
 use crate::error::{Error, Kind, Result};
 use crate::model::cause::CauseId;
@@ -45,6 +47,8 @@ pub(super) enum Record {
     /// They are at the destination, under these ids.
     Published {
         ids: Vec<Identity>,
+        /// For people who look: nothing is concluded from them.
+        #[serde(deserialize_with = "passed_over")]
         new: Vec<String>,
     },
     /// The answer was lost: they may be at the destination.
@@ -102,6 +106,11 @@ impl Record {
     }
 }
 
+/// Reads past a list that nobody asks for.
+fn passed_over<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<String>, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| Vec::new())
+}
+
 /// What all records of a journal come to.
 #[derive(Debug, Default)]
 pub(super) struct Story {
@@ -134,6 +143,21 @@ pub(super) struct Ended {
 }
 
 impl Story {
+    /// Takes in the next record as it was written.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<()> {
+        match quick::told(bytes) {
+            Some(Told::Intent(ids)) => self.open.extend(ids),
+            Some(Told::Published(ids)) => self.publish(ids),
+            None => self.add(Record::decode(bytes)?),
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, ids: Vec<Identity>) {
+        self.close(&ids);
+        self.published.extend(ids);
+    }
+
     /// Takes in the next record.
     pub(super) fn add(&mut self, record: Record) {
         match record {
@@ -147,10 +171,7 @@ impl Story {
                 self.ended = None;
             }
             Record::Intent { ids, .. } => self.open.extend(ids),
-            Record::Published { ids, .. } => {
-                self.close(&ids);
-                self.published.extend(ids);
-            }
+            Record::Published { ids, .. } => self.publish(ids),
             Record::Lost { ids, .. } => {
                 self.close(&ids);
                 self.unsure += ids.len() as u64;

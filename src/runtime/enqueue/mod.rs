@@ -83,8 +83,8 @@ enum Naming {
 }
 
 impl<S: Send + Sync + 'static, T: Task<S>> Enqueue<S, T> {
-    pub(crate) fn new(app: App<S>, task: T) -> Self {
-        let payload = serde_json::to_value(&task)
+    pub(crate) fn new(app: App<S>, task: &T) -> Self {
+        let payload = serde_json::to_value(task)
             .map_err(|error| Error::invalid(format!("task `{}` cannot be written as JSON: {error}", T::NAME)).with_source(error));
         let options = T::options();
         let name = match (options.only_once, options.deduplicated) {

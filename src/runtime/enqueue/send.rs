@@ -92,9 +92,12 @@ impl<S: Send + Sync + 'static, T: Task<S>> Enqueue<S, T> {
             .headers
             .into_iter()
             .partition(|(name, _)| app.config().propagated.iter().any(|propagated| propagated.eq_ignore_ascii_case(name)));
-        with.iter().for_each(|(name, value)| headers.set(name, value.as_str()));
+        for (name, value) in with {
+            headers.set(&name, value);
+        }
         let project = app.cloud().project().id();
-        let outgoing = Outgoing { name: T::NAME, payload, queue: queue.id(), project, priority: self.priority, headers: &headers, now };
+        let (priority, takes_context) = (self.priority, options.takes_context);
+        let outgoing = Outgoing { name: T::NAME, payload, queue: queue.id(), project, priority, takes_context, headers: &headers, now };
         let mut call = app.layout().encode(outgoing);
         call.headers.extend(plain);
         check(T::NAME, &call)?;

@@ -54,6 +54,7 @@ pub trait Event<S: Send + Sync + 'static>: 'static {
 pub struct EventOptions {
     pub(crate) deadline: Option<Duration>,
     pub(crate) concurrent_max: Option<usize>,
+    pub(crate) signed_only: bool,
 }
 
 impl EventOptions {
@@ -68,6 +69,13 @@ impl EventOptions {
     #[must_use]
     pub fn concurrent(mut self, max: usize) -> Self {
         self.concurrent_max = Some(max);
+        self
+    }
+
+    /// Takes signed URLs only: neither tokens, nor what comes without either where the app is [unauthenticated](crate::runtime::Builder::unauthenticated).
+    #[must_use]
+    pub fn signed_only(mut self) -> Self {
+        self.signed_only = true;
         self
     }
 }

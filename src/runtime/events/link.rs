@@ -88,7 +88,7 @@ impl Signed<'_> {
         match self.links.replay.claim(nonce, expires, now).await {
             Ok(true) => Ok(Claim { replay: Arc::clone(&self.links.replay), nonce: Some(nonce.to_owned()) }),
             Ok(false) => Err(Denied::Forbidden("the signed URL was used already".to_owned())),
-            Err(error) => Err(Denied::NoKeys(format!("the use of a signed URL cannot be noted: {error}"))),
+            Err(error) => Err(Denied::Later(format!("the use of a signed URL cannot be noted: {error}"))),
         }
     }
 }

@@ -66,13 +66,13 @@ pub(crate) enum Denied {
     Unauthenticated(String),
     /// A valid token, of somebody else: 403.
     Forbidden(String),
-    /// The keys cannot be had, so that nobody can tell: 503.
-    NoKeys(String),
+    /// It cannot be told now, for the keys (or the store of used URLs) cannot be reached: 503.
+    Later(String),
 }
 
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Unauthenticated(why) | Self::Forbidden(why) | Self::NoKeys(why)) = self;
+        let (Self::Unauthenticated(why) | Self::Forbidden(why) | Self::Later(why)) = self;
         f.write_str(why)
     }
 }
@@ -134,7 +134,7 @@ impl Verifier {
         let id = header.kid.ok_or_else(|| malformed(&"it names no key"))?;
         let key = self.0.keys.get(&id).await.map_err(|error| match error {
             KeyError::Unknown => malformed(&"its key is not known"),
-            KeyError::Unavailable(why) => Denied::NoKeys(format!("the keys of tokens cannot be fetched: {why}")),
+            KeyError::Unavailable(why) => Denied::Later(format!("the keys of tokens cannot be fetched: {why}")),
         })?;
         let claims: Claims = decode(token, &key, &self.0.validation).map_err(|error| malformed(&error))?.claims;
         self.0.expected.check(&claims, audience, now)

@@ -79,19 +79,20 @@ impl<S: Send + Sync + 'static> App<S> {
     pub(crate) fn job(&self, entry: &PeriodicEntry<S>) -> Result<provision::Job> {
         let Periodic { schedule, zone, description, headers, retries, attempt_deadline, token, .. } = &entry.periodic;
         let name = JobName::new(self.location(), self.layout().job(entry.name()).replace('.', "-").parse()?);
-        let nothing = Headers::default();
+        let (nothing, task) = (Headers::default(), self.registry().task(entry.task));
         let outgoing = Outgoing {
             name: entry.task,
             payload: entry.payload(),
             queue: self.layout().queue(),
             project: self.cloud().project().id(),
             priority: 0,
+            takes_context: task.is_some_and(|task| task.options.takes_context),
             headers: &nothing,
             now: Timestamp::UNIX_EPOCH,
         };
         let call = self.layout().encode_job(outgoing, name.id());
         let audience = self.layout().audience(&call.path);
-        let of_task = self.registry().task(entry.task).and_then(|task| task.options.dispatch_deadline);
+        let of_task = task.and_then(|task| task.options.dispatch_deadline);
         let all = call.headers.into_iter().chain(headers.iter().cloned());
         Ok(provision::Job {
             name,

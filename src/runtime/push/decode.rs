@@ -6,16 +6,15 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
 
-use crate::names::{Location, SubscriptionName};
-use crate::runtime::config::Config;
+use crate::names::SubscriptionName;
 use crate::runtime::delivery::Delivery;
 use crate::runtime::events::{PubsubMessage, parameters, percent_decoded};
 use crate::runtime::logging::trace;
 use crate::runtime::propagation::Headers;
 use crate::runtime::push::refusal::Refusal;
 use crate::runtime::registry::Malformed;
-use crate::runtime::wire::{Call, Incoming, Layout, Route, What, own_headers, task_info};
-use crate::runtime::{EventInfo, MessageInfo};
+use crate::runtime::wire::{Call, Incoming, Route, What, own_headers, task_info};
+use crate::runtime::{App, EventInfo, MessageInfo};
 
 /// What says that a push without an envelope has its metadata in headers.
 const METADATA: &str = "x-goog-pubsub-";
@@ -48,15 +47,13 @@ pub(super) struct Arrived {
 }
 
 /// Reads requests of one app.
-pub(super) struct Decoder<'a> {
-    pub(super) config: &'a Config,
-    pub(super) layout: &'a Layout,
-    pub(super) location: &'a Location,
+pub(super) struct Decoder<'a, S> {
+    pub(super) app: &'a App<S>,
     /// The full path.
     pub(super) path: &'a str,
 }
 
-impl Decoder<'_> {
+impl<S: Send + Sync + 'static> Decoder<'_, S> {
     /// Finds out what a request asks for.
     pub(super) fn decode(&self, route: Route, parts: &Parts, body: Bytes) -> Result<Arrived, Refusal> {
         match route {
@@ -67,23 +64,26 @@ impl Decoder<'_> {
     }
 
     fn task(&self, name: Option<String>, parts: &Parts, body: Bytes) -> Result<Arrived, Refusal> {
-        let Incoming { name, payload, id } = self.layout.decode(name, body.clone())?;
-        let request = Call { path: self.path.to_owned(), headers: own_headers(&parts.headers), body };
-        let info = task_info(&parts.headers, self.location);
+        let Incoming { name, payload, id } = self.app.layout().decode(name, body.clone())?;
+        // Only a dead set keeps the request, so that only for one its headers are copied.
+        let is_kept = self.app.registry().task(&name).is_some_and(|entry| entry.options.dead_set);
+        let headers = if is_kept { own_headers(&parts.headers) } else { Vec::new() };
+        let request = Box::new(Call { path: self.path.to_owned(), headers, body });
+        let info = task_info(&parts.headers, &self.app.entrance().location);
         let delivery = Delivery::Task { name: name.clone(), payload, info, headers: self.propagated(&parts.headers), request };
         Ok(Arrived { delivery, what: What::Task, place: (What::Task, name.clone()), name, id })
     }
 
     fn message(&self, subscriber: Option<String>, parts: &Parts, body: Bytes) -> Result<Arrived, Refusal> {
         let (data, info) = self.received(subscriber.as_deref(), parts, body)?;
-        let (data, mut headers) = self.layout.message_content(data, &info.attributes, &self.config.propagated);
+        let (data, mut headers) = self.app.layout().message_content(data, &info.attributes, &self.app.config().propagated);
         if let Some(parent) = info.attributes.get(trace::PUBSUB_ATTRIBUTE) {
-            headers.fill(&Headers::only(&self.config.propagated, [(trace::HEADER, parent.as_str())]));
+            headers.fill(&Headers::only(&self.app.config().propagated, [(trace::HEADER, parent.as_str())]));
         }
         // Where the path names no subscriber, the payload names a task.
         let place = match &subscriber {
             Some(name) => (What::Message, name.clone()),
-            None => (What::Task, self.layout.decode(None, data.clone())?.name),
+            None => (What::Task, self.app.layout().decode(None, data.clone())?.name),
         };
         let name = place.1.clone();
         let subscriber = subscriber.unwrap_or_default();
@@ -110,7 +110,7 @@ impl Decoder<'_> {
     /// Reads a message, whichever way it is packed: in an envelope, in headers, or not at all.
     fn received(&self, subscriber: Option<&str>, parts: &Parts, body: Bytes) -> Result<(Bytes, MessageInfo), Refusal> {
         let has_metadata = parts.headers.keys().any(|name| name.as_str().starts_with(METADATA));
-        let is_bare = subscriber.is_some_and(|name| self.config.push.unwrapped.contains(name));
+        let is_bare = subscriber.is_some_and(|name| self.app.config().push.unwrapped.contains(name));
         if has_metadata || is_bare {
             return Ok((body, unwrapped(&parts.headers, has_metadata)));
         }
@@ -121,12 +121,12 @@ impl Decoder<'_> {
     /// Headers that go along. Where only Google's own trace header is there, it stands for `traceparent`.
     fn propagated(&self, headers: &HeaderMap) -> Headers {
         let all = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-        let mut kept = Headers::only(&self.config.propagated, all);
+        let mut kept = Headers::only(&self.app.config().propagated, all);
         if kept.get(trace::HEADER).is_none()
             && let Some(context) = headers.get(trace::GOOGLE_HEADER).and_then(|value| value.to_str().ok())
             && let Some(parent) = trace::Parent::of_google(context)
         {
-            kept.fill(&Headers::only(&self.config.propagated, [(trace::HEADER, parent.to_string().as_str())]));
+            kept.fill(&Headers::only(&self.app.config().propagated, [(trace::HEADER, parent.to_string().as_str())]));
         }
         kept
     }

@@ -4,6 +4,8 @@
 //! or a signed URL, before a byte of the body is read) → a place → the body, within size and time → what it says → a place of its handler → the handler →
 //! the one table of answers. The cause of a failure goes to the log and never into the answer.
 //!
+//! A caller that hangs up has its handler dropped where it waits next, as one that takes longer than its deadline: both services then try again.
+//!
 //! # Back-pressure
 //!
 //! What comes beyond the places waits for a moment ([`Builder::waits`](crate::runtime::Builder::waits)) and is then answered with 429. Both services

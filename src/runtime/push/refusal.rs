@@ -26,6 +26,8 @@ pub(super) enum Refusal {
     Busy,
     /// The body is not what this endpoint takes.
     Malformed(String),
+    /// What reads the payload panicked.
+    Panicked,
 }
 
 impl Refusal {
@@ -38,9 +40,10 @@ impl Refusal {
             Self::Broken(_) => (StatusCode::BAD_REQUEST, "the body broke off"),
             Self::Denied(Denied::Unauthenticated(_)) => (StatusCode::UNAUTHORIZED, "no valid token"),
             Self::Denied(Denied::Forbidden(_)) => (StatusCode::FORBIDDEN, "not allowed"),
-            Self::Denied(Denied::NoKeys(_)) => (StatusCode::SERVICE_UNAVAILABLE, "try again later"),
+            Self::Denied(Denied::Later(_)) => (StatusCode::SERVICE_UNAVAILABLE, "try again later"),
             Self::Busy => (StatusCode::TOO_MANY_REQUESTS, "all places are taken"),
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "the body is not what this endpoint takes"),
+            Self::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, "the work failed"),
         }
     }
 

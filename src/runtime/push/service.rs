@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
+use std::panic::AssertUnwindSafe;
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -19,7 +20,7 @@ use tracing::{Instrument as _, Span};
 
 use crate::model::text::line;
 use crate::runtime::delivery::Ended;
-use crate::runtime::events::Claim;
+use crate::runtime::events::{Claim, percent_decoded};
 use crate::runtime::logging;
 use crate::runtime::oidc::{Auth, Denied};
 use crate::runtime::push::body::{check_announced, read};
@@ -93,7 +94,11 @@ where
             let (parts, body) = request.into_parts();
             let path = if push.nested { format!("{}{}", push.app.config().mount, parts.uri.path()) } else { parts.uri.path().to_owned() };
             let span = span_of(&path, &parts);
-            let answer = async { push.answer(&path, &parts, body).await.unwrap_or_else(|refusal| refusal.respond(&path)) };
+            let answer = async {
+                // Handlers' own panics are caught where they run; this is for what reads their payloads.
+                let answered = AssertUnwindSafe(push.answer(&path, &parts, body)).catch_unwind().await;
+                answered.unwrap_or(Err(Refusal::Panicked)).unwrap_or_else(|refusal| refusal.respond(&path))
+            };
             Ok(answer.instrument(span).await)
         }
         .boxed()
@@ -120,7 +125,7 @@ impl<S: Send + Sync + 'static> Push<S> {
         let gates = &app.entrance().gates;
         let _place = gates.all.enter(settings.wait_max).await.ok_or(Refusal::Busy)?;
         let body = read(body, bytes_max, settings.body_time_max).await?;
-        let decoder = Decoder { config: app.config(), layout: app.layout(), location: &app.entrance().location, path };
+        let decoder = Decoder { app, path };
         let Arrived { delivery, what, place, name, id } = decoder.decode(route, parts, body)?;
         let own = match gates.own(&place) {
             Some(gate) => gate.enter(settings.wait_max).await.map(Some),
@@ -150,6 +155,11 @@ impl<S: Send + Sync + 'static> Push<S> {
             && let Some(signed) = links.signed(path, query)
         {
             return signed.claim(now).await.map(Some);
+        }
+        if let Route::Event { kind, .. } = route
+            && self.app.registry().event(&percent_decoded(kind)).is_some_and(|entry| entry.options.signed_only)
+        {
+            return Err(Denied::Unauthenticated("events of this kind take signed URLs only".to_owned()));
         }
         match &entrance.auth {
             Auth::Nobody => Ok(None),

@@ -122,7 +122,8 @@ impl<S: Send + Sync + 'static> Builder<S> {
         self
     }
 
-    /// Answers `GET` of this path with 200, for probes; it asks for no token.
+    /// Answers `GET` of this path with 200, for probes; it asks for no token. The [router](crate::runtime::App::router) does not have it: a service with a
+    /// router of its own has such a path already.
     pub fn health(mut self, path: impl Into<String>) -> Self {
         self.config_mut().push.health = Some(path.into());
         self

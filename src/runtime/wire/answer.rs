@@ -43,22 +43,22 @@ pub(crate) fn answer(compat: Compat, what: What, ended: &Ended, id: Option<&str>
         Ended::Retry { after, .. } => *after,
         _ => None,
     };
-    Answer { status, body: if status == 204 { None } else { body(compat, what, ended, id, task) }, retry_after }
+    Answer { status, body: if status == 204 { None } else { Some(body(compat, what, ended, id, task)) }, retry_after }
 }
 
-fn body(compat: Compat, what: What, ended: &Ended, id: Option<&str>, task: &str) -> Option<Value> {
+fn body(compat: Compat, what: What, ended: &Ended, id: Option<&str>, task: &str) -> Value {
     match (compat, ended) {
-        (Compat::DjangoGcp, Ended::Done(_)) if what == What::Event => Some(json!({})),
-        (Compat::DjangoGcp, Ended::Done(result)) => Some(json!({ "result": result })),
-        (Compat::DjangoTasksCloudTasks, Ended::Done(_)) => Some(json!({ "status": "success", "task_id": id })),
+        (Compat::DjangoGcp, Ended::Done(_)) if what == What::Event => json!({}),
+        (Compat::DjangoGcp, Ended::Done(result)) => json!({ "result": result }),
+        (Compat::DjangoTasksCloudTasks, Ended::Done(_)) => json!({ "status": "success", "task_id": id }),
         (Compat::DjangoTasksCloudTasks, Ended::Failed(_) | Ended::Panicked(_) | Ended::TimedOut(_) | Ended::Retry { .. }) => {
-            Some(json!({ "status": "failed", "task_id": id, "errors": [] }))
+            json!({ "status": "failed", "task_id": id, "errors": [] })
         }
-        (_, Ended::Done(result)) => Some(json!({ "result": result, "status": "executed" })),
-        (_, Ended::Discarded(_) | Ended::Dead(_)) => Some(json!({ "result": null, "status": "discarded" })),
-        (_, Ended::Unknown) => Some(json!({ "error": format!("Task {task} not found") })),
-        (_, Ended::Malformed(_)) => Some(json!({ "error": "the body is not what this endpoint takes" })),
-        (_, Ended::Busy) => Some(json!({ "error": "all places are taken" })),
-        _ => Some(json!({ "error": "the work failed" })),
+        (_, Ended::Done(result)) => json!({ "result": result, "status": "executed" }),
+        (_, Ended::Discarded(_) | Ended::Dead(_)) => json!({ "result": null, "status": "discarded" }),
+        (_, Ended::Unknown) => json!({ "error": format!("Task {task} not found") }),
+        (_, Ended::Malformed(_)) => json!({ "error": "the body is not what this endpoint takes" }),
+        (_, Ended::Busy) => json!({ "error": "all places are taken" }),
+        _ => json!({ "error": "the work failed" }),
     }
 }

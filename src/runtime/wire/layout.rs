@@ -138,7 +138,7 @@ impl Layout {
 
     /// Returns the name of a task that is refused when it is there already: from its payload as `json` writes it.
     pub(crate) fn deduplicated(&self, task: &str, payload: &[u8]) -> String {
-        let hash = hex(payload);
+        let hash = short_hash(payload);
         match self.compat {
             Compat::DjangoGcp => {
                 let affix = self.name.as_deref().map(|name| format!("{}{name}", self.delimiter)).unwrap_or_default();
@@ -160,7 +160,7 @@ impl Layout {
 }
 
 /// The first characters of a SHA-256: enough that two payloads of one task do not meet within a day.
-fn hex(payload: &[u8]) -> String {
+pub(crate) fn short_hash(payload: &[u8]) -> String {
     use sha2::Digest as _;
     use std::fmt::Write as _;
 

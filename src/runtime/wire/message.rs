@@ -19,8 +19,11 @@ impl Layout {
         self.compat != Compat::DjangoGoogleCloudTasks
     }
 
-    /// Returns the data of a message, with the headers where they belong into it; content that is no JSON object stays as it is.
+    /// Returns the data of a message, with the headers where they belong into it; content that is no JSON stays as it is.
     pub(crate) fn message_data(&self, content: Bytes, headers: &Headers) -> Bytes {
+        if self.compat == Compat::DjangoGcp {
+            return serde_json::from_slice(&content).map_or(content, |value: Value| dumps(&value).into());
+        }
         if self.headers_are_attributes() {
             return content;
         }
@@ -87,6 +90,13 @@ mod tests {
         assert_eq!(std::str::from_utf8(&data).unwrap(), r#"{"price": 3, "name": "\u00e9", "_http_headers": {"Traceparent": "00-a-b-01"}}"#);
         let (content, read) = a.message_content(data, &BTreeMap::new(), &names);
         assert_eq!((read, &content[..]), (headers(), r#"{"price":3,"name":"é"}"#.as_bytes()));
+
+        let b = layout(Compat::DjangoGcp);
+        assert_eq!(
+            &b.message_data(Bytes::from_static(br#"{"price":3,"name":"\u00e9"}"#), &headers())[..],
+            br#"{"price": 3, "name": "\u00e9"}"#
+        );
+        assert_eq!(&b.message_data(Bytes::from_static(b"text"), &headers())[..], b"text");
 
         let native = layout(Compat::Native);
         let content = Bytes::from_static(br#"{"_http_headers":{"traceparent":"x"}}"#);

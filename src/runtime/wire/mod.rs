@@ -1,6 +1,7 @@
 //! Names, URLs and bodies, in this crate's own format and in those of the systems it works beside. Pure: it knows neither sockets nor clocks.
 
 mod answer;
+mod arguments;
 mod body;
 mod cloud_headers;
 mod layout;
@@ -8,7 +9,8 @@ mod message;
 mod python;
 
 pub(crate) use answer::{Answer, What, answer};
+pub(crate) use arguments::read;
 pub(crate) use body::{Call, Incoming, Outgoing};
 pub(crate) use cloud_headers::{own_headers, task_info};
-pub(crate) use layout::{Layout, Route};
+pub(crate) use layout::{Layout, Route, short_hash};
 pub(crate) use python::dumps;

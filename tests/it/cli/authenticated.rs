@@ -73,6 +73,26 @@ async fn a_service_accounts_key_opens_all_services() {
     assert_eq!(guarded.json(&key, &["subs", "peek", "orders-hold"]).await.as_array().unwrap().len(), 3);
 }
 
+/// gRPC does not go through HTTP proxies here: where one is named for Google's addresses, messages go over REST, with the same token.
+#[tokio::test]
+async fn behind_a_proxy_messages_go_over_rest() {
+    let guarded = Guarded::new().await;
+    let key = guarded.credentials(json!({"email": ACCOUNT})).await;
+    let variables = [
+        ("GOOGLE_APPLICATION_CREDENTIALS", key.to_str().unwrap()),
+        ("GOOGLE_CLOUD_PROJECT", "shop"),
+        // It is for `https`, and the emulator is not: a connection to it would fail.
+        ("HTTPS_PROXY", "http://127.0.0.1:9"),
+    ];
+    let run = guarded.run(&variables, &["dlq", "redrive", "orders-hold", "--max", "3", "--yes", "--fan-out", "audit", "-o", "json"]).await;
+    assert_eq!(run.code, 0, "{run:?}");
+    let report: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(report["counts"]["moved"], 3, "{report}");
+    let run = guarded.run(&variables, &["subs", "peek", "billing", "-o", "json"]).await;
+    let peeked: Value = serde_json::from_str(&run.out).unwrap_or_else(|_| panic!("{run:?}"));
+    assert_eq!(peeked.as_array().unwrap().len(), 3);
+}
+
 #[tokio::test]
 async fn who_shows_nothing_or_something_else_is_refused() {
     let guarded = Guarded::new().await;

@@ -100,7 +100,7 @@ impl Bench {
 }
 
 /// The binary, with nothing of this machine's configuration.
-fn binary(home: &Path) -> Command {
+pub(crate) fn binary(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_redrive"));
     // Nobody answers as a metadata server, whatever machine this is.
     command.env_clear().env("HOME", home).env("REDRIVE_HOME", home).env("GCE_METADATA_HOST", "127.0.0.1:1");

@@ -1,5 +1,7 @@
 //! The real binary in a pseudo-terminal: what an operator does, and what is left of it in the terminal.
 
+mod path;
+mod progress;
 mod terminal;
 
 use std::io::{BufRead, BufReader};

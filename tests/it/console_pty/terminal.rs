@@ -40,7 +40,12 @@ pub(super) struct Terminal {
 
 impl Terminal {
     /// Starts `redrive` with these arguments on a machine where nothing is configured.
-    pub(super) fn start(arguments: &[&str], (columns, rows): (u16, u16)) -> Self {
+    pub(super) fn start(arguments: &[&str], size: (u16, u16)) -> Self {
+        Self::start_with(arguments, size, &[])
+    }
+
+    /// The same with variables besides.
+    pub(super) fn start_with(arguments: &[&str], (columns, rows): (u16, u16), variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let pair = native_pty_system().openpty(size(columns, rows)).expect("a pseudo-terminal");
         let mut command = CommandBuilder::new("sh");
@@ -54,6 +59,9 @@ impl Terminal {
         for (name, value) in
             [("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("RUST_BACKTRACE", "0"), ("GCE_METADATA_HOST", "127.0.0.1:9")]
         {
+            command.env(name, value);
+        }
+        for (name, value) in variables {
             command.env(name, value);
         }
         let child = pair.slave.spawn_command(command).expect("`sh` is there");

@@ -141,7 +141,7 @@ async fn single_calls_pull_acknowledge_and_release() {
     assert_eq!(ids.len(), 5);
     let hold = subscription("hold");
     let pulled = cloud.pull(&hold, 3, Duration::ZERO).await.unwrap();
-    assert!(pulled.messages.len() <= 3 && pulled.server_time.is_some());
+    assert!(pulled.messages.len() <= 3);
     let rest = cloud.pull(&hold, 1000, Duration::ZERO).await.unwrap();
     let all: Vec<Received> = pulled.messages.into_iter().chain(rest.messages).collect();
     let mut seen: Vec<_> = all.iter().map(|one| one.message.id.clone()).collect();

@@ -33,6 +33,11 @@ pub(super) fn scale() -> u64 {
     variable("REDRIVE_TEST_SCALE").unwrap_or(1)
 }
 
+/// Tells whether one schedule is asked for, and not the campaign.
+pub(super) fn replays() -> bool {
+    variable("REDRIVE_TEST_SEED").is_some()
+}
+
 /// The seeds of a campaign of `count` schedules in CI.
 pub(super) fn seeds(count: u64) -> Vec<u64> {
     match variable("REDRIVE_TEST_SEED") {

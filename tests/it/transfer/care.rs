@@ -86,7 +86,7 @@ async fn edited_messages_are_sent_and_the_originals_kept() {
     let plan = world.ops.plan_transfer(Request { options, max: Some(2), ..request(Kind::Redrive, "strict") }).await.unwrap();
     let problems = &plan.looked.as_ref().unwrap().problems;
     assert!(problems.len() == 1 && problems[0].refused && problems[0].count == 1, "the one without `vat` is told before: {problems:?}");
-    let id = world.ops.start_transfer(plan).await.unwrap();
+    let id = world.ops.start_transfer(plan.confirmed()).await.unwrap();
     let done = follow(&world.ops, &id, is_over).await;
     assert_eq!((done.state, done.counts.moved, done.counts.failed), (State::DoneInPart, 1, 1), "{done:?}");
     let sent = drain(&world, "stamps", 1).await.remove(0);
@@ -111,7 +111,7 @@ async fn another_operators_transfer_is_noticed_across_data_folders() {
 
     let plan = elsewhere.plan_transfer(slow()).await.unwrap();
     assert!(plan.refusals[0].contains(&format!("transfer `{id}` of another operator")) && plan.refusals[0].contains("--force"), "{plan:?}");
-    let error = elsewhere.start_transfer(early).await.unwrap_err();
+    let error = elsewhere.start_transfer(early.confirmed()).await.unwrap_err();
     assert!(error.is_refused() && error.to_string().contains("of another operator"), "{error}");
     // The operator's own folder is told by the journal's lock, not by the mark.
     let here = world.ops.plan_transfer(slow()).await.unwrap();
@@ -120,7 +120,7 @@ async fn another_operators_transfer_is_noticed_across_data_folders() {
     let forced = Request { options: Options { force: true, ..Options::default() }, max: Some(1), ..slow() };
     let plan = elsewhere.plan_transfer(forced).await.unwrap();
     assert!(plan.refusals.is_empty() && plan.warnings.iter().any(|words| words.contains("of another operator")), "{plan:?}");
-    let other = elsewhere.start_transfer(plan).await.unwrap();
+    let other = elsewhere.start_transfer(plan.confirmed()).await.unwrap();
     follow(&elsewhere, &other, is_over).await;
 
     world.ops.cancel_transfer(&id).await.unwrap();
@@ -137,10 +137,10 @@ async fn contexts_bound_what_one_action_may_move() {
     let ops = Ops::guarded(world.ops.cloud().clone(), world.home.clone(), guard).unwrap();
     let plan = ops.plan_transfer(request(Kind::Redrive, "strict")).await.unwrap();
     assert!(plan.refusals[0].contains("5 messages are more than this context allows at once (3)"), "{:?}", plan.refusals);
-    assert!(ops.start_transfer(plan).await.unwrap_err().is_refused());
+    assert!(ops.start_transfer(plan.confirmed()).await.unwrap_err().is_refused());
     // A plan that was made without the guard is refused all the same.
     let unbounded = world.ops.plan_transfer(Request { max: Some(4), ..request(Kind::Redrive, "strict") }).await.unwrap();
-    assert!(ops.start_transfer(unbounded).await.unwrap_err().is_refused());
+    assert!(ops.start_transfer(unbounded.confirmed()).await.unwrap_err().is_refused());
     let id = start(&ops, Request { max: Some(3), ..request(Kind::Redrive, "strict") }).await;
     assert_eq!(follow(&ops, &id, is_over).await.counts.moved, 3);
     assert!(ops.purge_queue(&"projects/shop/locations/europe-west1/queues/none".parse().unwrap()).await.unwrap_err().is_refused());

@@ -114,7 +114,9 @@ async fn addressed_copies_say_for_whom_they_are_and_the_plan_who_would_not_know(
     assert!(warning.contains("`billing`") && warning.contains("`audit`") && !warning.contains("careful"), "{warning}");
     let receivers: Vec<&str> = plan.routes[0].receivers.iter().map(|receiver| receiver.subscription.id()).collect();
     assert!(!receivers.contains(&"careful"), "{receivers:?}");
-    let id = world.ops.start_transfer(plan).await.unwrap();
+    let error = world.ops.start_transfer(plan.clone()).await.unwrap_err();
+    assert!(error.is_refused() && error.to_string().contains("were not confirmed by name"), "{error}");
+    let id = world.ops.start_transfer(plan.confirmed()).await.unwrap();
     let done = follow(&world.ops, &id, is_over).await;
     assert_eq!((done.state, done.counts.moved), (State::Done, 2), "{done:?}");
     for message in drain(&world, "stamps", 2).await {

@@ -1,13 +1,17 @@
 //! A receiver of pushes and tasks: notes what it is sent, and answers as it is told.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use redrive::model::message::Message;
 
 /// One request.
 #[derive(Debug, Clone)]
@@ -20,6 +24,26 @@ pub(super) struct Asked {
 impl Asked {
     pub(super) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The message in the envelope of a push.
+    pub(super) fn message(&self) -> Message {
+        read_message(&self.json()["message"])
+    }
+}
+
+/// Makes a message of Pub/Sub's JSON.
+pub(super) fn read_message(value: &serde_json::Value) -> Message {
+    let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+    Message {
+        id: text("messageId"),
+        data: STANDARD.decode(text("data")).unwrap().into(),
+        attributes: value["attributes"]
+            .as_object()
+            .map_or_else(BTreeMap::new, |_| serde_json::from_value(value["attributes"].clone()).unwrap()),
+        ordering_key: text("orderingKey"),
+        publish_time: None,
+        delivery_attempt: None,
     }
 }
 
@@ -37,7 +61,7 @@ impl Handler {
     pub(super) async fn start(answer: impl Fn(&Asked) -> u16 + Send + Sync + 'static) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let handler = Self { address: listener.local_addr().unwrap(), asked: Arc::default(), answer: Arc::new(answer) };
-        let router = Router::new().fallback(take).with_state(handler.clone());
+        let router = Router::new().fallback(take).layer(DefaultBodyLimit::disable()).with_state(handler.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         handler
     }

@@ -3,8 +3,12 @@
 mod campaign;
 mod care;
 mod deliveries;
+mod disk;
 mod faults;
 mod handler;
+mod intact;
+mod killed;
+mod looping;
 mod plan;
 mod sample;
 mod tasks;
@@ -42,7 +46,7 @@ fn request(kind: Kind, from: &str) -> Request {
 async fn start(ops: &Ops, request: Request) -> TransferId {
     let plan = ops.plan_transfer(request).await.unwrap();
     assert_eq!(plan.refusals, [] as [String; 0]);
-    ops.start_transfer(plan).await.unwrap()
+    ops.start_transfer(plan.confirmed()).await.unwrap()
 }
 
 /// Follows a transfer until something holds.
@@ -296,7 +300,7 @@ async fn one_transfer_at_a_time_takes_from_a_subscription() {
     assert!(other.watch_transfer(&id).unwrap_err().is_not_found());
     let error = other.resume_transfer(&id).await.unwrap_err();
     assert!(error.kind() == ErrorKind::FailedPrecondition && error.to_string().contains("in use by another process"), "{error}");
-    let error = other.start_transfer(early).await.unwrap_err();
+    let error = other.start_transfer(early.confirmed()).await.unwrap_err();
     assert!(error.to_string().contains(&format!("transfer `{id}` runs on `strict`")), "{error}");
     let plan = other.plan_transfer(request(Kind::Redrive, "strict")).await.unwrap();
     assert!(plan.refusals[0].contains("runs on subscription `strict`"), "{:?}", plan.refusals);
@@ -311,6 +315,6 @@ async fn a_read_only_context_starts_nothing() {
     let world = World::start(SHOP).await;
     let ops = world.read_only();
     let plan = ops.plan_transfer(request(Kind::Redrive, "hold")).await.unwrap();
-    assert!(ops.start_transfer(plan).await.unwrap_err().is_refused());
+    assert!(ops.start_transfer(plan.confirmed()).await.unwrap_err().is_refused());
     assert!(ops.transfers().unwrap().is_empty());
 }

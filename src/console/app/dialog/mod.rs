@@ -9,7 +9,7 @@ mod publish;
 pub(crate) use confirm::{Button, Confirm};
 pub(crate) use debug::Debug;
 pub(crate) use pick::Pick;
-pub(crate) use plan::{PlanDialog, PlanFocus};
+pub(crate) use plan::{PlanDialog, PlanFocus, Wanted};
 pub(crate) use publish::{Field, Publish};
 
 use crossterm::event::KeyCode;

@@ -12,6 +12,7 @@ use crate::console::app::load::Load;
 use crate::console::app::value::grouped;
 use crate::console::key::Key;
 use crate::console::message::Operation;
+use crate::error::Error;
 use crate::ops::Typed;
 use crate::ops::transfer::{Canary, Delivery, Kind, Plan, Request, Selection, Source};
 
@@ -30,6 +31,25 @@ pub(crate) enum PlanFocus {
     Go,
 }
 
+/// What can be entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Messages a second.
+    Rate,
+    /// An expression that selects.
+    Filter,
+}
+
+/// A field that is open: it takes the keys.
+pub(crate) struct Entry {
+    /// What is entered.
+    pub(crate) wanted: Wanted,
+    /// What was typed.
+    pub(crate) input: Input,
+    /// Why what was typed will not do.
+    pub(crate) error: Option<String>,
+}
+
 /// A transfer that is asked about.
 pub(crate) struct PlanDialog {
     /// What was asked for.
@@ -44,6 +64,8 @@ pub(crate) struct PlanDialog {
     context: Typed,
     /// What was typed.
     pub(crate) typed: Input,
+    /// The field that is open, if one is.
+    pub(crate) entry: Option<Entry>,
     /// The first line shown.
     pub(crate) top: usize,
 }
@@ -51,7 +73,7 @@ pub(crate) struct PlanDialog {
 impl PlanDialog {
     /// Makes the dialog, waiting for its plan.
     pub(crate) fn new(request: Request, hidden: usize, context: Typed) -> Self {
-        Self { request, plan: Load::Loading, hidden, focus: PlanFocus::Cancel, context, typed: Input::default(), top: 0 }
+        Self { request, plan: Load::Loading, hidden, focus: PlanFocus::Cancel, context, typed: Input::default(), entry: None, top: 0 }
     }
 
     /// Returns what is to be typed before: who receives the messages again, and what the context asks for.
@@ -75,9 +97,12 @@ impl PlanDialog {
 
     /// Puts pasted text into the field.
     pub(crate) fn paste(&mut self, text: &str) {
-        if self.focus == PlanFocus::Field {
-            self.typed = Input::new(format!("{}{}", self.typed.value(), text.lines().next().unwrap_or_default()));
-        }
+        let into = match &mut self.entry {
+            Some(entry) => &mut entry.input,
+            None if self.focus == PlanFocus::Field => &mut self.typed,
+            None => return,
+        };
+        *into = Input::new(format!("{}{}", into.value(), text.lines().next().unwrap_or_default()));
     }
 
     /// Tells whether it can be done.
@@ -118,6 +143,9 @@ impl PlanDialog {
 
     /// Hands a key to the dialog.
     pub(crate) fn key(&mut self, key: Key) -> Reply {
+        if self.entry.is_some() {
+            return self.enter_value(key);
+        }
         match key.code {
             KeyCode::Esc => return Reply::Close,
             KeyCode::Tab => self.move_focus(1),
@@ -134,6 +162,8 @@ impl PlanDialog {
             KeyCode::Char('k') => self.top = self.top.saturating_sub(1),
             KeyCode::Char('j') => self.top = (self.top + 1).min(self.lines_max()),
             KeyCode::Char('d' | 'c') => return self.vary(key.code),
+            KeyCode::Char('r') if self.is_paced() => self.open_entry(Wanted::Rate),
+            KeyCode::Char('f') if self.is_filtered() => self.open_entry(Wanted::Filter),
             _ => {}
         }
         Reply::Stay
@@ -156,7 +186,7 @@ impl PlanDialog {
         match (self.focus, self.ready()) {
             (PlanFocus::Cancel, _) => Reply::Close,
             (PlanFocus::Go, Some(plan)) if self.is_confirmed() => {
-                Reply::Do(Choice::Operate(Operation::StartTransfer(Box::new(plan.clone()))))
+                Reply::Do(Choice::Operate(Operation::StartTransfer(Box::new(plan.clone().confirmed()))))
             }
             (PlanFocus::Field, Some(_)) if self.is_confirmed() => {
                 self.focus = PlanFocus::Go;
@@ -190,10 +220,57 @@ impl PlanDialog {
             let canary = Canary { count: CANARY, wait: CANARY_WAIT, go_on: false };
             self.request.options.canary = if self.request.options.canary.is_some() { None } else { Some(canary) };
         }
+        self.replan()
+    }
+
+    /// Asks for the plan of what is asked for now.
+    fn replan(&mut self) -> Reply {
         self.plan = Load::Loading;
         self.focus = PlanFocus::Cancel;
         self.typed = Input::default();
         Reply::Start(Choice::Plan(Box::new(self.request.clone())))
+    }
+
+    /// Tells whether it can be slowed down: not where Cloud Tasks or a file sets the pace.
+    pub(crate) fn is_paced(&self) -> bool {
+        matches!(self.request.source, Source::Subscription(_))
+    }
+
+    /// Tells whether an expression can say which: not where they were chosen one by one.
+    pub(crate) fn is_filtered(&self) -> bool {
+        self.is_paced() && matches!(self.request.selection, Selection::All | Selection::Matching(_))
+    }
+
+    fn open_entry(&mut self, wanted: Wanted) {
+        let now = match (wanted, &self.request.selection) {
+            (Wanted::Rate, _) => self.request.rate_max.map_or_else(String::new, |rate| rate.to_string()),
+            (Wanted::Filter, Selection::Matching(query)) => query.to_string(),
+            (Wanted::Filter, _) => String::new(),
+        };
+        self.entry = Some(Entry { wanted, input: Input::new(now), error: None });
+    }
+
+    /// Hands a key to the open field.
+    fn enter_value(&mut self, key: Key) -> Reply {
+        let Some(entry) = &mut self.entry else { return Reply::Stay };
+        match key.code {
+            KeyCode::Esc => self.entry = None,
+            KeyCode::Enter => {
+                let text = entry.input.value().trim().to_owned();
+                match accept(&mut self.request, entry.wanted, &text) {
+                    Ok(()) => {
+                        self.entry = None;
+                        return self.replan();
+                    }
+                    Err(why) => entry.error = Some(why),
+                }
+            }
+            _ => {
+                entry.error = None;
+                entry.input.handle_event(&Event::Key(key.event()));
+            }
+        }
+        Reply::Stay
     }
 
     fn lines_max(&self) -> usize {
@@ -201,4 +278,18 @@ impl PlanDialog {
         let looked = plan.looked.as_ref().map_or(0, |looked| looked.causes.len().min(5) + looked.problems.len());
         looked + plan.routes.iter().map(|route| route.receivers.len() + 1).sum::<usize>() + plan.warnings.len() + plan.refusals.len()
     }
+}
+
+/// Puts what was entered into the request; nothing is no limit, or all.
+fn accept(request: &mut Request, wanted: Wanted, text: &str) -> Result<(), String> {
+    match wanted {
+        Wanted::Rate if text.is_empty() => request.rate_max = None,
+        Wanted::Rate => match text.parse() {
+            Ok(rate @ 1..) => request.rate_max = Some(rate),
+            _ => return Err("give messages a second as a whole number, or nothing for no limit".to_owned()),
+        },
+        Wanted::Filter if text.is_empty() => request.selection = Selection::All,
+        Wanted::Filter => request.selection = Selection::Matching(text.parse().map_err(|error: Error| error.to_string())?),
+    }
+    Ok(())
 }

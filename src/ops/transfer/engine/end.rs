@@ -20,6 +20,8 @@ const REDELIVERY_GRACE: Duration = Duration::from_secs(1);
 const MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// With a rate, so many seconds' worth is leased ahead.
 const AHEAD_S: usize = 5;
+/// So many windows are leased at once: one under way, and one that comes in meanwhile.
+const WINDOWS_LEASED: usize = 2;
 /// Marked ids that were not found are named up to so many.
 const MISSING_NAMED_MAX: usize = 3;
 
@@ -110,7 +112,7 @@ impl Engine {
     fn room(&self, waiting: usize) -> usize {
         let by_bytes = MEMORY_BYTES_MAX / self.pulls.bytes_max.max(1);
         let by_rate = self.settings.rate_max.map_or(usize::MAX, |rate| (rate as usize).saturating_mul(AHEAD_S).max(1));
-        let room = self.settings.window.min(by_bytes.max(1)).min(by_rate).saturating_sub(waiting);
+        let room = (self.settings.window * WINDOWS_LEASED).min(by_bytes.max(1)).min(by_rate).saturating_sub(waiting);
         let by_max = match self.limit() {
             Some(max) if !self.is_complete() => usize::try_from(max.saturating_sub(self.taken())).unwrap_or(usize::MAX),
             _ => usize::MAX,
@@ -155,8 +157,8 @@ impl Engine {
     /// Returns how many of the marked messages were never seen.
     fn missing(&mut self) -> usize {
         let Selection::Messages(ids) = &self.settings.selection else { return 0 };
-        let seen: std::collections::HashSet<&str> = self.places.keys().map(crate::ops::transfer::cargo::Identity::id).collect();
-        let missing: Vec<&str> = ids.iter().map(String::as_str).filter(|id| !seen.contains(id)).collect();
+        let seen: std::collections::HashSet<std::borrow::Cow<'_, str>> = self.places.keys().map(super::Identity::id).collect();
+        let missing: Vec<&str> = ids.iter().map(String::as_str).filter(|id| !seen.contains(*id)).collect();
         let count = missing.len();
         if count > 0 && self.settings.max.is_none_or(|max| self.taken() < max) {
             let names = missing.iter().take(MISSING_NAMED_MAX).copied().collect::<Vec<_>>().join(", ");

@@ -18,6 +18,7 @@ pub(super) use receive::HELD_MAX;
 pub(super) use target::Target;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -209,6 +210,10 @@ struct Item {
     not_before: Elapsed,
     /// Halved when a batch with it is refused, to find the bad one.
     batch_max: usize,
+    /// Who gave it up, where the delivery depends on it.
+    source: Option<SubscriptionName>,
+    /// Where it goes, once that is known.
+    to: Option<Arc<Target>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,10 +269,12 @@ pub(super) struct Engine {
     unsure: u64,
     errors: VecDeque<String>,
     routes: HashMap<SubscriptionName, Route>,
-    targets_gone: HashMap<Target, String>,
+    /// The destinations that are known, by who gave messages up; `None` is the one for all.
+    targets: HashMap<Option<SubscriptionName>, Arc<Target>>,
+    targets_gone: HashMap<Arc<Target>, String>,
     /// Ordering keys of which a message failed.
     keys_paused: BTreeSet<String>,
-    publishing: HashMap<u64, (Target, Vec<u64>)>,
+    publishing: HashMap<u64, (Arc<Target>, Vec<u64>)>,
     pace: target::Pace,
     /// Delivered by the last step, to be left in the source now that this is durable.
     left: Vec<u64>,
@@ -309,6 +316,7 @@ impl Engine {
             unsure: story.unsure_max(),
             errors: VecDeque::new(),
             routes,
+            targets: HashMap::new(),
             targets_gone: HashMap::new(),
             keys_paused: BTreeSet::new(),
             publishing: HashMap::new(),

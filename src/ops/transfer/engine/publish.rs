@@ -1,12 +1,13 @@
 //! Starting publishes (or keeping copies), and what comes of them.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use super::super::draft::{self, GENERATION};
 use super::target::FAILURES_IN_A_ROW_MAX;
 use super::{
-    Call, Cargo, Delivery, Elapsed, Engine, Fault, FaultKind, Identity, Item, Kind, Phase, Record, Route, Settings, State, Step, TRIES_MAX,
-    Target, backoff,
+    Call, Cargo, Delivery, Elapsed, Engine, Fault, FaultKind, Identity, Item, Kind, Phase, Record, Route, Settings, State, Step,
+    SubscriptionName, TRIES_MAX, Target, TopicName, backoff,
 };
 
 /// Messages of one publish (Google's limit).
@@ -20,15 +21,18 @@ const HALVE_FROM_TRY: u32 = 3;
 
 /// Messages that can be published by one request.
 struct Batch {
-    to: Target,
+    to: Arc<Target>,
     items: Vec<u64>,
     bytes: usize,
     messages_max: usize,
 }
 
+/// Batches that still take messages, by destination and ordering key.
+type Open = BTreeMap<(Arc<Target>, String), Batch>;
+
 /// What can be done with a message now.
 enum Next {
-    To(Target),
+    To(Arc<Target>),
     Wait,
     Fail(String),
 }
@@ -104,8 +108,12 @@ impl Engine {
         let room = self.settings.window.saturating_sub(under_way);
         let ready = self.items.values().filter(|item| item.can_start(now)).count();
         let mut allowed = self.allowed(now, room.min(ready), step);
+        // Where no more can go and nothing has an order, nothing needs to be looked at before something is through.
+        if room == 0 && !self.settings.ordered {
+            return Vec::new();
+        }
         let mut busy_keys: HashSet<String> = HashSet::new();
-        let mut open: BTreeMap<(Target, String), Batch> = BTreeMap::new();
+        let mut open: Open = BTreeMap::new();
         let mut full: Vec<Batch> = Vec::new();
         let mut failed: Vec<(u64, String)> = Vec::new();
         for id in self.items.keys().copied().collect::<Vec<_>>() {
@@ -156,13 +164,13 @@ impl Engine {
     }
 
     /// Tells whether a message can go: with the open batch of its target and key, or by one call more.
-    fn has_room(&self, open: &BTreeMap<(Target, String), Batch>, full: usize, to: &Target, key: &str) -> bool {
+    fn has_room(&self, open: &Open, full: usize, to: &Arc<Target>, key: &str) -> bool {
         let joins = to.is_batched() && open.contains_key(&(to.clone(), key.to_owned()));
         joins || self.publishing.len() + full + open.len() < self.pace.calls_max(to)
     }
 
     /// Puts a message into the open batch of its target and key; returns that batch when the message no longer fits.
-    fn join(&self, open: &mut BTreeMap<(Target, String), Batch>, to: Target, key: String, id: u64) -> Option<Batch> {
+    fn join(&self, open: &mut Open, to: Arc<Target>, key: String, id: u64) -> Option<Batch> {
         let item = &self.items[&id];
         let bytes = item.cargo.as_ref().map_or(0, |cargo| cargo.bytes() + MESSAGE_BYTES_EXTRA);
         let place = (to.clone(), key);
@@ -196,47 +204,63 @@ impl Engine {
         if item.cargo.as_ref().is_some_and(|cargo| !draft::has_room_for_address(cargo, &self.settings.delivery)) {
             return Next::Fail("bears 100 attributes of its own: there is no room to say for whom it is meant".to_owned());
         }
-        let to = match &self.settings.delivery {
-            Delivery::Topic(topic) => Target::Topic(topic.clone()),
-            Delivery::Handler { .. } => Target::Handler,
-            Delivery::Task(change) => Target::Queue(change.queue.clone()),
-            Delivery::Run => Target::Run,
-            // A copy is kept, without asking here.
-            Delivery::File(_) => return Next::Wait,
-            Delivery::SourceTopic | Delivery::Addressed | Delivery::Direct { .. } => match self.route(now, id, step) {
+        let to = match &item.to {
+            Some(to) => to.clone(),
+            None => match self.destination(now, id, step) {
                 Next::To(to) => to,
                 other => return other,
             },
         };
+        if let Some(item) = self.items.get_mut(&id) {
+            item.to = Some(to.clone());
+        }
         match self.targets_gone.get(&to) {
             Some(why) => Next::Fail(why.clone()),
             None => Next::To(to),
         }
     }
 
-    /// Looks the way to the source up, or has its topic looked up.
-    fn route(&mut self, now: Elapsed, id: u64, step: &mut Step) -> Next {
-        let Some(source) = self.items[&id].cargo.as_ref().and_then(Cargo::source) else { return Next::Wait };
-        if matches!(self.settings.delivery, Delivery::Direct { .. }) {
-            return Next::To(Target::Endpoint(source));
+    /// Says where a message goes, or has it looked up.
+    fn destination(&mut self, now: Elapsed, id: u64, step: &mut Step) -> Next {
+        let source = self.items[&id].source.clone();
+        if let Some(to) = self.targets.get(&source) {
+            return Next::To(to.clone());
         }
+        let to = match (&self.settings.delivery, &source) {
+            (Delivery::Topic(topic), _) => Target::Topic(topic.clone()),
+            (Delivery::Handler { .. }, _) => Target::Handler,
+            (Delivery::Task(change), _) => Target::Queue(change.queue.clone()),
+            (Delivery::Run, _) => Target::Run,
+            (Delivery::Direct { .. }, Some(source)) => Target::Endpoint(source.clone()),
+            (Delivery::SourceTopic | Delivery::Addressed, Some(source)) => match self.route(now, source.clone(), step) {
+                Ok(topic) if self.settings.delivery == Delivery::Addressed => Target::Addressed(topic, source.clone()),
+                Ok(topic) => Target::Topic(topic),
+                Err(other) => return other,
+            },
+            // A copy is kept, without asking here; and who does not say whence it came was failed.
+            (Delivery::File(_) | Delivery::SourceTopic | Delivery::Addressed | Delivery::Direct { .. }, _) => return Next::Wait,
+        };
+        let to = Arc::new(to);
+        self.targets.insert(source, to.clone());
+        Next::To(to)
+    }
+
+    /// Looks the way to the source up, or has its topic looked up.
+    fn route(&mut self, now: Elapsed, source: SubscriptionName, step: &mut Step) -> Result<TopicName, Next> {
         let tries = match self.routes.get(&source) {
-            Some(Route::To(topic)) if self.settings.delivery == Delivery::Addressed => {
-                return Next::To(Target::Addressed(topic.clone(), source));
-            }
-            Some(Route::To(topic)) => return Next::To(Target::Topic(topic.clone())),
-            Some(Route::Nowhere(why)) => return Next::Fail(why.clone()),
-            Some(Route::Asking { .. }) => return Next::Wait,
+            Some(Route::To(topic)) => return Ok(topic.clone()),
+            Some(Route::Nowhere(why)) => return Err(Next::Fail(why.clone())),
+            Some(Route::Asking { .. }) => return Err(Next::Wait),
             Some(Route::Ask { not_before, .. }) if *not_before > now => {
                 step.wake_at(*not_before);
-                return Next::Wait;
+                return Err(Next::Wait);
             }
             Some(Route::Ask { tries, .. }) => *tries,
             None => 0,
         };
         self.routes.insert(source.clone(), Route::Asking { tries });
         step.calls.push(Call::Find(source));
-        Next::Wait
+        Err(Next::Wait)
     }
 
     fn publish(&mut self, now: Elapsed, batch: Batch, step: &mut Step) {
@@ -305,7 +329,7 @@ impl Engine {
         }
     }
 
-    fn publish_failed(&mut self, now: Elapsed, to: &Target, items: &[u64], fault: &Fault, step: &mut Step) {
+    fn publish_failed(&mut self, now: Elapsed, to: &Arc<Target>, items: &[u64], fault: &Fault, step: &mut Step) {
         for id in items {
             if let Some(item) = self.items.get_mut(id) {
                 item.phase = Phase::Ready;

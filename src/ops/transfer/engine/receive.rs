@@ -133,9 +133,9 @@ impl Engine {
         let id = self.item_next;
         self.item_next += 1;
         let looped = self.settings.kind == Kind::Redrive && cargo.generation() >= GENERATION_MAX;
-        let unsourced = self.settings.kind == Kind::Redrive
-            && matches!(self.settings.delivery, Delivery::SourceTopic | Delivery::Addressed | Delivery::Direct { .. })
-            && cargo.source().is_none();
+        let goes_back = matches!(self.settings.delivery, Delivery::SourceTopic | Delivery::Addressed | Delivery::Direct { .. });
+        let source = if goes_back { cargo.source() } else { None };
+        let unsourced = self.settings.kind == Kind::Redrive && goes_back && source.is_none();
         self.places.insert(identity.clone(), Place::Active(id));
         let (cargo, unfit) = self.changed(&identity, cargo, step);
         let item = Item {
@@ -147,6 +147,8 @@ impl Engine {
             first_try: None,
             not_before: now,
             batch_max: usize::MAX,
+            source,
+            to: None,
         };
         self.items.insert(id, item);
         if looped {

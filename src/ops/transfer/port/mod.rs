@@ -96,7 +96,7 @@ impl Port {
                 Event::Found(source, found)
             }
             Call::Publish { call, topic, drafts } => {
-                Event::Published(call, self.ops.cloud().publish_once(&topic, &drafts).await.map_err(fault))
+                Event::Published(call, self.ops.cloud().publish_all_once(&topic, drafts).await.map_err(fault))
             }
             Call::Send { call, to, cargo } => Event::Published(call, self.send(&to, *cargo).await.map(|new| vec![new])),
             Call::Ack { call, ack_ids } => Event::Acked(call, self.acknowledge(&ack_ids).await.map_err(fault)),

@@ -273,7 +273,7 @@ async fn a_connection_that_goes_silent() {
     scene.inject(publish(Fault::delay("Publish", Duration::from_millis(500)).times(1)));
     // Planned on the other side: connections that are kept for later would all go silent, and be found out one after the other.
     let plan = scene.world.ops.plan_transfer(scene.request()).await.unwrap();
-    let id = ops.start_transfer(plan).await.unwrap();
+    let id = ops.start_transfer(plan.confirmed()).await.unwrap();
     scene.struck(1).await;
     proxy.silence();
     let done = follow(&ops, &id, is_over).await;
@@ -289,7 +289,7 @@ async fn two_operators_with_their_own_folders() {
     wanted.options.force = true;
     let one = scene.world.ops.plan_transfer(wanted.clone()).await.unwrap();
     let two = other.plan_transfer(wanted).await.unwrap();
-    let (one, two) = tokio::join!(scene.world.ops.start_transfer(one), other.start_transfer(two));
+    let (one, two) = tokio::join!(scene.world.ops.start_transfer(one.confirmed()), other.start_transfer(two.confirmed()));
     let (one, two) = (one.unwrap(), two.unwrap());
     let (one, two) = tokio::join!(follow(&scene.world.ops, &one, is_over), follow(&other, &two, is_over));
     assert!(one.counts.moved > 0 && two.counts.moved > 0, "{one:?} {two:?}");

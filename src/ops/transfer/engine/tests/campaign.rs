@@ -6,7 +6,7 @@
 use std::io::Write as _;
 
 use super::super::super::Kind;
-use super::run::Scene;
+use super::run::{Care, Scene, Way};
 use super::service::Faults;
 use super::{copies, play, scene};
 use crate::wal::sim::Dice;
@@ -27,8 +27,20 @@ fn random(seed: u64) -> Scene {
     let faults = Faults { publish: percent(40), ack: percent(40), pull: percent(30), redeliver: percent(40), slow: percent(20) };
     let (crash, full) = (3 + percent(25), percent(5));
     let selection = dice.below(4);
+    let way = WAYS[dice.below(WAYS.len())];
+    let kind = if dice.chance(35) { Kind::Discard } else { Kind::Redrive };
+    let care = if kind == Kind::Redrive { care(&mut dice, way) } else { Care::default() };
+    // Expressions and keys are of messages; those in a file have no order that is kept.
+    let selection = match way {
+        Way::Tasks | Way::Lines => 0,
+        // What is left blocks its key: plans refuse that.
+        Way::Handler | Way::File if selection == 3 => 0,
+        _ => selection,
+    };
     Scene {
-        kind: if dice.chance(35) { Kind::Discard } else { Kind::Redrive },
+        way,
+        care,
+        kind,
         messages: if selection == 1 { 8 + dice.below(10) } else { 1 + dice.below(14) },
         keys: if selection == 3 { 1 + dice.below(3) } else { 0 },
         matching: selection == 1,
@@ -40,6 +52,32 @@ fn random(seed: u64) -> Scene {
         full,
         ..scene(seed)
     }
+}
+
+/// Half of them the usual way.
+const WAYS: [Way; 12] = [
+    Way::Topic,
+    Way::Topic,
+    Way::Topic,
+    Way::Topic,
+    Way::Topic,
+    Way::Topic,
+    Way::Addressed,
+    Way::Direct,
+    Way::Handler,
+    Way::File,
+    Way::Tasks,
+    Way::Lines,
+];
+
+/// Makes up who looks after what was sent, and how: some come straight back.
+fn care(dice: &mut Dice, way: Way) -> Care {
+    if !matches!(way, Way::Topic | Way::Addressed) || dice.chance(60) {
+        return Care::default();
+    }
+    let canary = dice.chance(50).then(|| 1 + dice.roll() % 4);
+    let stop_on_return = dice.chance(50).then(|| u8::try_from(dice.below(60)).unwrap());
+    Care { canary, go_on: dice.chance(50), stop_on_return, poison: u8::try_from(dice.below(4)).unwrap() }
 }
 
 /// Tells the seed if the schedule fails.
@@ -57,6 +95,7 @@ fn campaign(part: u64) {
     let seed = variable("REDRIVE_TEST_SEED");
     let count = seed.map_or(SCHEDULES / PARTS * variable("REDRIVE_TEST_SCALE").unwrap_or(1), |_| u64::from(part == 0));
     let (mut messages, mut crashes, mut duplicates, mut bound) = (0, 0, 0, 0);
+    let mut ways = std::collections::BTreeMap::new();
     for number in 0..count {
         let seed = seed.unwrap_or(number * PARTS + part);
         let _replay = Replay(seed);
@@ -64,13 +103,15 @@ fn campaign(part: u64) {
         let window = scene.window as u64;
         let (run, _) = play(scene);
         messages += run.service.source.len() as u64;
+        let way = format!("{:?}", run.scene.way);
+        *ways.entry(if run.scene.care == Care::default() { way } else { format!("{way} with care") }).or_insert(0_u32) += 1;
         crashes += run.crashes;
         duplicates += copies(&run).values().map(|count| count - 1).sum::<u64>();
         bound += window * run.crashes + run.service.lost;
     }
     // Past the capture of the test harness, so that the figures are seen; nobody may read them.
     let figures = format!("lost 0 of {messages} messages over {crashes} crashes; duplicates {duplicates} of at most {bound}");
-    let _ = writeln!(std::io::stderr(), "{count} schedules of the engine, part {} of {PARTS}: {figures}", part + 1);
+    let _ = writeln!(std::io::stderr(), "{count} schedules of the engine, part {} of {PARTS}: {figures}; {ways:?}", part + 1);
 }
 
 #[test]

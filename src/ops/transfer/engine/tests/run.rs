@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::super::super::journal::{Archive, Journal};
 use super::super::super::record::{Began, Record, Story};
-use super::super::super::{Counts, Delivery, Kind, Request, Selection, State, TransferId};
+use super::super::super::{Canary, Counts, Delivery, Kind, Options, Request, Selection, State, TaskChange, TransferId};
 use super::super::{Call, Elapsed, Engine, Event, Settings, Step};
-use super::service::{Faults, Service};
+use super::service::{Faults, Service, Supply};
 use crate::error::Result;
 use crate::model::message::Message;
 use crate::wal::sim::{Dice, Ignore, SimDisk};
@@ -42,8 +42,66 @@ pub(super) struct Scene {
     pub(super) max: Option<u64>,
     pub(super) ignore: Option<Ignore>,
     pub(super) early: Early,
-    /// What is delivered stays where it was.
-    pub(super) leave: bool,
+    /// Where they come from, and how they go.
+    pub(super) way: Way,
+    /// Whether some come straight back, and what is done about it.
+    pub(super) care: Care,
+}
+
+/// From where to where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From a subscription to the topic of who gave them up.
+    Topic,
+    /// The same, for who gave them up alone.
+    Addressed,
+    /// To the endpoint of who gave them up.
+    Direct,
+    /// To a handler; they stay.
+    Handler,
+    /// To a file; they stay.
+    File,
+    /// Tasks, created anew in another queue.
+    Tasks,
+    /// Lines of a file, to a topic.
+    Lines,
+}
+
+impl Way {
+    fn supply(self) -> Supply {
+        match self {
+            Self::Tasks => Supply::Tasks,
+            Self::Lines => Supply::Lines,
+            _ => Supply::Leases,
+        }
+    }
+
+    /// Tells whether what is delivered stays where it was.
+    pub(super) fn stays(self) -> bool {
+        matches!(self, Self::Handler | Self::File | Self::Lines)
+    }
+
+    /// Where it arrives.
+    pub(super) fn target(self) -> &'static str {
+        match self {
+            Self::Topic | Self::Addressed | Self::Lines | Self::File => "projects/shop/topics/orders",
+            Self::Direct => "the endpoint of projects/shop/subscriptions/billing",
+            Self::Handler => "the handler",
+            Self::Tasks => "projects/shop/locations/l/queues/other",
+        }
+    }
+}
+
+/// How a transfer looks after what it sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Care {
+    /// So many go first.
+    pub(super) canary: Option<u64>,
+    /// The rest follows by itself where none came back.
+    pub(super) go_on: bool,
+    pub(super) stop_on_return: Option<u8>,
+    /// Payloads that come straight back.
+    pub(super) poison: u8,
 }
 
 pub(super) struct Run {
@@ -72,6 +130,7 @@ pub(super) struct Run {
 }
 
 const STEPS_MAX: usize = 40_000;
+const HELD: &str = "projects/shop/subscriptions/held";
 
 /// Messages that are younger at the cutoff are not selected by the expression; there is one a second.
 const MATCHING_AGE_S: usize = 5;
@@ -87,6 +146,8 @@ impl Run {
         let deadline = [Duration::from_secs(10), Duration::from_mins(1)][dice.below(2)];
         let mut service = Service::new(deadline, scene.faults);
         service.ordered = scene.keys > 0;
+        service.supply = scene.way.supply();
+        service.poison = (0..scene.care.poison).collect();
         service.now = Elapsed::from_secs(100);
         for n in 0..scene.messages {
             let key = if scene.keys == 0 { String::new() } else { format!("k{}", dice.below(scene.keys)) };
@@ -134,16 +195,32 @@ impl Run {
             Scene { marked: true, .. } => Selection::Messages(ids),
             _ => Selection::All,
         };
+        let (kind, source, delivery) = match self.scene.way {
+            Way::Topic => (self.scene.kind, HELD, Delivery::SourceTopic),
+            Way::Addressed => (Kind::Redrive, HELD, Delivery::Addressed),
+            Way::Direct => (Kind::Redrive, HELD, Delivery::Direct { private: false }),
+            Way::Handler => (Kind::Replay, HELD, Delivery::Handler { url: "http://127.0.0.1:1/".into(), anywhere: false }),
+            // Each that begins writes a file of its own.
+            Way::File => (Kind::Export, HELD, Delivery::File(format!("/home/{}.jsonl", self.transfers).into())),
+            Way::Tasks => (
+                Kind::Redrive,
+                "projects/shop/locations/l/queues/emails",
+                Delivery::Task(Box::new(TaskChange { queue: Some(Way::Tasks.target().parse().unwrap()), ..TaskChange::default() })),
+            ),
+            Way::Lines => (Kind::Redrive, "file:/tmp/lines", Delivery::Topic(Way::Lines.target().parse().unwrap())),
+        };
+        let Care { canary, go_on, stop_on_return, .. } = self.scene.care;
+        let canary = canary.map(|count| Canary { count, wait: Duration::from_secs(20), go_on });
         Request {
-            kind: self.scene.kind,
-            source: "projects/shop/subscriptions/held".parse().unwrap(),
-            leave: self.scene.leave,
+            kind,
+            source: source.parse().unwrap(),
+            leave: matches!(kind, Kind::Replay | Kind::Export),
             selection,
-            delivery: Delivery::SourceTopic,
+            delivery,
             rate_max: self.scene.rate_max,
             window: u32::try_from(self.scene.window).unwrap(),
             max: self.scene.max,
-            options: crate::ops::transfer::Options::default(),
+            options: Options { canary, stop_on_return, ..Options::default() },
         }
     }
 
@@ -209,7 +286,8 @@ impl Run {
             }
             self.disk.set_room(None);
             self.service.now += Duration::from_millis(self.dice.roll() % 30_000);
-            if self.dice.chance(20) {
+            // What stays in its source is delivered once more by another transfer: that is no duplicate.
+            if self.dice.chance(20) && !self.scene.way.stays() {
                 let (other, journal) = self.begin(cutoff);
                 id = other;
                 ending = self.transfer(&id, Some(journal));
@@ -257,6 +335,7 @@ impl Run {
         };
         let mut engine = Engine::new(settings(&began, &self.service), past, &story);
         self.started = self.service.now;
+        self.service.rewind();
         self.log.push(format!("{id} from {:?} {:?}", self.started, engine.counts()));
         self.answers.clear();
         let mut events = Vec::new();
@@ -269,15 +348,31 @@ impl Run {
                 self.errors = engine.errors().map(str::to_owned).collect();
                 return ending;
             }
+            self.answer_canary(&engine);
             let counts = engine.counts();
             assert_eq!(counts.seen, counts.moved + counts.discarded + counts.skipped + counts.failed + counts.remaining, "{counts:?}");
             events = self.wait();
         }
-        panic!("no end after {STEPS_MAX} steps: {:?}", engine.counts());
+        panic!("no end after {STEPS_MAX} steps: {:?} {:?} {:?}", engine.counts(), engine.state(), self.scene);
     }
 }
 
 impl Run {
+    /// The operator answers a transfer that asks; while it asks, no more than the canary is out.
+    fn answer_canary(&mut self, engine: &Engine) {
+        let asked = self.answers.iter().any(|(_, event)| matches!(event, Event::Proceed));
+        let Some(count) = self.scene.care.canary.filter(|_| engine.state() == State::Asking && !asked) else { return };
+        if self.transfers == 1 && self.crashes == 0 && engine.unsure() == 0 {
+            assert!(
+                self.service.published.len() as u64 <= count,
+                "{} are out, not only the {count} of the canary",
+                self.service.published.len()
+            );
+        }
+        let delay = self.delay();
+        self.answers.push((self.service.now + delay, Event::Proceed));
+    }
+
     /// Does what a step asks for, in its order, unless the machine dies in between.
     fn perform(&mut self, engine: &mut Engine, journal: &mut Journal, step: Step) -> Option<Ending> {
         let Step { copies, records, calls, wake, end, originals } = step;
@@ -331,7 +426,7 @@ impl Run {
         }
         let state = end?;
         for (_, call) in std::mem::take(&mut self.calls) {
-            assert!(matches!(call, Call::Release { .. } | Call::Find(_)), "{call:?} is under way at the end");
+            assert!(matches!(call, Call::Release { .. } | Call::Find(_) | Call::Look), "{call:?} is under way at the end");
             self.act(call);
         }
         let ended = Record::Ended { at: self.clock(), state, counts: engine.counts(), errors: Vec::new() };
@@ -419,7 +514,8 @@ impl Run {
         for (id, story) in self.stories() {
             let bytes = usize::try_from(story.kept_bytes).unwrap();
             if bytes > 0 {
-                let content = self.disk.content(&self.archive.copies(&id, &self.request()));
+                let request = &story.began.as_ref().unwrap().request;
+                let content = self.disk.content(&self.archive.copies(&id, request));
                 for line in String::from_utf8(content[..bytes].to_vec()).unwrap().lines() {
                     let copy: serde_json::Value = serde_json::from_str(line).unwrap();
                     kept.push(copy["messageId"].as_str().unwrap().to_owned());
@@ -436,7 +532,7 @@ fn settings(began: &Began, service: &Service) -> Settings {
         id: began.id.clone(),
         kind: request.kind,
         leave: request.leaves(),
-        leased: true,
+        leased: service.supply == Supply::Leases,
         source: request.source,
         selection: request.selection,
         delivery: request.delivery,
@@ -445,10 +541,10 @@ fn settings(began: &Began, service: &Service) -> Settings {
         max: request.max,
         cutoff: began.cutoff,
         routes: Vec::new(),
-        ack_deadline: service.deadline,
+        ack_deadline: if service.supply == Supply::Leases { service.deadline } else { Duration::ZERO },
         ordered: service.ordered,
-        exactly_once: false,
+        exactly_once: service.supply != Supply::Leases,
+        watched: request.options.canary.is_some() || request.options.stop_on_return.is_some(),
         options: request.options,
-        watched: false,
     }
 }

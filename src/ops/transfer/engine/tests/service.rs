@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::super::cargo::Cargo;
-use super::super::{Arrival, Call, Elapsed, Event, Fault, FaultKind};
+use super::super::super::draft::SOURCE;
+use super::super::{Arrival, Call, Elapsed, Event, Fault, FaultKind, Target};
 use crate::model::message::{Draft, Message};
 use crate::wal::sim::Dice;
 
@@ -45,7 +46,23 @@ pub(super) struct Service {
     /// Topics that do not exist, and a service that refuses everything for want of rights.
     pub(super) topic_gone: bool,
     pub(super) no_access: bool,
+    pub(super) supply: Supply,
+    /// What came back of what was sent, and was not told yet.
+    returned: Vec<Message>,
+    /// How far a source that is read once was read.
+    read: usize,
     next: u64,
+}
+
+/// How the source gives its messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Supply {
+    /// Leased, as a subscription does.
+    Leases,
+    /// Each once, as tasks that are deleted after that.
+    Tasks,
+    /// Each once, as lines of a file that stay.
+    Lines,
 }
 
 impl Service {
@@ -63,6 +80,9 @@ impl Service {
             base: "2026-11-21T06:00:00Z".parse().unwrap(),
             topic_gone: false,
             no_access: false,
+            supply: Supply::Leases,
+            returned: Vec::new(),
+            read: 0,
             next: 1000,
         }
     }
@@ -95,13 +115,15 @@ impl Service {
             Call::Pull { max, .. } => Some(Event::Pulled(self.pull(max, dice))),
             Call::Find(source) => Some(Event::Found(source, Ok("projects/shop/topics/orders".parse().unwrap()))),
             Call::Publish { call, topic, drafts } => Some(Event::Published(call, self.publish(&topic.to_string(), drafts, dice))),
-            Call::Send { to, .. } => panic!("messages go to {to} one by one"),
+            Call::Send { call, to, cargo } => Some(Event::Published(call, self.take(&to, *cargo, dice).map(|id| vec![id]))),
             Call::Ack { call, ack_ids } => Some(Event::Acked(call, self.ack(&ack_ids, dice))),
             Call::Extend { call, ack_ids, deadline } => {
+                assert_eq!(self.supply, Supply::Leases, "nothing else is leased");
                 self.lease(&ack_ids, self.now + deadline);
                 Some(Event::Extended(call, if dice.chance(self.faults.ack) { Err(fault(FaultKind::Lost)) } else { Ok(()) }))
             }
-            Call::Look => Some(Event::Looked(Ok(Vec::new()))),
+            Call::Look if dice.chance(self.faults.pull) => Some(Event::Looked(Err(fault(FaultKind::Lost)))),
+            Call::Look => Some(Event::Looked(Ok(std::mem::take(&mut self.returned)))),
             Call::Release { ack_ids } => {
                 self.lease(&ack_ids, self.now);
                 None
@@ -109,7 +131,15 @@ impl Service {
         }
     }
 
+    /// A new run begins to read at the beginning.
+    pub(super) fn rewind(&mut self) {
+        self.read = 0;
+    }
+
     fn pull(&mut self, max: usize, dice: &mut Dice) -> Result<Vec<Arrival>, Fault> {
+        if self.supply != Supply::Leases {
+            return self.read_on(max, dice);
+        }
         if dice.chance(self.faults.pull) {
             match dice.below(3) {
                 0 => return Ok(Vec::new()),
@@ -163,6 +193,53 @@ impl Service {
         out
     }
 
+    /// Reads on in a source that gives each once. Nothing is the end, so that is never a fault.
+    fn read_on(&mut self, max: usize, dice: &mut Dice) -> Result<Vec<Arrival>, Fault> {
+        if dice.chance(self.faults.pull) {
+            return Err(fault([FaultKind::Later, FaultKind::Lost][dice.below(2)]));
+        }
+        let mut out = Vec::new();
+        while self.read < self.source.len() && out.len() < max {
+            let ack_id = format!("a{}", self.id());
+            let tasks = self.supply == Supply::Tasks;
+            let stored = &mut self.source[self.read];
+            self.read += 1;
+            if stored.acked {
+                continue;
+            }
+            stored.leases.push((ack_id.clone(), Elapsed::MAX));
+            let cargo = if tasks { as_task(&stored.message) } else { Cargo::Message(stored.message.clone()) };
+            out.push(Arrival { ack_id, cargo });
+        }
+        Ok(out)
+    }
+
+    /// Takes one message or task, as an endpoint, a handler or a queue does.
+    fn take(&mut self, to: &Target, cargo: Cargo, dice: &mut Dice) -> Result<String, Fault> {
+        let (id, data, attributes, ordering_key) = match cargo {
+            Cargo::Message(message) => (message.id, message.data, message.attributes, message.ordering_key),
+            Cargo::Task(task) => {
+                (task.name.id().trim_start_matches('t').to_owned(), task.request.body.into(), BTreeMap::new(), String::new())
+            }
+        };
+        let kind = if dice.chance(self.faults.publish) { dice.below(3) } else { 3 };
+        if kind == 0 {
+            return Err(fault(FaultKind::Later));
+        }
+        self.lost += u64::from(kind < 3);
+        if kind == 1 {
+            return Err(fault(FaultKind::Lost));
+        }
+        let mut draft = Draft { data, attributes, ordering_key };
+        draft.attributes.insert(SOURCE.to_owned(), format!("held/messages/{id}"));
+        // A task is created under a name of its own: once.
+        let known = |(_, one): &(String, Draft)| one.attributes[SOURCE] == draft.attributes[SOURCE];
+        if !(matches!(to, Target::Queue(_)) && self.published.iter().any(known)) {
+            self.published.push((to.to_string(), draft));
+        }
+        if kind == 2 { Err(fault(FaultKind::Lost)) } else { Ok(id) }
+    }
+
     fn publish(&mut self, topic: &str, drafts: Vec<Draft>, dice: &mut Dice) -> Result<Vec<String>, Fault> {
         assert!(super::super::publish::is_within_limits(&drafts));
         if drafts.iter().any(|draft| draft.data.first().is_some_and(|first| self.bad.contains(first))) {
@@ -186,6 +263,7 @@ impl Service {
             ids.push(self.id().to_string());
             if draft.data.first().is_some_and(|first| self.poison.contains(first)) {
                 self.add(draft.data.to_vec(), &draft.ordering_key, draft.attributes.clone());
+                self.returned.extend(self.source.last().map(|stored| stored.message.clone()));
             }
             self.published.push((topic.to_owned(), draft));
         }
@@ -215,6 +293,16 @@ impl Service {
             }
         }
     }
+}
+
+fn as_task(message: &Message) -> Cargo {
+    use base64::Engine as _;
+    let task = serde_json::json!({
+        "name": format!("projects/shop/locations/l/queues/emails/tasks/t{}", message.id),
+        "createTime": message.publish_time.unwrap().to_string(),
+        "httpRequest": { "url": "https://shop/", "body": base64::engine::general_purpose::STANDARD.encode(&message.data) },
+    });
+    Cargo::Task(Box::new(crate::cloud::task_of(task).unwrap()))
 }
 
 fn fault(kind: FaultKind) -> Fault {

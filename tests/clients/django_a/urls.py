@@ -1,0 +1,53 @@
+"""The library's endpoints, and what a test asks for."""
+
+from control import urls
+from django.apps import apps
+from django.db import transaction
+from django.urls import include, path
+
+import tasks
+
+
+def save(order):
+    """Publishes a record when its transaction commits."""
+    with transaction.atomic():
+        tasks.OrderSaved.sync_on_commit(obj=tasks.Order(pk=order))
+
+
+def enqueue(task, kwargs):
+    return getattr(tasks, task).asap(**kwargs).task_id
+
+
+def enqueue_once(task):
+    """Returns the name of the error of the second."""
+    getattr(tasks, task).asap()
+    try:
+        getattr(tasks, task).asap()
+    except Exception as error:
+        return type(error).__name__
+
+
+def later(task, kwargs, seconds):
+    return getattr(tasks, task).later(task_kwargs=kwargs, eta=seconds).task_id
+
+
+def publish(message, attributes):
+    return tasks.Placed.sync(message=message, attributes=attributes)
+
+
+def set_up():
+    """What the library's commands do."""
+    app = apps.get_app_config("django_cloud_tasks")
+    return {"jobs": list(app.schedule_tasks()[0]), "subscriptions": list(app.initialize_subscribers()[0])}
+
+
+def debug(task, id):
+    return getattr(tasks, task).debug(task_id=id)
+
+
+def discard(task):
+    return len(getattr(tasks, task).discard())
+
+
+actions = [save, enqueue, enqueue_once, later, publish, set_up, debug, discard]
+urlpatterns = [path("", include("django_cloud_tasks.urls")), *urls({action.__name__: action for action in actions})]
