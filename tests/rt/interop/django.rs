@@ -1,6 +1,5 @@
 //! A Django service of `tests/clients`, as a process: the library under test is the package from PyPI, untouched.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -52,10 +51,7 @@ impl Django {
             command.envs(variables.iter().map(|(name, value)| (name, value))).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let port = line
-            .trim()
-            .strip_prefix("ready ")
-            .unwrap_or_else(|| panic!("the service of {name} did not start: {line:?}; {}", std::fs::read_to_string(&log).unwrap()));
+        let port = line.trim().strip_prefix("ready ").unwrap_or_else(|| panic!("the service of {name} did not start: {line:?}"));
         Self { process, url: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new() }
     }
 
