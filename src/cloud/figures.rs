@@ -126,7 +126,9 @@ impl Cloud {
     pub(crate) async fn backlog(&self, subscription: &SubscriptionName, span: Duration) -> Result<Option<(u64, Duration)>> {
         let metric = "pubsub.googleapis.com/subscription/num_undelivered_messages";
         let filter = format!("metric.type = \"{metric}\" AND resource.labels.subscription_id = \"{}\"", subscription.id());
+        // What the server tells of its time is cut to the second: the newest point is later.
         let now = self.server_time(subscription).await?;
+        let now = now.checked_add(Duration::from_secs(1)).unwrap_or(now);
         let series = self.filtered_series(Of::PubSub, &filter, now.checked_sub(span).unwrap_or(now), now).await?;
         let newest = series.into_iter().flat_map(|series| series.points).max_by_key(|(time, _)| *time);
         Ok(newest.map(|(time, value)| (whole(value), Duration::try_from(now.duration_since(time)).unwrap_or(Duration::ZERO))))

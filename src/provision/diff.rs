@@ -1,5 +1,6 @@
 //! What differs between two resources, in words and in the fields to be changed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::desired::{DeadLetterPolicy, Job, Push, Queue, Subscription};
@@ -34,9 +35,9 @@ impl Differences {
 /// What can be changed of a subscription.
 pub(super) fn subscription(from: &Subscription, to: &Subscription) -> Vec<Change> {
     let mut all = Differences(Vec::new());
-    all.of("push_config", "push", &from.push, &to.push, show_push);
+    all.of("push_config", "push", &from.push, &to.push, |it| show_push(it.as_ref()));
     all.of("ack_deadline_seconds", "ack deadline", &from.ack_deadline, &to.ack_deadline, |it| span(*it));
-    all.of("dead_letter_policy", "dead letters", &from.dead_letters, &to.dead_letters, show_dead_letters);
+    all.of("dead_letter_policy", "dead letters", &from.dead_letters, &to.dead_letters, |it| show_dead_letters(it.as_ref()));
     all.of("retry_policy", "back-off", &from.backoff, &to.backoff, |it| {
         it.map_or_else(none, |(min, max)| format!("{}–{}", span(min), span(max)))
     });
@@ -44,7 +45,7 @@ pub(super) fn subscription(from: &Subscription, to: &Subscription) -> Vec<Change
         all.of("message_retention_duration", "retention", &from.retention, &to.retention, |it| it.map_or_else(none, span));
     }
     all.of("expiration_policy", "expires", &from.expires, &to.expires, |it| it.map_or_else(|| "never".to_owned(), span));
-    all.of("enable_exactly_once_delivery", "exactly once", &from.exactly_once, &to.exactly_once, yes);
+    all.of("enable_exactly_once_delivery", "exactly once", &from.exactly_once, &to.exactly_once, |it| yes(*it));
     all.0
 }
 
@@ -53,7 +54,7 @@ pub(super) fn fixed(from: &Subscription, to: &Subscription) -> Vec<String> {
     let mut all = Differences(Vec::new());
     all.of("", "topic", &from.topic, &to.topic, |it| it.as_ref().map_or_else(|| "deleted".to_owned(), |topic| topic.id().to_owned()));
     all.of("", "filter", &from.filter, &to.filter, |it| if it.is_empty() { none() } else { format!("`{it}`") });
-    all.of("", "ordered", &from.ordered, &to.ordered, yes);
+    all.of("", "ordered", &from.ordered, &to.ordered, |it| yes(*it));
     all.0.into_iter().map(|change| change.words).collect()
 }
 
@@ -80,37 +81,44 @@ pub(super) fn job(from: &Job, to: &Job) -> Vec<Change> {
     if from.body != to.body {
         all.0.push(Change { path: "http_target", words: format!("payload {} B → {} B", from.body.len(), to.body.len()) });
     }
-    if from.headers != to.headers {
-        let names = |job: &Job| job.headers.keys().cloned().collect::<Vec<_>>().join(", ");
-        all.0.push(Change { path: "http_target", words: format!("headers ({}) → ({})", names(from), names(to)) });
+    let present = without_default(&from.headers, &to.headers);
+    if present != to.headers {
+        let names = |headers: &BTreeMap<String, String>| headers.keys().cloned().collect::<Vec<_>>().join(", ");
+        all.0.push(Change { path: "http_target", words: format!("headers ({}) → ({})", names(&present), names(&to.headers)) });
     }
-    all.of("http_target", "token", &from.token, &to.token, show_token);
+    all.of("http_target", "token", &from.token, &to.token, |it| show_token(it.as_ref()));
     all.of("retry_config", "retries", &from.retries, &to.retries, u32::to_string);
     all.of("attempt_deadline", "attempt deadline", &from.attempt_deadline, &to.attempt_deadline, |it| span(*it));
     all.0
+}
+
+/// Cloud Scheduler gives a job without a content type this one.
+fn without_default(present: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let added = |name: &str, value: &str| name == "content-type" && value == "application/octet-stream" && !wanted.contains_key(name);
+    present.iter().filter(|(name, value)| !added(name, value)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn none() -> String {
     "–".to_owned()
 }
 
-fn yes(is: &bool) -> String {
-    if *is { "yes".to_owned() } else { "no".to_owned() }
+fn yes(is: bool) -> String {
+    if is { "yes".to_owned() } else { "no".to_owned() }
 }
 
-fn show_push(push: &Option<Push>) -> String {
+fn show_push(push: Option<&Push>) -> String {
     match push {
         None => "pull".to_owned(),
-        Some(Push { endpoint, token }) => format!("{endpoint} ({})", show_token(token)),
+        Some(Push { endpoint, token }) => format!("{endpoint} ({})", show_token(token.as_ref())),
     }
 }
 
-fn show_token(token: &Option<(String, String)>) -> String {
-    token.as_ref().map_or_else(|| "no token".to_owned(), |(account, audience)| format!("token of {account} for {audience}"))
+fn show_token(token: Option<&(String, String)>) -> String {
+    token.map_or_else(|| "no token".to_owned(), |(account, audience)| format!("token of {account} for {audience}"))
 }
 
-fn show_dead_letters(policy: &Option<DeadLetterPolicy>) -> String {
-    policy.as_ref().map_or_else(none, |policy| format!("{} ({} attempts)", policy.topic.id(), policy.attempts_max))
+fn show_dead_letters(policy: Option<&DeadLetterPolicy>) -> String {
+    policy.map_or_else(none, |policy| format!("{} ({} attempts)", policy.topic.id(), policy.attempts_max))
 }
 
 /// Writes a span in its largest whole unit: `30 s`, `5 min`, `7 d`.

@@ -6,6 +6,7 @@ use crate::cloud::Cloud;
 use crate::runtime::Host;
 use crate::runtime::builder::Builder;
 use crate::runtime::config::Config;
+use crate::runtime::pull::Pulls;
 use crate::runtime::push::Entrance;
 use crate::runtime::registry::Registry;
 use crate::runtime::wire::Layout;
@@ -21,6 +22,7 @@ struct Inner<S> {
     layout: Layout,
     registry: Registry<S>,
     entrance: Entrance,
+    pulls: Pulls,
 }
 
 impl<S: Send + Sync + 'static> App<S> {
@@ -35,7 +37,7 @@ impl<S: Send + Sync + 'static> App<S> {
     pub(crate) fn built(state: S, cloud: Cloud, host: Host, config: Config, registry: Registry<S>) -> Self {
         let layout = Layout::new(&config, &host);
         let entrance = Entrance::new(&config, &cloud, &host, &registry);
-        Self(Arc::new(Inner { state, cloud, host, config, layout, registry, entrance }))
+        Self(Arc::new(Inner { state, cloud, host, config, layout, registry, entrance, pulls: Pulls::default() }))
     }
 }
 
@@ -65,6 +67,10 @@ impl<S> App<S> {
 
     pub(crate) fn registry(&self) -> &Registry<S> {
         &self.0.registry
+    }
+
+    pub(crate) fn pulls(&self) -> &Pulls {
+        &self.0.pulls
     }
 
     pub(crate) fn entrance(&self) -> &Entrance {

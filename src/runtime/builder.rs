@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use crate::cloud::Cloud;
 use crate::error::{Error, Result};
-use crate::names::QueueId;
+use crate::names::{QueueId, TopicId};
 use crate::runtime::config::{Config, ETA_MAX};
-use crate::runtime::registry::Registry;
+use crate::runtime::registry::{Registry, TaskEntry};
 use crate::runtime::{App, Compat, EnqueueRetry, Host, Mode, Task};
+
+/// Names of the runtime's own tasks begin so.
+const OWN_TASKS: &str = "redrive.";
 
 /// An app in the making; begun by [`App::new`]. What is wrong with it is said when it is built.
 #[must_use]
@@ -52,7 +55,8 @@ impl<S: Send + Sync + 'static> Builder<S> {
     /// Sets the path below which the service's own endpoints lie, such as `/internal`.
     pub fn mount(mut self, path: impl Into<String>) -> Self {
         let path: String = path.into();
-        path.trim_end_matches('/').clone_into(&mut self.config.mount);
+        let path = path.trim_matches('/');
+        self.config.mount = if path.is_empty() { String::new() } else { format!("/{path}") };
         self
     }
 
@@ -126,7 +130,9 @@ impl<S: Send + Sync + 'static> Builder<S> {
         if self.config.compat == Compat::SingleEndpoint && self.registry.periodic().next().is_some() {
             return Err(Error::invalid("in this format tasks go over Pub/Sub, and there are no periodic ones"));
         }
-        Ok(App::built(self.state, cloud, host, self.config, self.registry.with_own()?))
+        let app = App::built(self.state, cloud, host, self.config, self.registry.with_own()?);
+        check(&app)?;
+        Ok(app)
     }
 
     /// Returns the settings, to change them.
@@ -156,4 +162,38 @@ impl<S: Send + Sync + 'static> Builder<S> {
         }
         self
     }
+}
+
+/// Refuses what would fail at each enqueueing and publishing.
+fn check<S: Send + Sync + 'static>(app: &App<S>) -> Result<()> {
+    let url = &app.host().url;
+    let is_base = |url: &reqwest::Url| {
+        matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && url.fragment().is_none()
+    };
+    if !url.parse().is_ok_and(|url| is_base(&url)) {
+        return Err(Error::invalid(format!("`{}` is not the base URL of a service", url.escape_debug()))
+            .with_hint("it looks like `https://shop-7xk.run.app`"));
+    }
+    let prefix = app.layout().prefix();
+    format!("{prefix}abc").parse::<TopicId>().map_err(|_| {
+        Error::invalid(format!("names that begin with `{}` are not taken by Google", prefix.escape_debug()))
+            .with_hint("name, environment and delimiter of an app have letters, digits and `-`, and begin with a letter")
+    })?;
+    let own = |entry: &&TaskEntry<S>| !entry.name.starts_with(OWN_TASKS);
+    let over_pubsub = app.config().compat == Compat::SingleEndpoint;
+    for entry in app.registry().tasks().filter(own) {
+        if over_pubsub && (entry.options.dead_set || entry.options.only_once || entry.options.deduplicated) {
+            return Err(Error::invalid(format!(
+                "task `{}` goes over Pub/Sub in this format, which knows neither names nor a dead set",
+                entry.name
+            )));
+        }
+        if !over_pubsub && entry.options.queue.is_none() {
+            let named = app.layout().queue().parse::<QueueId>();
+            named.map_err(|error| {
+                error.context(format!("task `{}`", entry.name)).with_hint("set another with `.queue(…)` where the app is built")
+            })?;
+        }
+    }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -50,6 +51,8 @@ pub struct TaskInfo {
     pub previous_response: Option<u16>,
     /// Why it was tried again.
     pub retry_reason: Option<String>,
+    /// How long the attempt may take, where the task was enqueued by this runtime with a deadline of its own.
+    pub dispatch_deadline: Option<Duration>,
     /// The run of a scheduled job that this is.
     pub job: Option<JobInfo>,
 }

@@ -2,15 +2,18 @@
 //!
 //! The order of work is what keeps tasks from being lost: the copy is made first, and only when it is there the original is answered as done.
 
+use std::time::Duration;
+
 use google_cloud_tasks_v2::model as google;
 use google_cloud_tasks_v2::model::HttpMethod;
+use uuid::Uuid;
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::model::text;
 use crate::names::{QueueName, TaskId, TaskName};
 use crate::runtime::delivery::Ended;
 use crate::runtime::registry::TaskEntry;
-use crate::runtime::wire::{Call, short_hash};
+use crate::runtime::wire::{Call, ENQUEUED_HEADER, TASK_BYTES_MAX, short_hash};
 use crate::runtime::{App, Attempt, TaskInfo};
 
 /// What the name of a dead set ends with.
@@ -26,35 +29,64 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Keeps a task whose last attempt failed; what was to be said of any other is passed on.
     ///
     /// Where the copy cannot be made the task stays where it is and is tried again: 503, and an error in the log.
-    pub(crate) async fn keep_dead(&self, entry: &TaskEntry<S>, info: &TaskInfo, request: Call, ended: Ended) -> Ended {
-        let attempt = Attempt { number: info.retry_count.saturating_add(1), max: entry.options.attempts_max };
-        let (Some(queue), Some(name)) = (&info.queue, &info.name) else { return ended };
-        let is_meant = entry.options.dead_set && attempt.is_last() && !queue.id().ends_with(SUFFIX);
-        let Some(why) = ended.why().filter(|_| is_meant && ended.has_failed()) else { return ended };
-        // Boxed: it is large, and made rarely.
-        match Box::pin(self.copy_to_dead_set(queue, name, request, attempt.number, &why)).await {
+    pub(crate) async fn keep_dead(&self, entry: &TaskEntry<S>, info: TaskInfo, request: Call, ended: Ended) -> Ended {
+        let Some(why) = ended.why().filter(|_| ended.has_failed() && attempt_of(entry, &info).is_some_and(Attempt::is_last)) else {
+            return ended;
+        };
+        let Some(dying) = Dying::new(entry, info, request, why.clone()) else { return ended };
+        let (app, task, id) = (self.clone(), entry.name, dying.name.id().to_owned());
+        // A task of its own: it is made also when the caller hangs up meanwhile.
+        let kept = tokio::spawn(async move { app.copy_to_dead_set(dying).await }).await;
+        match kept.unwrap_or_else(|panic| Err(Error::new(Kind::Internal, panic.to_string()))) {
             Ok(()) => Ended::Dead(why),
             Err(error) => {
-                tracing::error!(target: "redrive::runtime", task = entry.name, task_id = name.id(), %error, hint = error.hint(), "the task failed for the last time and could not be kept in the dead set; it stays where it is");
+                tracing::error!(target: "redrive::runtime", task, task_id = id, %error, hint = error.hint(), "the task failed for the last time and could not be kept in the dead set; it stays where it is");
                 Ended::Retry { why, after: Some(RETRY_AFTER) }
             }
         }
     }
 
-    async fn copy_to_dead_set(&self, queue: &QueueName, name: &TaskName, request: Call, attempts: u32, why: &str) -> Result<()> {
-        let dead = dead_set_of(queue)?;
-        let copy = self.dead_task(&dead, queue, name, request, attempts, why)?;
-        let created = match self.cloud().create_task(&dead, copy.clone()).await {
-            Err(error) if error.is_not_found() && self.config().creates_queues => {
-                self.make_dead_set(&dead).await?;
-                self.cloud().create_task(&dead, copy).await
+    /// Tells of a task whose attempts are used up without that any has come to an end here (handlers that hang, or take the process with them), or whose copy
+    /// could not be made: it is kept, and not run again.
+    pub(crate) fn is_spent(&self, entry: &TaskEntry<S>, info: &TaskInfo) -> Option<Ended> {
+        let attempt = attempt_of(entry, info)?;
+        let is_spent = attempt.max.is_some_and(|max| attempt.number > max);
+        is_spent.then(|| Ended::Failed(format!("{} attempts before this one have not settled it", attempt.number - 1).into()))
+    }
+
+    async fn copy_to_dead_set(&self, dying: Dying) -> Result<()> {
+        let mut copy = self.dead_task(&dying)?;
+        let mut made = false;
+        loop {
+            let error = match self.cloud().create_task(&dying.dead, copy.clone()).await {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            match error.kind() {
+                Kind::NotFound if self.config().creates_queues && !made => {
+                    self.make_dead_set(&dying.dead).await?;
+                    made = true;
+                }
+                Kind::AlreadyExists => match self.is_copy_there(&copy, &dying).await? {
+                    // An earlier answer was lost: the copy is there.
+                    true => return Ok(()),
+                    // It was settled from there and its name is blocked, or it is of an earlier task of this name: one too many is better than one too few.
+                    false => copy = copy.set_name(format!("{}/tasks/{}-{}", dying.dead, dying.name.id(), Uuid::new_v4().simple())),
+                },
+                // A task as large as they may be has no room for the reason.
+                Kind::InvalidInput if dying.is_large() && has_reason(&copy) => copy = self.http_copy(&dying, None)?,
+                _ => return Err(error),
             }
-            created => created,
-        };
-        match created {
-            // An earlier answer was lost: the copy is there.
-            Err(error) if error.is_already_exists() => Ok(()),
-            created => created.map(drop),
+        }
+    }
+
+    /// Tells whether the copy that is there is the one of this very task; where it may not be looked at, its name has to do.
+    async fn is_copy_there(&self, copy: &google::Task, dying: &Dying) -> Result<bool> {
+        match self.cloud().get_task(&copy.name.parse()?, false).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) if error.is_access() => Ok(dying.enqueued().is_some()),
+            Err(error) => Err(error),
         }
     }
 
@@ -68,22 +100,21 @@ impl<S: Send + Sync + 'static> App<S> {
         self.cloud().pause_queue(dead).await.map(drop)
     }
 
-    fn dead_task(
-        &self,
-        dead: &QueueName,
-        queue: &QueueName,
-        name: &TaskName,
-        request: Call,
-        attempts: u32,
-        why: &str,
-    ) -> Result<google::Task> {
-        let id: TaskId = id_of_copy(queue, name).parse()?;
-        let mut headers = request.headers;
+    fn dead_task(&self, dying: &Dying) -> Result<google::Task> {
+        self.http_copy(dying, Some(&dying.why))
+    }
+
+    fn http_copy(&self, dying: &Dying, why: Option<&str>) -> Result<google::Task> {
+        let mut headers = dying.request.headers.clone();
         headers.retain(|(name, _)| !name.eq_ignore_ascii_case(ERROR_HEADER) && !name.eq_ignore_ascii_case(ATTEMPTS_HEADER));
-        headers.push((ERROR_HEADER.to_owned(), header_text(why)));
-        headers.push((ATTEMPTS_HEADER.to_owned(), attempts.to_string()));
-        let task = self.http_task(&Call { headers, ..request });
-        Ok(task.set_name(TaskName::new(dead.clone(), id).to_string()))
+        if let Some(why) = why {
+            headers.push((ERROR_HEADER.to_owned(), header_text(why)));
+            headers.push((ATTEMPTS_HEADER.to_owned(), dying.attempts.to_string()));
+        }
+        let deadline = dying.dispatch_deadline.and_then(|limit| google_cloud_wkt::Duration::try_from(limit).ok());
+        let call = Call { path: dying.request.path.clone(), headers, body: dying.request.body.clone() };
+        let id: TaskId = id_of_copy(&dying.queue, &dying.name, &dying.incarnation()).parse()?;
+        Ok(self.http_task(&call).set_name(TaskName::new(dying.dead.clone(), id).to_string()).set_or_clear_dispatch_deadline(deadline))
     }
 
     /// Returns the task that makes a request to this service.
@@ -103,23 +134,68 @@ impl<S: Send + Sync + 'static> App<S> {
     }
 }
 
+/// A task that is to be kept.
+struct Dying {
+    dead: QueueName,
+    queue: QueueName,
+    name: TaskName,
+    request: Call,
+    dispatch_deadline: Option<Duration>,
+    attempts: u32,
+    why: String,
+}
+
+impl Dying {
+    fn new<S>(entry: &TaskEntry<S>, info: TaskInfo, request: Call, why: String) -> Option<Self> {
+        let (queue, name) = (info.queue?, info.name?);
+        let dead = dead_set_of(&queue).ok()?;
+        let dispatch_deadline = info.dispatch_deadline.or(entry.options.dispatch_deadline);
+        Some(Self { dead, queue, name, request, dispatch_deadline, attempts: info.retry_count.saturating_add(1), why })
+    }
+
+    /// What tells it from another task of the same name: a name is free again after a day, and a copy may lie for a month.
+    fn incarnation(&self) -> String {
+        short_hash(self.enqueued().map_or(&self.request.body[..], str::as_bytes))
+    }
+
+    /// What its enqueueing was called, where that was this runtime's.
+    fn enqueued(&self) -> Option<&str> {
+        self.request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(ENQUEUED_HEADER)).map(|(_, value)| value.as_str())
+    }
+
+    /// Tells whether there may be no room for what is said of it.
+    fn is_large(&self) -> bool {
+        self.request.body.len() > TASK_BYTES_MAX - 2 * 1024
+    }
+}
+
+/// Returns which attempt of a task with a dead set this is; a task that is in one already has none of its own.
+fn attempt_of<S>(entry: &TaskEntry<S>, info: &TaskInfo) -> Option<Attempt> {
+    let queue = info.queue.as_ref().filter(|queue| entry.options.dead_set && !queue.id().ends_with(SUFFIX));
+    queue.zip(info.name.as_ref()).map(|_| Attempt { number: info.retry_count.saturating_add(1), max: entry.options.attempts_max })
+}
+
+fn has_reason(copy: &google::Task) -> bool {
+    copy.http_request().is_some_and(|request| request.headers.contains_key(ERROR_HEADER))
+}
+
 /// A task that could not be kept comes again after this time.
-const RETRY_AFTER: std::time::Duration = std::time::Duration::from_mins(1);
+const RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// Returns the dead set of a queue.
 pub(crate) fn dead_set_of(queue: &QueueName) -> Result<QueueName> {
     Ok(QueueName::new(queue.location().clone(), format!("{}{SUFFIX}", queue.id()).parse()?))
 }
 
-/// The name of a copy follows from the queue and the task, so that a second one finds the first. Names are limited to 500 characters: a long one is cut, and its
-/// hash keeps it apart from others.
-fn id_of_copy(queue: &QueueName, name: &TaskName) -> String {
+/// The name of a copy follows from the queue, the task and what tells it from earlier tasks of its name, so that a second copy finds the first. Names are limited to
+/// 500 characters: a long one is cut, and its hash keeps it apart from others.
+fn id_of_copy(queue: &QueueName, name: &TaskName, incarnation: &str) -> String {
     const CHARS_MAX: usize = 500;
-    let whole = format!("{}-{}", queue.id(), name.id());
+    let whole = format!("{}-{}-{}", queue.id(), name.id(), &incarnation[..8]);
     if whole.len() <= CHARS_MAX {
         return whole;
     }
-    let hash = short_hash(whole.as_bytes());
+    let hash = short_hash(format!("{whole}{incarnation}").as_bytes());
     format!("{}-{hash}", &whole[..CHARS_MAX - hash.len() - 1])
 }
 
@@ -136,8 +212,8 @@ mod tests {
     #[test]
     fn names_of_copies_follow_from_the_task_and_fit() {
         let queue: QueueName = "projects/p/locations/l/queues/emails".parse().unwrap();
-        let id = |task: &str| id_of_copy(&queue, &TaskName::new(queue.clone(), task.parse().unwrap()));
-        assert_eq!(id("7"), "emails-7");
+        let id = |task: &str| id_of_copy(&queue, &TaskName::new(queue.clone(), task.parse().unwrap()), "0123456789");
+        assert_eq!(id("7"), "emails-7-01234567");
         let (a, b) = (id(&format!("{}a", "x".repeat(499))), id(&format!("{}b", "x".repeat(499))));
         assert!(a.len() == 500 && b.len() == 500 && a != b);
         assert!(a.parse::<TaskId>().is_ok());

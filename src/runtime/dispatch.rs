@@ -14,10 +14,14 @@ use crate::runtime::delivery::{Delivery, Ended};
 use crate::runtime::logging::{self, trace};
 use crate::runtime::propagation::{self, Headers};
 use crate::runtime::registry::{EventEntry, Malformed, TaskEntry};
-use crate::runtime::{App, Context, EventInfo, Origin, Outcome, TaskInfo, Verdict};
+use crate::runtime::{App, Context, EventInfo, Origin, Outcome, TaskInfo, TaskOptions, Verdict};
 
-/// A handler has this long where nothing else is said: what Cloud Tasks gives an attempt by default.
-const HANDLER_DEADLINE: Duration = Duration::from_mins(10);
+/// An attempt has this long where nothing else is said: Cloud Tasks' default.
+const ATTEMPT_DEADLINE: Duration = Duration::from_mins(10);
+/// A run of Cloud Scheduler has at most this long; what its job says is not known here.
+const RUN_DEADLINE: Duration = Duration::from_mins(30);
+/// A handler ends so much before its attempt: whoever calls hangs up then, and what is left to do (an answer, a copy in the dead set) needs a moment.
+const MARGIN: Duration = Duration::from_secs(3);
 
 impl<S: Send + Sync + 'static> App<S> {
     /// Does a piece of work, as a span of its own in the trace that it came with, and writes how it ended.
@@ -37,8 +41,11 @@ impl<S: Send + Sync + 'static> App<S> {
         match delivery {
             Delivery::Task { name, payload, info, headers, request } => match self.registry().task(&name) {
                 Some(entry) => {
-                    let ended = self.do_task(entry, payload, Origin::Task(info.clone()), headers).await;
-                    self.keep_dead(entry, &info, *request, ended).await
+                    let ended = match self.is_spent(entry, &info) {
+                        Some(ended) => ended,
+                        None => self.do_task(entry, payload, Origin::Task(info.clone()), headers).await,
+                    };
+                    self.keep_dead(entry, info, *request, ended).await
                 }
                 None => Ended::Unknown,
             },
@@ -56,21 +63,14 @@ impl<S: Send + Sync + 'static> App<S> {
         let attempt = cx.attempt();
         let info = cx.task().cloned().unwrap_or_default();
         let span = span_of_task(entry.name, &info, attempt.number);
-        let work = match (entry.run)(payload, cx) {
-            Ok(work) => work,
-            Err(Malformed(why)) => return Ended::Malformed(why),
-        };
-        let deadline = entry.options.handler_deadline.or(entry.options.dispatch_deadline).unwrap_or(HANDLER_DEADLINE);
-        run(work, headers, deadline).instrument(span).await
+        let deadline = deadline_of(&entry.options, &info);
+        run(|| (entry.run)(payload, cx), headers, deadline).instrument(span).await
     }
 
     async fn do_event(&self, entry: &EventEntry<S>, body: Bytes, info: EventInfo, headers: Headers) -> Ended {
         let span = tracing::info_span!(target: "redrive::runtime", "event", kind = entry.kind, reference = %text::line(&info.reference));
-        let work = match (entry.run)(body, Context::new(self.clone(), Origin::Event(info), None, headers.clone())) {
-            Ok(work) => work,
-            Err(Malformed(why)) => return Ended::Malformed(why),
-        };
-        run(work, headers, entry.options.deadline.unwrap_or(HANDLER_DEADLINE)).instrument(span).await
+        let cx = Context::new(self.clone(), Origin::Event(info), None, headers.clone());
+        run(|| (entry.run)(body, cx), headers, entry.options.deadline.unwrap_or(ATTEMPT_DEADLINE)).instrument(span).await
     }
 }
 
@@ -80,16 +80,29 @@ fn span_of_task(name: &'static str, info: &TaskInfo, attempt: u32) -> tracing::S
     tracing::info_span!(target: "redrive::runtime", "task", task = name, queue, task_id = id, attempt)
 }
 
-/// Runs a handler.
-pub(crate) async fn run(work: BoxFuture<'static, Outcome>, headers: Headers, deadline: Duration) -> Ended {
+/// Returns how long the handler of a task may take: a little less than its attempt.
+fn deadline_of(options: &TaskOptions, info: &TaskInfo) -> Duration {
+    let usual = if info.job.is_some() { RUN_DEADLINE } else { ATTEMPT_DEADLINE };
+    let attempt = info.dispatch_deadline.or(options.dispatch_deadline).unwrap_or(usual);
+    options.handler_deadline.unwrap_or(attempt.saturating_sub(MARGIN))
+}
+
+/// Runs a handler. What `begin` does (reading the payload with the user's own code, say) may panic as well as the work itself.
+pub(crate) async fn run(
+    begin: impl FnOnce() -> Result<BoxFuture<'static, Outcome>, Malformed> + Send,
+    headers: Headers,
+    deadline: Duration,
+) -> Ended {
+    let work = async { Ok::<_, Malformed>(begin()?.await) };
     let guarded = AssertUnwindSafe(propagation::under(headers, work)).catch_unwind();
     match tokio::time::timeout(deadline, guarded).await {
         Err(_) => Ended::TimedOut(deadline),
         Ok(Err(panic)) => Ended::Panicked(words(&*panic)),
-        Ok(Ok(Err(failure))) => Ended::Failed(failure),
-        Ok(Ok(Ok(Verdict::Done(result)))) => Ended::Done(result),
-        Ok(Ok(Ok(Verdict::Discard(why)))) => Ended::Discarded(why),
-        Ok(Ok(Ok(Verdict::Retry { why, after }))) => Ended::Retry { why, after },
+        Ok(Ok(Err(Malformed(why)))) => Ended::Malformed(why),
+        Ok(Ok(Ok(Err(failure)))) => Ended::Failed(failure),
+        Ok(Ok(Ok(Ok(Verdict::Done(result))))) => Ended::Done(result),
+        Ok(Ok(Ok(Ok(Verdict::Discard(why))))) => Ended::Discarded(why),
+        Ok(Ok(Ok(Ok(Verdict::Retry { why, after })))) => Ended::Retry { why, after },
     }
 }
 

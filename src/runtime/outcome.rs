@@ -20,7 +20,7 @@ pub enum Verdict {
     Retry {
         /// Why, for the log.
         why: String,
-        /// How long to wait at least: Cloud Tasks keeps to it, Pub/Sub has no such thing.
+        /// How long to wait at least: a hint to Cloud Tasks; Pub/Sub has no such thing.
         after: Option<Duration>,
     },
     /// It can never work and shall not be tried again.
@@ -52,7 +52,9 @@ pub fn retry(why: impl Into<String>) -> Outcome {
     Ok(Verdict::Retry { why: why.into(), after: None })
 }
 
-/// Has the work tried again after `wait` at the earliest. Cloud Tasks keeps to it, in whole seconds; Pub/Sub goes by the subscription's back-off.
+/// Has the work tried again after `wait`, in whole seconds, by `Retry-After` on a 503: Cloud Tasks considers it, and takes a 503 as a sign to slow the whole queue down
+/// (Google's reference of `HttpRequest`). It is for a handler whose resource is not there; where one task alone shall wait, enqueue it again with
+/// [`later`](crate::runtime::Task::later) and end [`done`]. Pub/Sub goes by the subscription's back-off.
 pub fn retry_after(wait: Duration, why: impl Into<String>) -> Outcome {
     Ok(Verdict::Retry { why: why.into(), after: Some(wait) })
 }

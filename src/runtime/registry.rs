@@ -162,6 +162,13 @@ pub(crate) fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Malformed
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
+    // A single argument by its position is the payload of a type around one value.
+    if let Ok(serde_json::Value::Array(mut single)) = serde_json::from_slice(payload)
+        && single.len() == 1
+        && let Ok(value) = serde_json::from_value(single.remove(0))
+    {
+        return Ok(value);
+    }
     let others: &[&str] = match payload.trim_ascii() {
         b"" => &["null", "{}"],
         b"{}" => &["null"],

@@ -183,8 +183,11 @@ impl TaskOptions {
         self
     }
 
-    /// Has what failed `attempts` times kept in the queue `<queue>-dead`, paused, instead of deleted. Cloud Tasks knows no dead letters and counts attempts that
-    /// never reached a handler: provisioning gives such a queue endless attempts, and this runtime counts.
+    /// Has a task whose attempt number `attempts`, or a later one, fails kept in the queue `<queue>-dead`, paused, instead of deleted. Provisioning gives its queue
+    /// endless attempts, and this runtime ends them.
+    ///
+    /// Attempts are those that Cloud Tasks counts: also such as never reached the handler (no instance, 429 by [`concurrent`](Self::concurrent)) or never came to an end.
+    /// A small number therefore keeps tasks that were tried less often; none is lost by it.
     #[must_use]
     pub fn dead_set(mut self, attempts: u32) -> Self {
         self.dead_set = true;

@@ -66,7 +66,7 @@ fn header<'a>(task: &'a Stored, name: &str) -> &'a str {
 #[tokio::test]
 async fn what_fails_for_the_last_time_is_kept_whole() {
     let app = start().await;
-    let first = Charge { order: 7 }.enqueue(&app).header("X-Gateway", "k").send().await.unwrap();
+    let first = Charge { order: 7 }.enqueue(&app).header("X-Gateway", "k").dispatch_deadline(Duration::from_mins(20)).send().await.unwrap();
     Charge { order: 1 }.asap(&app).await.unwrap();
     Charge { order: 0 }.asap(&app).await.unwrap();
     app.advance(LONG).await.unwrap();
@@ -76,7 +76,8 @@ async fn what_fails_for_the_last_time_is_kept_whole() {
     dead.sort_by_key(|task| task.request.body.clone());
     assert_eq!(dead.len(), 2, "{dead:?}");
     let kept = &dead[1];
-    assert_eq!((kept.name.id(), &kept.request.body[..]), (format!("shop-{}", first.id).as_str(), &br#"{"order":7}"#[..]));
+    assert!(kept.name.id().starts_with(&format!("shop-{}-", first.id)), "{}", kept.name.id());
+    assert_eq!((&kept.request.body[..], kept.dispatch_deadline), (&br#"{"order":7}"#[..], Some(Duration::from_mins(20))));
     assert_eq!((header(kept, "x-gateway"), header(kept, "redrive-attempts")), ("k", "3"));
     assert!(header(kept, "redrive-error").contains("declined") && !header(kept, "redrive-error").contains('\u{1b}'));
     assert!(kept.request.token_account.is_some() && header(kept, "authorization").is_empty());
@@ -101,10 +102,65 @@ async fn a_copy_that_cannot_be_made_leaves_the_task_where_it_is() {
     app.emulator().inject(Fault::status("CreateTask", "PERMISSION_DENIED")).unwrap();
     app.advance(LONG).await.unwrap();
     assert_eq!((tasks(&app, "shop").await.len(), tasks(&app, "shop-dead").await.len()), (1, 0));
-    assert!(app.state().last.load(SeqCst) > 1, "it is tried on");
+    assert_eq!(app.state().attempts.load(SeqCst), ATTEMPTS, "its attempts are over: only the copy is tried on");
     app.emulator().clear_faults();
     // Of the first copy only the answer is lost: the second try finds it there.
     app.emulator().inject(Fault::drop_after_commit("CreateTask").times(1)).unwrap();
     app.advance(LONG).await.unwrap();
     assert_eq!((tasks(&app, "shop").await.len(), tasks(&app, "shop-dead").await.len()), (0, 1));
+}
+
+/// A name is free again after a day, and a copy may lie for a month: the second task of a name must not be taken for the first.
+#[tokio::test]
+async fn a_later_task_of_the_same_name_has_a_copy_of_its_own() {
+    let app = start().await;
+    for order in [7, 8] {
+        Charge { order }.enqueue(&app).named("charge".parse().unwrap()).send().await.unwrap();
+        // The name is blocked for a day after its task has gone.
+        app.advance(Duration::from_hours(26)).await.unwrap();
+    }
+    let mut dead: Vec<String> =
+        tasks(&app, "shop-dead").await.iter().map(|task| String::from_utf8_lossy(&task.request.body).into_owned()).collect();
+    dead.sort();
+    assert_eq!(dead, [r#"{"order":7}"#, r#"{"order":8}"#]);
+}
+
+#[derive(Serialize, Deserialize)]
+struct Hang;
+
+impl Task<Shop> for Hang {
+    const NAME: &'static str = "Hang";
+
+    fn options() -> TaskOptions {
+        TaskOptions::new().dead_set(2).handler_deadline(Duration::from_hours(1)).dispatch_deadline(Duration::from_secs(15))
+    }
+
+    async fn run(self, cx: Context<Shop>) -> Outcome {
+        cx.state().attempts.fetch_add(1, SeqCst);
+        std::future::pending().await
+    }
+}
+
+/// The caller hangs up on each attempt, so that none ever ends here: after the last one the task is kept and not run again.
+#[tokio::test]
+async fn a_task_whose_attempts_never_end_is_kept_too() {
+    let app = redrive::testing::app(Shop::default()).named("shop").task::<Hang>().start().await.unwrap();
+    Hang.asap(&app).await.unwrap();
+    let begun = std::time::Instant::now();
+    while tasks(&app, "shop-dead").await.is_empty() {
+        assert!(begun.elapsed() < Duration::from_mins(3));
+        app.advance(Duration::from_mins(1)).await.unwrap();
+    }
+    assert_eq!((tasks(&app, "shop").await.len(), app.state().attempts.load(SeqCst)), (0, 2));
+    assert!(header(&tasks(&app, "shop-dead").await[0], "redrive-error").contains("2 attempts before this one"));
+}
+
+/// Without provisioning: what is made on first use must not give tasks up by itself.
+#[tokio::test]
+async fn queues_made_on_first_use_leave_the_counting_to_the_runtime() {
+    let world = crate::support::World::start("queues: []").await;
+    let app = world.app(Shop::default(), "http://127.0.0.1:9").named("shop").task::<Charge>().creates_queues().build().unwrap();
+    Charge { order: 7 }.later(&app, Duration::from_hours(1)).await.unwrap();
+    let queue = world.ops.queues().await.unwrap().items.remove(0);
+    assert_eq!((queue.name.id(), queue.retry.attempts_max), ("shop", None));
 }

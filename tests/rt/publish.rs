@@ -15,7 +15,7 @@ use crate::support::World;
 
 const URL: &str = "http://127.0.0.1:9";
 const SEED: &str = "topics: [{ name: shop--orders }, { name: shop--customers-fr }, { name: shop--customers-de }]
-subscriptions: [{ name: held, topic: shop--orders, ordered: true }, { name: fr, topic: shop--customers-fr }, { name: de, topic: shop--customers-de }]
+subscriptions: [{ name: held, topic: shop--orders, ordered: true }, { name: to-fr, topic: shop--customers-fr }, { name: to-de, topic: shop--customers-de }]
 queues: [{ name: shop, paused: true }]";
 
 type Log = Mutex<Vec<String>>;
@@ -114,7 +114,7 @@ async fn a_message_arrives_as_it_was_published() {
     app.publish_entity(&Customer { country: "fr" }).await.unwrap();
     app.publish_entity(&Customer { country: "de" }).await.unwrap();
     for country in ["fr", "de"] {
-        let message = pull(&world, country).await.messages.remove(0).message;
+        let message = pull(&world, &format!("to-{country}")).await.messages.remove(0).message;
         assert_eq!((&message.data[..], message.ordering_key), (format!(r#"{{"country":"{country}"}}"#).as_bytes(), country.to_owned()));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redrive::emulator::Fault;
 use redrive::model::message::Draft;
-use redrive::runtime::{App, Builder, Context, Outcome, PullFigures, Pulling, Received, Subscriber, Subscription, discard, done};
+use redrive::runtime::{App, Builder, Context, Outcome, PullFigures, Received, Subscriber, Subscription, discard, done};
 use tokio::sync::Semaphore;
 
 use crate::support::{World, eventually};
@@ -101,8 +101,8 @@ async fn waiting(world: &World, subscription: &str) -> usize {
 }
 
 /// Waits until the figures of the only lane are as wanted.
-async fn until(pulling: &Pulling, what: &str, wanted: impl Fn(&PullFigures) -> bool) -> PullFigures {
-    eventually(what, async || pulling.figures().into_values().next().filter(|figures| wanted(figures))).await
+async fn until(app: &App<Bench>, what: &str, wanted: impl Fn(&PullFigures) -> bool) -> PullFigures {
+    eventually(what, async || app.pull_figures().into_values().next().filter(|figures| wanted(figures))).await
 }
 
 fn log(app: &App<Bench>) -> Vec<String> {
@@ -115,10 +115,10 @@ async fn messages_are_worked_on_and_acknowledged() {
     let app = bench(&world, 1000).build().unwrap();
     let pulling = app.pull().only("Billing").start().unwrap();
     publish(&world, &[1, 2, 99], "", &[]).await;
-    until(&pulling, "three acks", |figures| figures.acked == 3).await;
+    until(&app, "three acks", |figures| figures.acked == 3).await;
     publish(&world, &[3], "", &[("redrive-to", "shop--Ledger")]).await;
     publish(&world, &[4], "", &[("redrive-to", "shop--Billing")]).await;
-    let figures = until(&pulling, "five acks", |figures| figures.acked == 5).await;
+    let figures = until(&app, "five acks", |figures| figures.acked == 5).await;
     assert_eq!((figures.nacked, figures.running, figures.stalls, figures.stuck), (0, 0, 0, 0));
     pulling.stop().await;
     let mut seen = log(&app);
@@ -149,10 +149,10 @@ async fn no_more_is_under_way_than_there_are_places() {
     let pulling = app.pull().only("Billing").messages(3).stall_after(Duration::from_millis(200)).start().unwrap();
     publish(&world, &(100..120).collect::<Vec<_>>(), "", &[]).await;
     // The watchdog has spoken: all places have been taken for a while, and no more than these.
-    let figures = until(&pulling, "the watchdog", |figures| figures.stuck >= 2).await;
+    let figures = until(&app, "the watchdog", |figures| figures.stuck >= 2).await;
     assert_eq!((figures.running, figures.stalls), (3, 0));
     app.state().gate.add_permits(1000);
-    until(&pulling, "all acks", |figures| figures.acked == 20).await;
+    until(&app, "all acks", |figures| figures.acked == 20).await;
     pulling.stop().await;
     assert_eq!(app.state().running_max.load(SeqCst), 3);
 }
@@ -163,7 +163,7 @@ async fn at_the_end_handlers_may_finish_and_the_rest_is_given_back() {
     let app = bench(&world, 0).build().unwrap();
     let pulling = app.pull().only("Billing").messages(2).start().unwrap();
     publish(&world, &[1, 2, 3], "", &[]).await;
-    until(&pulling, "two handlers", |figures| figures.running == 2).await;
+    until(&app, "two handlers", |figures| figures.running == 2).await;
     let stopping = tokio::spawn(pulling.stop());
     app.state().gate.add_permits(2);
     stopping.await.unwrap();
@@ -171,7 +171,7 @@ async fn at_the_end_handlers_may_finish_and_the_rest_is_given_back() {
     eventually("the third is given back", async || (waiting(&world, "shop--Billing").await == 1).then_some(())).await;
 
     let pulling = app.pull().only("Billing").drain(Duration::from_millis(100)).start().unwrap();
-    until(&pulling, "a handler", |figures| figures.running == 1).await;
+    until(&app, "a handler", |figures| figures.running == 1).await;
     pulling.stop().await;
     eventually("what did not end is given back", async || (waiting(&world, "shop--Billing").await == 1).then_some(())).await;
     assert_eq!(log(&app).len(), 2);
@@ -186,7 +186,7 @@ async fn messages_of_a_key_keep_their_order_also_when_one_fails() {
     publish(&world, &[3, 4, 5], "a", &[]).await;
     publish(&world, &[7], "b", &[]).await;
     let pulling = app.pull().only("Ledger").start().unwrap();
-    until(&pulling, "all acks", |figures| figures.acked == 6).await;
+    until(&app, "all acks", |figures| figures.acked == 6).await;
     pulling.stop().await;
     let of_a: Vec<String> = log(&app).into_iter().map(|line| line.split(' ').next().unwrap().to_owned()).filter(|n| n != "7").collect();
     assert_eq!(of_a, ["1", "2", "2", "3", "4", "5"], "nothing overtakes what failed");
@@ -198,7 +198,7 @@ async fn exactly_once_is_confirmed() {
     let app = bench(&world, 1000).build().unwrap();
     let pulling = app.pull().only("Exact").start().unwrap();
     publish(&world, &[1, 2, 3], "", &[]).await;
-    let figures = until(&pulling, "all acks", |figures| figures.acked == 3).await;
+    let figures = until(&app, "all acks", |figures| figures.acked == 3).await;
     assert_eq!((figures.unconfirmed, figures.received), (0, 3));
     pulling.stop().await;
     assert_eq!(waiting(&world, "shop--Exact").await, 0);
@@ -212,13 +212,13 @@ async fn a_silent_stream_with_a_backlog_is_noticed_and_replaced() {
     world.emulator.inject(Fault::delay("StreamingPull", Duration::from_mins(5)).times(1)).unwrap();
     publish(&world, &[1, 2], "", &[]).await;
     let pulling = app.pull().only("Billing").stall_after(Duration::from_millis(1500)).start().unwrap();
-    let figures = until(&pulling, "acks in spite of the silence", |figures| figures.acked == 2).await;
+    let figures = until(&app, "acks in spite of the silence", |figures| figures.acked == 2).await;
     assert!(figures.stalls >= 1 && figures.reconnects >= 1, "{figures:?}");
     // Silence without a backlog is peace.
-    let before = pulling.figures()["Billing"].stalls;
+    let before = app.pull_figures()["Billing"].stalls;
     publish(&world, &[3], "", &[]).await;
-    until(&pulling, "one more", |figures| figures.acked == 3).await;
-    assert_eq!(pulling.figures()["Billing"].stalls, before);
+    until(&app, "one more", |figures| figures.acked == 3).await;
+    assert_eq!(app.pull_figures()["Billing"].stalls, before);
     pulling.stop().await;
 }
 
@@ -227,13 +227,13 @@ async fn a_stream_that_breaks_or_cannot_be_opened_yet_is_opened_anew() {
     let world = World::start("topics: [{ name: shop--orders }, { name: shop--dead }]").await;
     let app = bench(&world, 1000).build().unwrap();
     let pulling = app.pull().only("Billing").start().unwrap();
-    until(&pulling, "an attempt without subscription", |figures| figures.reconnects >= 1).await;
+    until(&app, "an attempt without subscription", |figures| figures.reconnects >= 1).await;
     app.provision(false).await.unwrap();
     publish(&world, &[1], "", &[]).await;
-    until(&pulling, "the first", |figures| figures.acked == 1).await;
+    until(&app, "the first", |figures| figures.acked == 1).await;
     world.emulator.inject(Fault::close_stream("UNAVAILABLE").times(1)).unwrap();
     world.emulator.inject(Fault::close_stream("PERMISSION_DENIED").times(1)).unwrap();
     publish(&world, &[2], "", &[]).await;
-    until(&pulling, "the second", |figures| figures.acked == 2).await;
+    until(&app, "the second", |figures| figures.acked == 2).await;
     pulling.stop().await;
 }

@@ -198,6 +198,14 @@ async fn what_cannot_be_is_refused_before_it_is_sent() {
 
     let twice = shop(&world).task::<Send>().build().err().unwrap();
     assert_eq!(twice.to_string(), "task `Send` is registered twice");
+    let wrong = |builder: Builder<Log>, words: &str| {
+        let error = builder.build().err().unwrap();
+        assert!(error.is_invalid_input() && error.to_string().contains(words), "{error}");
+    };
+    wrong(world.app(Log::default(), "shop.example").task::<Once>(), "`shop.example` is not the base URL");
+    wrong(world.app(Log::default(), URL).named("my_shop").task::<Send>(), "`my_shop` is not a valid queue name");
+    wrong(world.app(Log::default(), URL).named("1shop").task::<Once>(), "begin with `1shop--`");
+    wrong(shop(&world).compat(Compat::SingleEndpoint), "task `shop.Once` goes over Pub/Sub");
     let nowhere = redrive::runtime::App::new(()).build().err().unwrap();
     assert!(nowhere.is_invalid_input() && nowhere.hint().is_some_and(|hint| hint.contains("from_env")), "{nowhere}");
 }
@@ -206,7 +214,7 @@ async fn what_cannot_be_is_refused_before_it_is_sent() {
 async fn eager_tasks_run_at_once_through_encoding_and_decoding() {
     let world = World::start(QUEUES).await;
     for compat in [Compat::Native, Compat::DjangoGoogleCloudTasks, Compat::DjangoTasksCloudTasks, Compat::SingleEndpoint] {
-        let app = shop(&world).compat(compat).mode(Mode::Eager).build().unwrap();
+        let app = world.app(Log::default(), URL).named("shop").task::<Send>().compat(compat).mode(Mode::Eager).build().unwrap();
         let taken = to("both").enqueue(&app).header("traceparent", "00-t-s-01").at(Duration::from_hours(1)).send().await.unwrap();
         assert_eq!((taken.id.as_str(), taken.queue), ("", None));
         // What the work asks for runs under its headers too, and first.
@@ -284,4 +292,28 @@ async fn a_handler_knows_that_it_was_called_directly() {
     let world = World::start(QUEUES).await;
     let app = world.app((), URL).task::<Where>().build().unwrap();
     assert_eq!(Where.sync(&app).await.unwrap(), json!(true));
+}
+
+#[tokio::test]
+async fn a_payload_without_names_is_refused_where_the_format_knows_only_names() {
+    #[derive(Serialize, Deserialize)]
+    struct Number(u64);
+
+    impl Task<()> for Number {
+        const NAME: &'static str = "Number";
+
+        async fn run(self, _: Context<()>) -> Outcome {
+            done_with(self.0)
+        }
+    }
+
+    let world = World::start(QUEUES).await;
+    for compat in [Compat::DjangoGoogleCloudTasks, Compat::DjangoGcp] {
+        let app = world.app((), URL).named("shop").compat(compat).task::<Number>().build().unwrap();
+        assert!(Number(7).asap(&app).await.unwrap_err().to_string().contains("no named fields"));
+    }
+    for compat in [Compat::Native, Compat::DjangoTasksCloudTasks, Compat::SingleEndpoint] {
+        let app = world.app((), URL).named("shop").compat(compat).task::<Number>().build().unwrap();
+        assert_eq!(Number(7).sync(&app).await.unwrap(), json!(7), "{compat:?}");
+    }
 }

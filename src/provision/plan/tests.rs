@@ -195,7 +195,7 @@ fn a_dead_set_is_paused_and_its_queue_endless() {
     found.queues.insert(queue("shop-dead"), FoundQueue { attempts_max: None, duration_max: None, paused: false });
     assert_eq!(
         plan(&desired, &found, false).to_string(),
-        "~ queue         shop        attempts 100 → endless; retried for 3600 s → unlimited\n~ queue         shop-dead   running → paused\n"
+        "~ queue         shop        attempts 100 → endless; retried for 60 min → unlimited\n~ queue         shop-dead   running → paused\n"
     );
 }
 

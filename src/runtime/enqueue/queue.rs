@@ -9,7 +9,7 @@ use crate::runtime::{App, TaskOptions};
 /// What is appended to a queue's name where its own was deleted recently: Google blocks the name for days.
 const BACKUP_SUFFIX: &str = "--temp";
 
-impl<S> App<S> {
+impl<S: Send + Sync + 'static> App<S> {
     /// Returns where this app's queues and jobs are.
     pub(crate) fn location(&self) -> Location {
         Location::new(self.cloud().project().clone(), self.host().location.clone())
@@ -31,20 +31,28 @@ impl<S> App<S> {
 
     /// Creates a queue that is missing and returns it, or, where its name was used too recently, a queue that stands in for it.
     pub(crate) async fn make_queue(&self, queue: &QueueName) -> Result<QueueName> {
-        match self.create_queue(queue).await {
+        // Where tasks have a dead set this runtime counts their attempts, and Cloud Tasks must not.
+        let is_endless = self.registry().tasks().any(|entry| {
+            let own = self.queue_of(&entry.options, 0);
+            let other = entry.options.priorities.iter().any(|(_, id)| id.as_str() == queue.id());
+            entry.options.dead_set && (other || own.is_ok_and(|own| own == *queue))
+        });
+        match self.create_queue(queue, is_endless).await {
             Ok(()) => Ok(queue.clone()),
             Err(error) if error.kind() == Kind::FailedPrecondition => {
                 let backup = backup_of(queue)?;
                 tracing::warn!(target: "redrive::runtime", queue = queue.id(), backup = backup.id(), "the queue was deleted recently, another stands in for it");
-                self.create_queue(&backup).await.map(|()| backup)
+                self.create_queue(&backup, is_endless).await.map(|()| backup)
             }
             Err(error) => Err(error),
         }
     }
 
     /// Creates a queue; one that is there is fine.
-    async fn create_queue(&self, queue: &QueueName) -> Result<()> {
-        match self.cloud().create_queue(queue.location(), google::Queue::new().set_name(queue.to_string())).await {
+    async fn create_queue(&self, queue: &QueueName, is_endless: bool) -> Result<()> {
+        let endless = is_endless.then(|| google::RetryConfig::new().set_max_attempts(-1));
+        let wanted = google::Queue::new().set_name(queue.to_string()).set_or_clear_retry_config(endless);
+        match self.cloud().create_queue(queue.location(), wanted).await {
             Err(error) if error.is_already_exists() => Ok(()),
             created => created,
         }

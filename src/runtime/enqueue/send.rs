@@ -15,13 +15,8 @@ use crate::names::{QueueName, TaskId, TaskName, TopicName};
 use crate::runtime::delivery::Ended;
 use crate::runtime::enqueue::{Due, Enqueue, EnqueueRetry, Enqueued, Naming};
 use crate::runtime::propagation::{self, Headers};
-use crate::runtime::wire::{Call, Outgoing};
+use crate::runtime::wire::{Call, DEADLINE_HEADER, ENQUEUED_HEADER, Outgoing, TASK_BYTES_MAX, is_dispatch_deadline};
 use crate::runtime::{App, Compat, Mode, Origin, Task};
-
-/// A task is at most this large, with its headers (Google's limit).
-const TASK_BYTES_MAX: usize = 1024 * 1024;
-/// An attempt may take this long at least and at most (Google's limits for HTTP targets).
-const DISPATCH_DEADLINE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_mins(30));
 
 /// A task as it is sent.
 struct Sending {
@@ -65,6 +60,7 @@ impl<S: Send + Sync + 'static, T: Task<S>> Enqueue<S, T> {
     fn sending(self, now: Timestamp) -> Result<Sending> {
         let app = &self.app;
         let payload = self.payload?;
+        app.layout().check_payload(T::NAME, &payload)?;
         let options = match app.registry().task(T::NAME) {
             Some(entry) => &entry.options,
             None => {
@@ -83,8 +79,7 @@ impl<S: Send + Sync + 'static, T: Task<S>> Enqueue<S, T> {
             Naming::Deduplicated => Some(app.layout().deduplicated(T::NAME, &app.layout().canonical(&payload)).parse()?),
         };
         let (due, limit) = (self.when.moment(now, app.config().eta_max)?, self.dispatch_deadline);
-        let (shortest, longest) = DISPATCH_DEADLINE;
-        if let Some(deadline) = limit.filter(|deadline| !(shortest..=longest).contains(deadline)) {
+        if let Some(deadline) = limit.filter(|deadline| !is_dispatch_deadline(deadline)) {
             return Err(Error::invalid(format!("a dispatch deadline of {} s is not between 15 s and 30 min", deadline.as_secs())));
         }
         let mut headers = propagation::current();
@@ -100,6 +95,12 @@ impl<S: Send + Sync + 'static, T: Task<S>> Enqueue<S, T> {
         let outgoing = Outgoing { name: T::NAME, payload, queue: queue.id(), project, priority, takes_context, headers: &headers, now };
         let mut call = app.layout().encode(outgoing);
         call.headers.extend(plain);
+        if options.dead_set {
+            call.headers.push((ENQUEUED_HEADER.to_owned(), Uuid::new_v4().simple().to_string()));
+        }
+        if let Some(deadline) = limit.filter(|deadline| Some(*deadline) != options.dispatch_deadline) {
+            call.headers.push((DEADLINE_HEADER.to_owned(), deadline.as_secs().to_string()));
+        }
         check(T::NAME, &call)?;
         let retry = self.retry.unwrap_or_else(|| app.config().retry.clone());
         Ok(Sending { name: T::NAME, queue, call, task_id, due, dispatch_deadline: limit, retry })
@@ -139,13 +140,14 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Creates the task, repeating what its policy says.
     async fn create(&self, sending: Sending) -> Result<Enqueued> {
         let mut queue = sending.queue.clone();
+        let mut made = false;
         let begun = Instant::now();
         for attempt in 1.. {
             let error = match self.cloud().create_task(&queue, self.google_task(&sending, &queue)).await {
                 Ok(name) => return Ok(Enqueued { id: name.id().to_owned(), queue: Some(queue) }),
                 // A missing queue: the first task for it makes it.
-                Err(error) if error.is_not_found() && self.config().creates_queues && queue == sending.queue && attempt == 1 => {
-                    queue = self.make_queue(&queue).await?;
+                Err(error) if error.is_not_found() && self.config().creates_queues && !made => {
+                    (queue, made) = (self.make_queue(&queue).await?, true);
                     continue;
                 }
                 Err(error) => error,

@@ -8,7 +8,7 @@ use crate::names::{QueueName, SubscriptionName, TopicName};
 use crate::provision::{DeadLetterPolicy, Desired, Push, Queue, Subscription};
 use crate::runtime::dead_set::dead_set_of;
 use crate::runtime::registry::TaskEntry;
-use crate::runtime::subscriber::{DeadLetters, SubscriberEntry};
+use crate::runtime::subscriber::SubscriberEntry;
 use crate::runtime::{App, Compat};
 
 /// Names of the runtime's own tasks begin so.
@@ -65,8 +65,8 @@ impl<S: Send + Sync + 'static> App<S> {
             wanted.topics.push(topic.clone());
         }
         let dead_letters = match &entry.options.dead_letters {
-            Some(dead_letters) => Some(DeadLetterPolicy {
-                topic: self.want_dead_letters(dead_letters, wanted)?,
+            Some(topic) => Some(DeadLetterPolicy {
+                topic: self.want_dead_letters(topic, entry.options.hold.as_deref(), wanted)?,
                 attempts_max: entry.attempts_max().unwrap_or_default(),
             }),
             None => None,
@@ -90,10 +90,11 @@ impl<S: Send + Sync + 'static> App<S> {
     }
 
     /// A dead-letter topic without a subscription loses what is sent there.
-    fn want_dead_letters(&self, dead_letters: &DeadLetters, wanted: &mut Desired) -> Result<TopicName> {
-        let topic = self.topic_name(&self.layout().topic(&dead_letters.topic))?;
-        let id = match &dead_letters.subscription {
+    fn want_dead_letters(&self, topic: &str, hold: Option<&str>, wanted: &mut Desired) -> Result<TopicName> {
+        let topic = self.topic_name(&self.layout().topic(topic))?;
+        let id = match hold {
             Some(name) => format!("{}{name}", self.layout().prefix()),
+            None if self.config().compat == Compat::DjangoGoogleCloudTasks => topic.id().to_owned(),
             None => format!("{}{HOLD_SUFFIX}", topic.id()),
         };
         let name = SubscriptionName::new(self.cloud().project().clone(), id.parse()?);

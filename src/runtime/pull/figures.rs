@@ -1,7 +1,8 @@
 //! What a lane has done, and does.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What was pulled from one subscription so far.
@@ -28,7 +29,7 @@ pub struct PullFigures {
 
 /// The same, while it is counted.
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(crate) struct Counters {
     pub(super) received: AtomicU64,
     pub(super) acked: AtomicU64,
     pub(super) nacked: AtomicU64,
@@ -39,6 +40,21 @@ pub(super) struct Counters {
     pub(super) stuck: AtomicU64,
     /// When a handler last ended.
     ended: Mutex<Option<Instant>>,
+}
+
+/// The counters of all that an app pulls, by subscriber: they go on when pulling is started anew.
+#[derive(Debug, Default)]
+pub(crate) struct Pulls(Mutex<BTreeMap<&'static str, Arc<Counters>>>);
+
+impl Pulls {
+    pub(super) fn of(&self, subscriber: &'static str) -> Arc<Counters> {
+        Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(subscriber).or_default())
+    }
+
+    pub(super) fn figures(&self) -> BTreeMap<&'static str, PullFigures> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().map(|(name, counters)| (*name, counters.figures())).collect()
+    }
 }
 
 /// A handler that runs, for the counters; dropped, it has ended.

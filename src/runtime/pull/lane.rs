@@ -1,5 +1,7 @@
 //! One subscription's stream and its handlers.
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -52,6 +54,13 @@ struct Pulled {
     message: WireMessage,
     handler: Handler,
     place: OwnedSemaphorePermit,
+}
+
+/// What is kept in view while a stream is read.
+struct Watch {
+    watchdog: Watchdog,
+    begun: Instant,
+    stop: watch::Receiver<bool>,
 }
 
 /// Why a stream is not read any more.
@@ -138,35 +147,41 @@ impl<S: Send + Sync + 'static> Lane<S> {
 
     async fn read(&self, mut stream: MessageStream, handlers: &mut JoinSet<()>) -> End {
         let places = Arc::new(Semaphore::new(self.limits.messages as usize));
-        let mut watchdog = Watchdog::new(self.limits.stall);
-        let begun = Instant::now();
-        let (mut place, mut stop) = (None, self.stop.clone());
+        let mut watch = Watch { watchdog: Watchdog::new(self.limits.stall), begun: Instant::now(), stop: self.stop.clone() };
         loop {
             while handlers.try_join_next().is_some() {}
-            let free = place.is_none();
+            let place = match self.watched(&mut watch, Arc::clone(&places).acquire_owned()).await {
+                Ok(Ok(place)) => place,
+                Ok(Err(_)) => return End::Stopped,
+                Err(end) => return end,
+            };
+            match self.watched(&mut watch, stream.next()).await {
+                Ok(Some(Ok((message, handler)))) => {
+                    watch.watchdog.moved();
+                    Counters::count(&self.worker.counters.received);
+                    self.worker.take(Pulled { message, handler, place }, handlers);
+                }
+                Ok(Some(Err(error))) => return End::Broken(self.worker.explain(error)),
+                Ok(None) => return End::Broken(Error::new(Kind::Unavailable, "the stream ended")),
+                Err(end) => return end,
+            }
+        }
+    }
+
+    /// Waits for something that the stream does, under the watchdog's eyes, until it is to stop. What is waited for is not begun anew for a look: a stream that
+    /// opens slowly would never be open.
+    async fn watched<T>(&self, watch: &mut Watch, awaited: impl Future<Output = T>) -> std::result::Result<T, End> {
+        let mut awaited = pin!(awaited);
+        loop {
             tokio::select! {
                 biased;
-                () = is_set(&mut stop) => return End::Stopped,
-                () = tokio::time::sleep(watchdog.next_look()) => {
-                    if self.is_stalled(&mut watchdog, begun).await {
-                        return End::Stalled;
+                () = is_set(&mut watch.stop) => return Err(End::Stopped),
+                () = tokio::time::sleep(watch.watchdog.next_look()) => {
+                    if self.is_stalled(&mut watch.watchdog, watch.begun).await {
+                        return Err(End::Stalled);
                     }
                 }
-                free = Arc::clone(&places).acquire_owned(), if free => match free {
-                    Ok(free) => place = Some(free),
-                    Err(_) => return End::Stopped,
-                },
-                next = stream.next(), if !free => match next {
-                    Some(Ok((message, handler))) => {
-                        watchdog.moved();
-                        Counters::count(&self.worker.counters.received);
-                        if let Some(place) = place.take() {
-                            self.worker.take(Pulled { message, handler, place }, handlers);
-                        }
-                    }
-                    Some(Err(error)) => return End::Broken(self.worker.explain(error)),
-                    None => return End::Broken(Error::new(Kind::Unavailable, "the stream ended")),
-                },
+                done = &mut awaited => return Ok(done),
             }
         }
     }

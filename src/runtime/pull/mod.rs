@@ -10,7 +10,6 @@ mod watchdog;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -20,10 +19,11 @@ use crate::error::{Error, Result};
 use crate::runtime::App;
 use crate::runtime::subscriber::{LEASE_MAX, SubscriberEntry};
 
-use figures::Counters;
 use lane::Lane;
 
 pub use figures::PullFigures;
+
+pub(crate) use figures::Pulls;
 
 /// Handlers of one subscription that run at once.
 const MESSAGES_MAX: u32 = 100;
@@ -68,7 +68,6 @@ pub(crate) struct Limits {
 /// Pulling that goes on; dropped, it is cut off, and what is under way is delivered again.
 pub struct Pulling {
     lanes: JoinSet<()>,
-    counters: BTreeMap<&'static str, Arc<Counters>>,
     stop: watch::Sender<bool>,
 }
 
@@ -78,6 +77,11 @@ impl<S: Send + Sync + 'static> App<S> {
         let limits =
             Limits { messages: MESSAGES_MAX, bytes: BYTES_MAX, lease: LEASE_MAX, extension: EXTENSION, drain: DRAIN, stall: STALL };
         Pull { app: self.clone(), only: Vec::new(), limits }
+    }
+
+    /// Returns what was pulled so far, by subscriber: also by [`serve`](Self::serve). These are the numbers to watch; the watchdog's go to the log as well.
+    pub fn pull_figures(&self) -> BTreeMap<&'static str, PullFigures> {
+        self.pulls().figures()
     }
 
     /// Tells whether a subscriber is declared to be pulled.
@@ -137,12 +141,11 @@ impl<S: Send + Sync + 'static> Pull<S> {
     pub fn start(self) -> Result<Pulling> {
         let chosen: Vec<&'static str> = self.chosen()?;
         let (stop, stopped) = watch::channel(false);
-        let mut pulling = Pulling { lanes: JoinSet::new(), counters: BTreeMap::new(), stop };
+        let mut pulling = Pulling { lanes: JoinSet::new(), stop };
         for name in chosen {
             let Some(entry) = self.app.registry().subscriber(name) else { continue };
-            let counters = Arc::new(Counters::default());
-            let lane = Lane::new(&self.app, entry, self.limits_of(entry), Arc::clone(&counters), stopped.clone())?;
-            pulling.counters.insert(name, counters);
+            let counters = self.app.pulls().of(name);
+            let lane = Lane::new(&self.app, entry, self.limits_of(entry), counters, stopped.clone())?;
             pulling.lanes.spawn(lane.run());
         }
         Ok(pulling)
@@ -184,11 +187,6 @@ impl<S: Send + Sync + 'static> Pull<S> {
 }
 
 impl Pulling {
-    /// Returns what was pulled so far, by subscriber.
-    pub fn figures(&self) -> BTreeMap<&'static str, PullFigures> {
-        self.counters.iter().map(|(name, counters)| (*name, counters.figures())).collect()
-    }
-
     /// Ends: no message is taken any more, handlers that run get their time to end, and the rest is given back.
     pub async fn stop(mut self) {
         // It fails only when all lanes have ended.

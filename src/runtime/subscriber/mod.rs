@@ -19,7 +19,6 @@ use crate::runtime::{Content, Context, MessageInfo, Outcome};
 pub use subscription::Subscription;
 
 pub(crate) use handed::Handed;
-pub(crate) use subscription::DeadLetters;
 pub(crate) use table::{SubscriberEntry, Subscribers};
 pub(crate) use work::LEASE_MAX;
 

@@ -41,7 +41,9 @@ pub struct Subscription {
     pub(crate) handler_deadline: Option<Duration>,
     pub(crate) backoff: Option<(Duration, Duration)>,
     pub(crate) retries: Option<u32>,
-    pub(crate) dead_letters: Option<DeadLetters>,
+    pub(crate) dead_letters: Option<String>,
+    /// The subscription that holds the dead letters, without the app's prefix.
+    pub(crate) hold: Option<String>,
     pub(crate) retention: Option<Duration>,
     pub(crate) ordered: bool,
     pub(crate) exactly_once: bool,
@@ -50,14 +52,6 @@ pub struct Subscription {
     pub(crate) addressed: bool,
     pub(crate) via_tasks: Option<Option<QueueId>>,
     pub(crate) concurrent_max: Option<usize>,
-}
-
-/// Where messages go that fail too often.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct DeadLetters {
-    pub(crate) topic: String,
-    /// The subscription that holds them, without the app's prefix.
-    pub(crate) subscription: Option<String>,
 }
 
 impl Subscription {
@@ -73,6 +67,7 @@ impl Subscription {
             backoff: None,
             retries: None,
             dead_letters: None,
+            hold: None,
             retention: None,
             ordered: false,
             exactly_once: false,
@@ -127,15 +122,13 @@ impl Subscription {
 
     /// Has what fails too often go to a topic of this app. Provisioning creates it, a subscription that holds what is there, and Pub/Sub's own rights to move it.
     pub fn dead_letters(mut self, topic: impl Into<String>) -> Self {
-        self.dead_letters = Some(DeadLetters { topic: topic.into(), subscription: None });
+        self.dead_letters = Some(topic.into());
         self
     }
 
-    /// Names the subscription that holds the dead letters, without the app's prefix; else it is `<topic>-hold`.
+    /// Names the subscription that holds the dead letters, without the app's prefix; else it is `<topic>-hold`, and called as the topic in `django-google-cloud-tasks`.
     pub fn dead_letter_subscription(mut self, name: impl Into<String>) -> Self {
-        if let Some(dead_letters) = &mut self.dead_letters {
-            dead_letters.subscription = Some(name.into());
-        }
+        self.hold = Some(name.into());
         self
     }
 
@@ -228,6 +221,9 @@ impl Subscription {
                 );
             }
         }
+        if self.hold.is_some() && self.dead_letters.is_none() {
+            return Err(Error::invalid("a subscription for dead letters needs a topic for them").with_hint("add `.dead_letters(\"…\")`"));
+        }
         if self.exactly_once && !self.pulled {
             return Err(Error::invalid("Pub/Sub delivers exactly once only what is pulled")
                 .with_hint("add `.pulled()`, or leave `.exactly_once()` out"));
@@ -256,6 +252,7 @@ mod tests {
             to().retries(5),
             to().retries(4).dead_letters("dead"),
             to().exactly_once(),
+            to().dead_letter_subscription("held"),
             to().filter("attributes.kind ="),
         ];
         for subscription in wrong {

@@ -42,11 +42,7 @@ impl<S: Send + Sync + 'static> App<S> {
         let attempt = cx.attempt().number;
         let subscription = info.subscription.as_ref().map(crate::names::SubscriptionName::id).unwrap_or_default().to_owned();
         let span = tracing::info_span!(target: "redrive::runtime", "message", subscriber = entry.name, subscription, message_id = info.id, attempt);
-        let work = match (entry.run)(data, info, cx) {
-            Ok(work) => work,
-            Err(Malformed(why)) => return Ended::Malformed(why),
-        };
-        run(work, headers, self.deadline_of(entry)).instrument(span).await
+        run(|| (entry.run)(data, info, cx), headers, self.deadline_of(entry)).instrument(span).await
     }
 
     /// Returns how long the handler of a message may take.

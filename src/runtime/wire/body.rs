@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::error::Error;
 use crate::runtime::Compat;
 use crate::runtime::propagation::Headers;
 use crate::runtime::registry::Malformed;
@@ -108,8 +109,21 @@ impl Layout {
     /// Returns the payload as its hash is made of it.
     pub(crate) fn canonical(&self, payload: &Value) -> Vec<u8> {
         match self.compat {
-            Compat::Native => serde_json::to_vec(payload).unwrap_or_default(),
+            // A map has no order of its own, and a hash must not depend on it.
+            Compat::Native => serde_json::to_vec(&sorted(payload)).unwrap_or_default(),
             _ => dumps(&Value::Object(arguments_of(payload.clone()).1)),
+        }
+    }
+
+    /// Refuses a payload that this format cannot carry: some know named arguments only.
+    pub(crate) fn check_payload(&self, task: &str, payload: &Value) -> Result<(), Error> {
+        let is_named = matches!(payload, Value::Object(_) | Value::Null);
+        match self.compat {
+            Compat::DjangoGoogleCloudTasks | Compat::DjangoGcp if !is_named => {
+                Err(Error::invalid(format!("task `{task}` has no named fields, and the format of this app knows no other payloads"))
+                    .with_hint("make it a struct with named fields"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -149,6 +163,19 @@ fn arguments_of(payload: Value) -> (Vec<Value>, Map<String, Value>) {
         Value::Array(positional) => (positional, Map::new()),
         Value::Null => (Vec::new(), Map::new()),
         single => (vec![single], Map::new()),
+    }
+}
+
+/// The same value with the keys of its objects in order.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        Value::Object(fields) => {
+            let mut fields: Vec<(&String, Value)> = fields.iter().map(|(key, value)| (key, sorted(value))).collect();
+            fields.sort_by_key(|(key, _)| *key);
+            fields.into_iter().map(|(key, value)| (key.clone(), value)).collect()
+        }
+        plain => plain.clone(),
     }
 }
 

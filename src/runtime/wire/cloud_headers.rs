@@ -1,10 +1,22 @@
 //! What Cloud Tasks and Cloud Scheduler say in headers.
 
+use std::time::Duration;
+
 use http::HeaderMap;
 use jiff::Timestamp;
 
 use crate::names::{Location, QueueName, TaskName};
 use crate::runtime::{JobInfo, TaskInfo};
+
+/// The header in which a task's own dispatch deadline travels, in seconds: Cloud Tasks does not tell its handler.
+pub(crate) const DEADLINE_HEADER: &str = "redrive-dispatch-deadline";
+/// The header that tells a task of a type with a dead set from an earlier one of the same name.
+pub(crate) const ENQUEUED_HEADER: &str = "redrive-enqueued";
+
+/// Tells whether Cloud Tasks takes this dispatch deadline: 15 s to 30 min for HTTP targets (Google's limits).
+pub(crate) fn is_dispatch_deadline(deadline: &Duration) -> bool {
+    (Duration::from_secs(15)..=Duration::from_mins(30)).contains(deadline)
+}
 
 /// Reads the headers of a task or of a job's run; what is missing or malformed is left out: anybody can send headers.
 pub(crate) fn task_info(headers: &HeaderMap, location: &Location) -> TaskInfo {
@@ -19,6 +31,7 @@ pub(crate) fn task_info(headers: &HeaderMap, location: &Location) -> TaskInfo {
         eta: text("x-cloudtasks-tasketa").and_then(epoch_seconds),
         previous_response: text("x-cloudtasks-taskpreviousresponse").and_then(|text| text.parse().ok()),
         retry_reason: text("x-cloudtasks-taskretryreason").map(str::to_owned),
+        dispatch_deadline: text(DEADLINE_HEADER).and_then(|text| text.parse().ok()).map(Duration::from_secs).filter(is_dispatch_deadline),
         job: text("x-cloudscheduler").map(|_| JobInfo {
             name: text("x-cloudscheduler-jobname").map(str::to_owned),
             schedule_time: text("x-cloudscheduler-scheduletime").and_then(|text| text.parse().ok()),

@@ -11,6 +11,9 @@ mod python;
 pub(crate) use answer::{Answer, What, answer};
 pub(crate) use arguments::read;
 pub(crate) use body::{Call, Incoming, Outgoing};
-pub(crate) use cloud_headers::{own_headers, task_info};
+/// A task is at most this large, with its headers (Google's limit).
+pub(crate) const TASK_BYTES_MAX: usize = 1024 * 1024;
+
+pub(crate) use cloud_headers::{DEADLINE_HEADER, ENQUEUED_HEADER, is_dispatch_deadline, own_headers, task_info};
 pub(crate) use layout::{Layout, Route, short_hash};
 pub(crate) use python::dumps;
