@@ -1,4 +1,4 @@
-//! CloudEvents 1.0 over HTTP, which is what Eventarc sends: attributes in headers (binary mode), or all in one JSON (structured mode).
+//! `CloudEvents` 1.0 over HTTP, which is what Eventarc sends: attributes in headers (binary mode), or all in one JSON (structured mode).
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ pub struct CloudEvent<T> {
     pub data: T,
 }
 
-/// Makes a CloudEvent for tests and for endpoints of others.
+/// Makes a `CloudEvent` for tests and for endpoints of others.
 ///
 /// ```
 /// use redrive::runtime::EventInfo;
@@ -111,7 +111,7 @@ impl CloudEventBuilder {
     }
 }
 
-/// Tells whether a request is a CloudEvent, of either mode.
+/// Tells whether a request is a `CloudEvent`, of either mode.
 pub(super) fn is_structured(info: &EventInfo) -> bool {
     info.cloud_event.contains_key("specversion") || has_media_type(info, STRUCTURED)
 }

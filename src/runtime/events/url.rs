@@ -40,6 +40,7 @@ impl<S: Send + Sync + 'static> App<S> {
 
 impl<S: Send + Sync + 'static> EventUrl<'_, S> {
     /// Adds a parameter, which the handler finds in [`EventInfo::parameters`](crate::runtime::EventInfo::parameters).
+    #[expect(clippy::needless_pass_by_value, reason = "numbers and texts are given as they are")]
     pub fn parameter(mut self, name: &str, value: impl ToString) -> Self {
         let separator = if self.query.is_empty() { "" } else { "&" };
         // A string takes everything.

@@ -9,7 +9,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 
 use crate::runtime::logging::fields::{Fields, cut, text};
 
@@ -170,7 +170,7 @@ where
         let mut fields = Fields::default();
         event.record(&mut fields);
         let mut spans = Map::new();
-        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context.event_scope(event).into_iter().flat_map(Scope::from_root) {
             if let Some(Fields(own)) = span.extensions().get::<Fields>() {
                 spans.extend(own.iter().map(|(name, value)| (name.clone(), value.clone())));
             }

@@ -132,18 +132,17 @@ impl<S: Send + Sync + 'static> Push<S> {
             // Nothing of this name: that is found out, and logged, where the rest is.
             None => Some(None),
         };
-        let ended = match own {
-            Some(_place) => app.dispatch(delivery).await,
-            None => {
-                logging::write(&Ended::Busy, Instant::now());
-                Ended::Busy
-            }
+        let ended = if let Some(_place) = own {
+            app.dispatch(delivery).await
+        } else {
+            logging::write(&Ended::Busy, Instant::now());
+            Ended::Busy
         };
         if let Some(claim) = claim {
             claim.settle(ended.is_settled()).await;
         }
         let compat = app.config().compat;
-        Ok(respond(compat, answer(compat, what, &ended, id.as_deref(), &name)))
+        Ok(respond(compat, &answer(compat, what, &ended, id.as_deref(), &name)))
     }
 
     /// Finds out who calls. An event's sender may have a signed URL instead of a token.
@@ -200,7 +199,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Denied> {
     Ok(token.trim())
 }
 
-fn respond(compat: Compat, answer: Answer) -> Response<Full<Bytes>> {
+fn respond(compat: Compat, answer: &Answer) -> Response<Full<Bytes>> {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = match &answer.body {
         None => Response::new(Full::default()),

@@ -65,7 +65,7 @@ impl<S: Send + Sync + 'static> App<S> {
             Some(queue) => task.queue(queue.clone()),
             None => task,
         };
-        match crate::runtime::propagation::under(headers.clone(), task.send()).await {
+        match crate::runtime::propagation::under(headers.clone(), Box::pin(task.send())).await {
             Ok(enqueued) => Some(Ended::Done(serde_json::json!({ "task": enqueued.id }))),
             // Delivered twice: the task is there, or was.
             Err(error) if error.is_already_exists() => Some(Ended::Done(serde_json::Value::Null)),
