@@ -68,8 +68,7 @@ impl From<Exit> for ExitCode {
 ///
 /// #[tokio::main]
 /// async fn main() -> redrive::Result<ExitCode> {
-///     # let (cloud, host) = unimplemented!();
-///     let app = App::new(()).named("shop").on(cloud).host(host).build()?;
+///     let app = App::new(()).named("shop").from_env().await?;
 ///     Ok(redrive::manage(app).await)
 /// }
 /// ```

@@ -61,6 +61,8 @@ struct Watch {
     watchdog: Watchdog,
     begun: Instant,
     stop: watch::Receiver<bool>,
+    /// Whether a place is waited for: all are taken, also by messages that wait behind others of their key.
+    is_full: bool,
 }
 
 /// Why a stream is not read any more.
@@ -147,15 +149,18 @@ impl<S: Send + Sync + 'static> Lane<S> {
 
     async fn read(&self, mut stream: MessageStream, handlers: &mut JoinSet<()>) -> End {
         let places = Arc::new(Semaphore::new(self.limits.messages as usize));
-        let mut watch = Watch { watchdog: Watchdog::new(self.limits.stall), begun: Instant::now(), stop: self.stop.clone() };
+        let mut watch =
+            Watch { watchdog: Watchdog::new(self.limits.stall), begun: Instant::now(), stop: self.stop.clone(), is_full: false };
         loop {
             while handlers.try_join_next().is_some() {}
-            let place = match self.watched(&mut watch, Arc::clone(&places).acquire_owned()).await {
+            watch.is_full = true;
+            let place = match self.watched(&mut watch, &places, Arc::clone(&places).acquire_owned()).await {
                 Ok(Ok(place)) => place,
                 Ok(Err(_)) => return End::Stopped,
                 Err(end) => return end,
             };
-            match self.watched(&mut watch, stream.next()).await {
+            watch.is_full = false;
+            match self.watched(&mut watch, &places, stream.next()).await {
                 Ok(Some(Ok((message, handler)))) => {
                     watch.watchdog.moved();
                     Counters::count(&self.worker.counters.received);
@@ -170,14 +175,14 @@ impl<S: Send + Sync + 'static> Lane<S> {
 
     /// Waits for something that the stream does, under the watchdog's eyes, until it is to stop. What is waited for is not begun anew for a look: a stream that
     /// opens slowly would never be open.
-    async fn watched<T>(&self, watch: &mut Watch, awaited: impl Future<Output = T>) -> std::result::Result<T, End> {
+    async fn watched<T>(&self, watch: &mut Watch, places: &Semaphore, awaited: impl Future<Output = T>) -> std::result::Result<T, End> {
         let mut awaited = pin!(awaited);
         loop {
             tokio::select! {
                 biased;
                 () = is_set(&mut watch.stop) => return Err(End::Stopped),
                 () = tokio::time::sleep(watch.watchdog.next_look()) => {
-                    if self.is_stalled(&mut watch.watchdog, watch.begun).await {
+                    if self.is_stalled(watch, places).await {
                         return Err(End::Stalled);
                     }
                 }
@@ -187,11 +192,14 @@ impl<S: Send + Sync + 'static> Lane<S> {
     }
 
     /// Looks, and says aloud what is wrong; tells whether the stream is to be opened anew.
-    async fn is_stalled(&self, watchdog: &mut Watchdog, begun: Instant) -> bool {
+    async fn is_stalled(&self, watch: &mut Watch, places: &Semaphore) -> bool {
         let Worker { app, name, subscription, counters, .. } = &*self.worker;
         let running = counters.running.load(Relaxed);
-        let seen = Seen { running, places: u64::from(self.limits.messages), idle: counters.idle_for(begun) };
-        match watchdog.look(app.cloud(), subscription, seen).await {
+        let taken = (self.limits.messages as usize).saturating_sub(places.available_permits());
+        // One place is that of the message waited for.
+        let under_way = if watch.is_full { taken } else { taken.saturating_sub(1) };
+        let seen = Seen { under_way: under_way as u64, is_full: watch.is_full, idle: counters.idle_for(watch.begun) };
+        match watch.watchdog.look(app.cloud(), subscription, seen).await {
             None => false,
             Some(Wrong::Stuck) => {
                 Counters::count(&counters.stuck);

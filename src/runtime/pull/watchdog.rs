@@ -23,11 +23,11 @@ pub(super) struct Watchdog {
     last_look: Instant,
 }
 
-/// What the watchdog is shown: how many handlers run, how many may, and for how long none has ended.
+/// What the watchdog is shown: how many messages are under way, whether all places are taken, and for how long no handler has ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
-    pub(super) running: u64,
-    pub(super) places: u64,
+    pub(super) under_way: u64,
+    pub(super) is_full: bool,
     pub(super) idle: Duration,
 }
 
@@ -52,14 +52,14 @@ impl Watchdog {
     pub(super) async fn look(&mut self, cloud: &Cloud, subscription: &SubscriptionName, seen: Seen) -> Option<Wrong> {
         self.last_look = Instant::now();
         let silent = self.last_message.elapsed();
-        if seen.running >= seen.places {
+        if seen.is_full {
             return (seen.idle >= self.limit).then_some(Wrong::Stuck);
         }
         if silent < self.limit {
             return None;
         }
         match cloud.backlog(subscription, silent).await {
-            Ok(newest) => judge(newest, silent, seen.running),
+            Ok(newest) => judge(newest, silent, seen.under_way),
             Err(error) => {
                 tracing::debug!(target: "redrive::runtime", subscription = subscription.id(), %error, "the backlog is not known, so silence is taken for peace");
                 None
@@ -69,9 +69,9 @@ impl Watchdog {
 }
 
 /// A number from before the silence says nothing of it; what handlers have under way counts as undelivered too.
-fn judge(newest: Option<(u64, Duration)>, silent: Duration, running: u64) -> Option<Wrong> {
+fn judge(newest: Option<(u64, Duration)>, silent: Duration, under_way: u64) -> Option<Wrong> {
     let (backlog, age) = newest?;
-    (age < silent && backlog > running).then_some(Wrong::Stalled { backlog })
+    (age < silent && backlog > under_way).then_some(Wrong::Stalled { backlog })
 }
 
 #[cfg(test)]
