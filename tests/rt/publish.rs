@@ -195,7 +195,7 @@ async fn what_pubsub_does_not_take_at_once_is_sent_again_and_what_it_refuses_is_
     world.emulator.inject(Fault::status("Publish", "PERMISSION_DENIED").times(1)).unwrap();
     let error = publish("ada").await.unwrap_err();
     assert_eq!(error.kind(), Kind::PermissionDenied);
-    assert!(error.to_string().contains("projects/shop/topics/shop--orders"), "{error}");
+    assert!(error.to_string().starts_with("cannot publish"), "{error}");
     publish("ada").await.expect("a failure does not hold back what is published later with the same key");
     assert_eq!(pull(&world, "held").await.messages.len(), 2);
 
