@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(fails().unwrap_err().to_string(), "invalid digit found in string");
         let from_anyhow = || -> Outcome { Err(Box::<dyn StdError + Send + Sync>::from("no card"))? };
         assert_eq!(from_anyhow().unwrap_err().to_string(), "no card");
-        let error = crate::Error::invalid("outer").with_source("y".parse::<u8>().unwrap_err());
+        let error = crate::error::Error::invalid("outer").with_source("y".parse::<u8>().unwrap_err());
         assert_eq!(Failure::from(error).to_string(), "outer: invalid digit found in string");
     }
 }

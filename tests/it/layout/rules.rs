@@ -23,7 +23,7 @@ pub(super) const LAYERS: &[(&str, &[&str])] = &[
     ("runtime", &["cloud", "provision"]),
     ("emulator", &[]),
     ("demo", &["cloud", "runtime"]),
-    ("testing", &["runtime", "emulator"]),
+    ("testing", &["cloud", "runtime", "emulator"]),
     ("cli", &["ops", "emulator", "demo"]),
     ("console", &["ops"]),
     ("lib", &["*"]),
