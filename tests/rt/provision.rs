@@ -156,7 +156,7 @@ async fn from_nothing_to_all_that_is_needed_and_again_to_something_else() {
     let smaller = shop(&world).subscriber::<Plain>().build().unwrap();
     let shown = smaller.plan(false).await.unwrap().to_string();
     let expected = "\
-~ subscription  shop--Billing            pull → http://127.0.0.1:9/subscriptions/Billing (no token); ack deadline 30 s → 10 s; dead letters shop--orders-dead (5 attempts) → –
+~ subscription  shop--Billing   pull → http://127.0.0.1:9/subscriptions/Billing (no token); ack deadline 30 s → 10 s; dead letters shop--orders-dead (5 attempts) → –
 - job           shop--Report    (with --prune)
 ";
     assert_eq!(shown.replace("push pull", "pull"), expected);

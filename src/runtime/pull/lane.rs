@@ -32,6 +32,8 @@ use crate::runtime::{App, MessageInfo};
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(1));
 /// What is given back at the end gets this long to reach Pub/Sub.
 const RELEASE: Duration = Duration::from_secs(2);
+/// The client keeps a message for so much longer than its handler may take: one that it has let go it cannot give back, and that comes again only by its deadline.
+const LEASE_MARGIN: Duration = Duration::from_secs(10);
 
 /// A lane.
 pub(super) struct Lane<S> {
@@ -146,7 +148,7 @@ impl<S: Send + Sync + 'static> Lane<S> {
             .subscribe(self.worker.subscription.to_string())
             .set_max_outstanding_messages(i64::from(self.limits.messages))
             .set_max_outstanding_bytes(i64::try_from(self.limits.bytes).unwrap_or(i64::MAX))
-            .set_max_lease(self.limits.lease)
+            .set_max_lease(self.limits.lease.saturating_add(LEASE_MARGIN))
             .set_max_lease_extension(self.limits.extension)
             .set_shutdown_behavior(ShutdownBehavior::WaitForProcessing)
             .build();
