@@ -71,7 +71,7 @@ impl Line {
 
 /// Describes the connection, which the first call makes.
 fn open(asked: &Asked) -> Result<Channel> {
-    let url = asked.endpoint.url(asked.api)?.to_owned();
+    let url = asked.endpoint.url(asked.api)?;
     let unusable = |error: tonic::transport::Error| Error::new(Kind::Internal, "no gRPC connection can be described").with_source(error);
     let secure = url.starts_with("https:");
     let mut endpoint = Endpoint::from_shared(url)
@@ -86,13 +86,13 @@ fn open(asked: &Asked) -> Result<Channel> {
     Ok(endpoint.connect_lazy())
 }
 
-impl Cloud {
-    /// Tells whether calls can go over gRPC: not through a proxy.
-    pub(crate) fn speaks_grpc(&self, asked: &Asked) -> bool {
-        let proxied = || PROXY_VARIABLES.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
-        !(asked.endpoint.is_google() && proxied())
-    }
+/// Tells whether calls can go over gRPC: not through a proxy.
+pub(crate) fn is_spoken(asked: &Asked) -> bool {
+    let proxied = || PROXY_VARIABLES.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    !(asked.endpoint.is_google() && proxied())
+}
 
+impl Cloud {
     /// Makes a call once.
     pub(crate) async fn grpc<Q, R>(&self, asked: &Asked, call: Call, request: Q) -> Result<R>
     where

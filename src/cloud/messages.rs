@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::cloud::convert;
 use crate::cloud::endpoint::Api;
 use crate::cloud::failure::Asked;
-use crate::cloud::grpc::Call;
+use crate::cloud::grpc::{self, Call};
 use crate::cloud::rest::{Answer, Request};
 use crate::cloud::{Cloud, wire};
 use crate::error::{Error, Kind, Result};
@@ -167,7 +167,7 @@ impl Cloud {
     async fn pull_once(&self, subscription: &SubscriptionName, max: u32, return_immediately: bool, limit: Duration) -> Result<Pulled> {
         let asked = self.asked_of_subscription("pull messages", subscription);
         let max_messages = max.clamp(1, PULL_MESSAGES_MAX);
-        if self.speaks_grpc(&asked) {
+        if grpc::is_spoken(&asked) {
             let request =
                 wire::PullRequest { subscription: subscription.to_string(), return_immediately, max_messages: max_messages.cast_signed() };
             let call = Call { waits: !return_immediately, ..of_subscription("/google.pubsub.v1.Subscriber/Pull", limit) };
@@ -187,7 +187,7 @@ impl Cloud {
             return Ok(());
         }
         let asked = self.asked_of_subscription("acknowledge messages", subscription);
-        if self.speaks_grpc(&asked) {
+        if grpc::is_spoken(&asked) {
             let request = wire::AcknowledgeRequest { subscription: subscription.to_string(), ack_ids: ack_ids.to_vec() };
             let call = of_subscription("/google.pubsub.v1.Subscriber/Acknowledge", ACK_TIMEOUT);
             return self.grpc::<_, wire::Nothing>(&asked, call, request).await.map(drop);
@@ -205,7 +205,7 @@ impl Cloud {
             return Ok(());
         }
         let asked = self.asked_of_subscription("change the leases of messages", subscription);
-        if self.speaks_grpc(&asked) {
+        if grpc::is_spoken(&asked) {
             let request = wire::ModifyAckDeadlineRequest {
                 subscription: subscription.to_string(),
                 ack_deadline_seconds: i32::try_from(deadline.as_secs()).unwrap_or(i32::MAX),
@@ -233,7 +233,7 @@ impl Cloud {
         }
         let asked = self.asked(Api::PubSub, "publish", topic, "pubsub.topics.publish");
         let count = drafts.len();
-        let ids = if self.speaks_grpc(&asked) {
+        let ids = if grpc::is_spoken(&asked) {
             let request = wire::PublishRequest { topic: topic.to_string(), messages: drafts.into_iter().map(Into::into).collect() };
             let path = "/google.pubsub.v1.Publisher/Publish";
             let call = Call { path, field: "topic", limit: PUBLISH_TIMEOUT, waits: false };

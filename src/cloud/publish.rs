@@ -21,7 +21,7 @@ use crate::model::message::Draft;
 use crate::names::{SubscriptionName, TopicName};
 
 /// A message is given up when Pub/Sub has not taken it for this long: whoever publishes waits for it.
-const PUBLISH_LIMIT: Duration = Duration::from_secs(60);
+const PUBLISH_LIMIT: Duration = Duration::from_mins(1);
 
 /// Topics with a publisher of their own that are kept: a topic may depend on the record that is published.
 const TOPICS_MAX: usize = 1000;

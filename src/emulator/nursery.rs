@@ -83,8 +83,6 @@ pub(super) async fn run(nursery: Nursery, work: impl Future<Output = ()> + Send 
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::sync::{mpsc, oneshot};
 
     use super::*;
@@ -126,8 +124,9 @@ mod tests {
         let nursery = Nursery::default();
         let (end, ended) = oneshot::channel::<()>();
         let owner = tokio::spawn(run(nursery.clone(), async move { ended.await.unwrap() }));
-        // By now the owner waits.
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        while nursery.lock().waiting.is_none() {
+            tokio::task::yield_now().await;
+        }
         nursery.execute(async { panic!("on purpose") });
         nursery.execute(async move { end.send(()).unwrap() });
         owner.await.unwrap();

@@ -132,7 +132,7 @@ fn show_dead_letters(policy: Option<&DeadLetterPolicy>) -> String {
 pub(super) fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     let units = [(86_400, "d"), (3600, "h"), (60, "min")];
-    match units.iter().find(|(unit, _)| seconds >= 2 * unit && seconds % unit == 0) {
+    match units.iter().find(|(unit, _)| seconds >= 2 * unit && seconds.is_multiple_of(*unit)) {
         Some((unit, name)) => format!("{} {name}", seconds / unit),
         None => format!("{seconds} s"),
     }

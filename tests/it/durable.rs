@@ -24,6 +24,8 @@ const KILLS: u64 = 30;
 const RUNS_TO_STOP: u64 = 5;
 /// In every other run the log begins anew, and the state is written, after so many bytes instead of 64 MiB: kills meet that, too.
 const LOG_BYTES: u32 = 5000;
+/// So much of each kind of load is answered in most lives.
+const ANSWERS: usize = 2;
 
 const TOPIC: &str = "v1/projects/shop/topics/orders";
 const SUBSCRIPTION: &str = "v1/projects/shop/subscriptions/billing";
@@ -132,6 +134,13 @@ struct Told {
     back: Vec<String>,
 }
 
+impl Told {
+    /// Answers of the kind there are fewest of.
+    fn least(&self) -> usize {
+        [self.published.len(), self.acked.len(), self.tasks.len(), self.jobs.len()].into_iter().min().unwrap_or(0)
+    }
+}
+
 type Shared = Arc<Mutex<Told>>;
 
 /// Publishes until there is no answer.
@@ -208,6 +217,7 @@ async fn one_life(dir: &Path, told: &Shared, run: u64) {
     if run == 0 {
         caller.set_up().await;
     }
+    let before = told.lock().unwrap().least();
     let mut workers = JoinSet::new();
     for worker in 0..2 {
         workers.spawn(publish(caller.clone(), told.clone(), run, worker));
@@ -217,6 +227,13 @@ async fn one_life(dir: &Path, told: &Shared, run: u64) {
     workers.spawn(jobs(caller.clone(), told.clone(), run));
     // At another point of the log each time, the first commands included.
     tokio::time::sleep(Duration::from_millis(20 + run.wrapping_mul(0x9e37_79b9) % 180)).await;
+    // A machine that is busy with other things may not have got anywhere by then. Some lives end there all the same.
+    let has_lived = async {
+        while told.lock().unwrap().least() < before + ANSWERS && run % 4 > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, has_lived).await.expect("the load is answered");
     if run % RUNS_TO_STOP == RUNS_TO_STOP - 1 {
         // The load ends first: a call that meets the end in good order is refused.
         workers.shutdown().await;
@@ -284,7 +301,7 @@ async fn killed_under_load_it_loses_nothing_and_brings_nothing_back() {
     assert_eq!((messages, acks, tasks, deletions, jobs), (0, 0, 0, 0, 0));
     assert!(turns > runs / 2, "the log hardly ever turned: {turns} times");
     let least = usize::try_from(kills).unwrap();
-    assert!([&told.published, &told.acked, &told.tasks, &told.jobs].iter().all(|set| set.len() > least), "the load was no load");
+    assert!(told.least() > least, "the load was no load");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::support::{Served, World, alone, eventually};
 
 type Log = Mutex<Vec<String>>;
+type Make = fn(Builder<Log>) -> Builder<Log>;
 
 #[derive(Serialize, Deserialize)]
 struct Report {
@@ -90,13 +91,13 @@ async fn jobs_are_made_and_their_runs_reach_the_task() {
 
 #[tokio::test]
 async fn mistakes_are_said_when_the_app_is_built() {
-    let build = |make: fn(Builder<Log>) -> Builder<Log>| {
+    let build = |make: Make| {
         let built = make(alone(Log::default(), "http://127.0.0.1:9", None)).build();
         built.map(drop).map_err(|error| error.to_string())
     };
     assert_eq!(build(|app| app.periodic::<Report>("0 3 * * *", "").task::<Report>()), Ok(()), "in any order");
     assert_eq!(build(|app| app.task::<Report>().periodic::<Report>("every 5 minutes", "Europe/Paris")), Ok(()));
-    let wrong: [(fn(Builder<Log>) -> Builder<Log>, &str); 7] = [
+    let wrong: [(Make, &str); 7] = [
         (|app| app.periodic::<Report>("0 25 * * *", ""), "periodic task `Report`"),
         (|app| app.periodic::<Report>("0 3 * * *", "Mars/Olympus"), "`Mars/Olympus` is not a time zone"),
         (|app| app.periodic::<Strict>("0 3 * * *", ""), "its payload is not what `Strict` takes"),

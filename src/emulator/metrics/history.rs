@@ -79,7 +79,9 @@ impl History {
             let first = Key { metric, resource: name.to_owned(), label: String::new() };
             let own = self.rings.range(first..).take_while(|(key, _)| key.metric == metric && key.resource == name);
             let gone: Vec<Key> = own.filter(|(_, ring)| ring.seen != self.samples).map(|(key, _)| key.clone()).collect();
-            gone.iter().for_each(|key| drop(self.rings.remove(key)));
+            for key in &gone {
+                self.rings.remove(key);
+            }
         }
     }
 

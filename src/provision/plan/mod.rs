@@ -306,7 +306,6 @@ impl Step {
     fn line(&self, owner: &str, prune: bool) -> Line {
         let joined = |changes: &[Change]| changes.iter().map(|change| change.words.as_str()).collect::<Vec<_>>().join("; ");
         let (sign, words) = match self {
-            Self::CreateTopic(_) => ('+', String::new()),
             Self::AdoptTopic(..) => ('~', format!("made by – → {owner}")),
             Self::CreateSubscription(it) => ('+', it.topic.as_ref().map(|topic| format!("on {}", topic.id())).unwrap_or_default()),
             Self::UpdateSubscription(_, changes, adopted) => {
@@ -316,7 +315,7 @@ impl Step {
             Self::Grant { rights, .. } => ('+', format!("pubsub service agent: {}", granted(rights))),
             Self::CreateQueue(queue) if queue.paused => ('+', "a dead set: paused, endless attempts".to_owned()),
             Self::CreateQueue(queue) if queue.endless => ('+', "endless attempts: the runtime counts them".to_owned()),
-            Self::CreateQueue(_) => ('+', String::new()),
+            Self::CreateTopic(_) | Self::CreateQueue(_) => ('+', String::new()),
             Self::UpdateQueue(_, changes) | Self::UpdateJob(_, changes) => ('~', joined(changes)),
             Self::PauseQueue(_) => ('~', "running → paused".to_owned()),
             Self::CreateJob(job) => ('+', format!("`{}` {}", job.schedule, job.time_zone)),

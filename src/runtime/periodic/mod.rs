@@ -85,7 +85,6 @@ impl Periodic {
     }
 
     /// Sets what the handler gets: a value of the task's type, or what that is read from. Without it that is nothing (`{}` or `null`).
-    #[expect(clippy::needless_pass_by_value, reason = "what is set is done with")]
     pub fn payload(mut self, payload: impl Serialize) -> Self {
         self.payload = Some(serde_json::to_value(&payload).map_err(|error| error.to_string()));
         self

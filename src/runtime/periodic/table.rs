@@ -12,12 +12,15 @@ use crate::runtime::registry::{Registry, check_name, decode, twice};
 use crate::runtime::wire::Outgoing;
 use crate::runtime::{App, Task};
 
+/// Adds a task to the registry.
+type Register<S> = fn(&mut Registry<S>) -> Result<()>;
+
 /// A task with a schedule.
 pub(crate) struct PeriodicEntry<S> {
     pub(crate) task: &'static str,
     pub(crate) periodic: Periodic,
     /// Adds the task itself, unless that is there.
-    register: fn(&mut Registry<S>) -> Result<()>,
+    register: Register<S>,
 }
 
 /// All tasks with a schedule.
@@ -64,7 +67,7 @@ impl<S: Send + Sync + 'static> PeriodicTasks<S> {
     }
 
     /// Returns what adds the tasks themselves.
-    pub(crate) fn registrations(&self) -> Vec<fn(&mut Registry<S>) -> Result<()>> {
+    pub(crate) fn registrations(&self) -> Vec<Register<S>> {
         self.0.iter().map(|entry| entry.register).collect()
     }
 

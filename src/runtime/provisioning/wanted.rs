@@ -137,7 +137,7 @@ impl<S: Send + Sync + 'static> App<S> {
         for entry in self.own_tasks() {
             let priorities = entry.options.priorities.iter().map(|(priority, _)| *priority);
             // Whatever priority has no queue of its own gets the task's usual one.
-            let unusual = (i32::MIN..).find(|priority| entry.options.priorities.iter().all(|(of, _)| of != priority));
+            let unusual = (i32::MIN..=i32::MAX).find(|priority| entry.options.priorities.iter().all(|(of, _)| of != priority));
             for priority in priorities.chain(unusual) {
                 let needs = queues.entry(self.queue_of(&entry.options, priority)?).or_default();
                 needs.dead_set |= entry.options.dead_set;

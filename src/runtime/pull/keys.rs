@@ -18,16 +18,12 @@ impl<T> Keys<T> {
         if key.is_empty() {
             return Some(message);
         }
-        match self.0.get_mut(key) {
-            Some(waiting) => {
-                waiting.push_back(message);
-                None
-            }
-            None => {
-                self.0.insert(key.to_owned(), VecDeque::new());
-                Some(message)
-            }
+        if let Some(waiting) = self.0.get_mut(key) {
+            waiting.push_back(message);
+            return None;
         }
+        self.0.insert(key.to_owned(), VecDeque::new());
+        Some(message)
     }
 
     /// Notes that the message of a key was worked on; returns the next of it.

@@ -35,7 +35,7 @@ const DRAIN: Duration = Duration::from_secs(8);
 /// After so long without a message the watchdog looks whether there should be some. Monitoring's numbers lag by minutes.
 const STALL: Duration = Duration::from_mins(5);
 /// A message whose process has died is delivered again after this time.
-const EXTENSION: Duration = Duration::from_secs(60);
+const EXTENSION: Duration = Duration::from_mins(1);
 
 /// What is pulled and how; begun by [`App::pull`].
 ///

@@ -50,6 +50,7 @@ pub struct Subscription {
     pub(crate) pulled: bool,
     pub(crate) token: bool,
     pub(crate) addressed: bool,
+    #[expect(clippy::option_option, reason = "whether it goes by a task, and by which queue where not the app's")]
     pub(crate) via_tasks: Option<Option<QueueId>>,
     pub(crate) concurrent_max: Option<usize>,
 }

@@ -43,11 +43,11 @@ impl<S: Send + Sync + 'static> App<S> {
         let attempt = cx.attempt().number;
         let subscription = info.subscription.as_ref().map(crate::names::SubscriptionName::id).unwrap_or_default().to_owned();
         let span = tracing::info_span!(target: "redrive::runtime", "message", subscriber = entry.name, subscription, message_id = info.id, attempt);
-        run(|| (entry.run)(data, info, cx), headers, self.deadline_of(entry)).instrument(span).await
+        run(|| (entry.run)(data, info, cx), headers, Self::deadline_of(entry)).instrument(span).await
     }
 
     /// Returns how long the handler of a message may take.
-    fn deadline_of(&self, entry: &SubscriberEntry<S>) -> Duration {
+    fn deadline_of(entry: &SubscriberEntry<S>) -> Duration {
         let options = &entry.options;
         let usual = if options.pulled { LEASE_MAX } else { options.ack_deadline };
         let own = options.handler_deadline;

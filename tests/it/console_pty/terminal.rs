@@ -14,6 +14,7 @@ const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// Runs the console as a shell would, and tells how the terminal was before and after.
 const SCRIPT: &str = r#"
+trap : INT
 printf 'before the console\n'
 stty -g > "$FOLDER/before"
 sh -c 'echo $$ > "$FOLDER/pid"; exec "$REDRIVE" "$@"' sh "$@"

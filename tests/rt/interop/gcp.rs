@@ -283,14 +283,14 @@ async fn events_go_both_ways(scene: &mut Scene) {
     let call = scene.django.received("event", 1).await.pop().unwrap();
     assert_eq!((&call["kind"], &call["reference"], &call["parameters"]), (&json!("uploaded"), &json!("file-7"), &parameters));
     assert_eq!(call["payload"]["message"]["attributes"], json!({"kind": "image"}));
-    let body = json!({"message": message, "subscription": "projects/demo/subscriptions/s"}).to_string();
+    let body = json!({"message": message, "subscription": "projects/demo/subscriptions/of-a-test"}).to_string();
     let [theirs, ours] = scene.both("/shop/events/uploaded/file-7", &body, true).await;
     assert_eq!((theirs.0, &theirs), (201, &ours));
 }
 
 /// Each reads the messages that the other makes for tests.
 async fn messages_for_tests_are_read(scene: &Scene) {
-    let subscription = "projects/demo/subscriptions/s";
+    let subscription = "projects/demo/subscriptions/of-a-test";
     let said = json!({"data": {"a": 1}, "subscription": subscription, "attributes": {"k": "v"}, "message_id": "m-1", "ordering_key": "o"});
     let theirs = PubsubMessage::decode(scene.django.act("message", said).await.to_string().as_bytes()).unwrap();
     let ours = PubsubMessage::json(&json!({"a": 1})).unwrap().attribute("k", "v").id("m-1").ordering_key("o");

@@ -136,7 +136,8 @@ async fn a_log_of_large_commands_turns_whenever_it_is_long() {
         let received = engine.run(pull(1)).await.unwrap().received_messages.remove(0);
         engine.run(pb::AcknowledgeRequest { subscription: SUBSCRIPTION.into(), ack_ids: vec![received.ack_id] }).await.unwrap();
         // A state that is being written is waited for: then the next long log turns.
-        while disk.list(Path::new(DIR)).unwrap().iter().filter(|name| name.ends_with(".log")).count() > 1 {
+        let is_log = |name: &&String| name.rsplit_once('.').is_some_and(|(_, kind)| kind == "log");
+        while disk.list(Path::new(DIR)).unwrap().iter().filter(is_log).count() > 1 {
             tokio::task::yield_now().await;
         }
         assert!(turns(&disk) > round / 3, "round {round}: it has turned {} times", turns(&disk));

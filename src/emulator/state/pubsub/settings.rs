@@ -6,7 +6,7 @@ use prost_types::Duration as PbDuration;
 use super::convert::{duration, pb_duration};
 use super::names;
 use crate::emulator::pb::google::pubsub::v1 as pb;
-use crate::emulator::state::Refusal;
+use crate::emulator::state::{Code, Refusal};
 use crate::model::filter::Filter;
 
 const MINUTE_S: i64 = 60;
@@ -34,6 +34,7 @@ pub(super) fn complete(settings: &mut pb::Subscription) -> Result<Option<Filter>
             "Invalid ack deadline given (ack_deadline={deadline}). The ack deadline must be between 10 and 600 seconds."
         )));
     }
+    check_transforms(&settings.message_transforms)?;
     let retention = settings.message_retention_duration.get_or_insert(pb_duration(RETENTION_S_DEFAULT));
     check_retention(retention)?;
     complete_expiration(settings)?;
@@ -51,6 +52,15 @@ pub(super) fn complete(settings: &mut pb::Subscription) -> Result<Option<Filter>
     }
     let filter = settings.filter.parse().map_err(|error| Refusal::invalid(format!("Invalid filter given: {error}.")))?;
     Ok(Some(filter))
+}
+
+/// Refuses transforms that would have to run: a test must not take messages that never met them for those that did.
+pub(super) fn check_transforms(transforms: &[pb::MessageTransform]) -> Result<(), Refusal> {
+    if transforms.iter().all(|transform| transform.disabled) {
+        return Ok(());
+    }
+    let why = "The emulator does not run message transforms. Give it those that are disabled, or none.";
+    Err(Refusal::new(Code::Unimplemented, why))
 }
 
 /// Checks how long messages are kept, by a topic or a subscription.

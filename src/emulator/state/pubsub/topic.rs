@@ -11,7 +11,7 @@ use super::message::Message;
 use super::names::{self, DELETED_TOPIC};
 use super::page::Page;
 use super::schema::Schemas;
-use super::settings::{bad_path, check_retention, paths};
+use super::settings::{bad_path, check_retention, check_transforms, paths};
 use super::stats::TopicStats;
 use crate::emulator::pb::google::pubsub::v1 as pb;
 use crate::emulator::state::saved::saved;
@@ -91,6 +91,7 @@ impl Command for pb::Topic {
 
 fn complete(settings: &mut pb::Topic, schemas: &Schemas) -> Result<(), Refusal> {
     settings.message_retention_duration.as_ref().map_or(Ok(()), check_retention)?;
+    check_transforms(&settings.message_transforms)?;
     schemas.check_settings(&mut settings.schema_settings)?;
     settings.state = pb::topic::State::Active.into();
     settings.tags.clear();

@@ -186,7 +186,7 @@ impl Engine {
 
 impl super::Item {
     /// Tells whether something is going to happen with it without another delivery.
-    fn is_busy(&self, now: Elapsed) -> bool {
+    pub(super) fn is_busy(&self, now: Elapsed) -> bool {
         match self.phase {
             Phase::Publishing => true,
             Phase::Ready => self.lease.as_ref().is_some_and(|lease| lease.ends > now),

@@ -102,8 +102,9 @@ impl Engine {
                     let safe = item.as_ref().is_some_and(|item| item.phase == Phase::Safe);
                     (item.and_then(|item| item.lease.as_mut()), safe)
                 }
-                // Skipped, failed, or delivered and left: held until the end, which does not wait for that.
-                _ if self.held.contains_key(&asked.identity) => (self.held.get_mut(&asked.identity), false),
+                Some(Place::Skipped | Place::Failed) => (self.held.get_mut(&asked.identity), false),
+                // Delivered and left: held until the end, which does not wait for that.
+                Some(Place::Moved | Place::Discarded) if self.settings.leave => (self.held.get_mut(&asked.identity), false),
                 _ => (None, true),
             };
             if let Some(lease) = lease.filter(|lease| lease.ack_id == asked.ack_id) {

@@ -116,7 +116,9 @@ impl Engine {
         let mut open: Open = BTreeMap::new();
         let mut full: Vec<Batch> = Vec::new();
         let mut failed: Vec<(u64, String)> = Vec::new();
-        for id in self.items.keys().copied().collect::<Vec<_>>() {
+        // Without an order, what is under way or through stands in nobody's way.
+        let candidates = self.items.iter().filter(|(_, item)| self.settings.ordered || item.phase == Phase::Ready);
+        for id in candidates.map(|(id, _)| *id).collect::<Vec<_>>() {
             let Some(key) = self.order(id) else { continue };
             if busy_keys.contains(&key) {
                 continue;

@@ -119,14 +119,15 @@ impl Engine {
     /// Goes on with the canary, and looks for returns.
     pub(super) fn look_after(&mut self, now: Elapsed, step: &mut Step) {
         if let Some(canary) = self.settings.options.canary {
-            if self.watch.canary == Canary::Sending && self.taken() >= canary.count && self.items.is_empty() {
+            // What lost its lease before it was through comes again when the rest does: it is not waited for.
+            if self.watch.canary == Canary::Sending && self.taken() >= canary.count && !self.items.values().any(|item| item.is_busy(now)) {
                 self.watch.canary = Canary::Waiting(now + canary.wait);
             }
             if let Canary::Waiting(until) = self.watch.canary {
                 let returned = self.watch.returned.len() as u64;
                 if now < until && returned < canary.count {
                     step.wake_at(until);
-                } else if !canary.go_on {
+                } else if !canary.go_on || self.sent() == 0 {
                     self.watch.canary = Canary::Asking;
                 } else if returned == 0 {
                     self.watch.canary = Canary::Free;

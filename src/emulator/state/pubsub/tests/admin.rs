@@ -91,6 +91,16 @@ fn a_subscription_has_googles_defaults() {
 }
 
 #[test]
+fn transforms_that_would_run_are_refused_and_disabled_ones_kept() {
+    let mut world = World::with_billing(|_| {});
+    let transforms = |disabled| vec![pb::MessageTransform { disabled, ..Default::default() }];
+    let not_run = "The emulator does not run message transforms. Give it those that are disabled, or none.";
+    let topic = |disabled| pb::Topic { name: topic("changed"), message_transforms: transforms(disabled), ..Default::default() };
+    world.refused(topic(false), Code::Unimplemented, not_run);
+    assert_eq!(world.run(topic(true)).unwrap().message_transforms, transforms(true));
+}
+
+#[test]
 fn settings_out_of_bounds_are_refused() {
     let mut world = World::with_billing(|_| {});
     let mut check = |set: &dyn Fn(&mut pb::Subscription), code, says: &str| {
@@ -118,6 +128,9 @@ fn settings_out_of_bounds_are_refused() {
         invalid,
         "Invalid maximum_backoff given (maximum_backoff=601s). It must be between 0 and 600 seconds.",
     );
+    let transforms = |disabled| vec![pb::MessageTransform { disabled, ..Default::default() }];
+    let not_run = "The emulator does not run message transforms. Give it those that are disabled, or none.";
+    check(&|s| s.message_transforms = transforms(false), Code::Unimplemented, not_run);
     let order = "Invalid retry policy given: minimum_backoff must not be more than maximum_backoff.";
     check(&|s| s.retry_policy = retry(20, 10), invalid, order);
     let push = |to: &str| Some(pb::PushConfig { push_endpoint: to.into(), ..Default::default() });

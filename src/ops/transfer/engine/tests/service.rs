@@ -218,9 +218,7 @@ impl Service {
     fn take(&mut self, to: &Target, cargo: Cargo, dice: &mut Dice) -> Result<String, Fault> {
         let (id, data, attributes, ordering_key) = match cargo {
             Cargo::Message(message) => (message.id, message.data, message.attributes, message.ordering_key),
-            Cargo::Task(task) => {
-                (task.name.id().trim_start_matches('t').to_owned(), task.request.body.into(), BTreeMap::new(), String::new())
-            }
+            Cargo::Task(task) => (task.name.id().trim_start_matches('t').to_owned(), task.request.body, BTreeMap::new(), String::new()),
         };
         let kind = if dice.chance(self.faults.publish) { dice.below(3) } else { 3 };
         if kind == 0 {
