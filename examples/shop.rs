@@ -143,8 +143,11 @@ async fn main() -> anyhow::Result<()> {
         .on(Cloud::emulator(&emulator.address().to_string(), "shop".parse()?)?)
         .host(host)
         .build()?;
-    let (plan, _) = app.provision(false).await?;
+    let (plan, applied) = app.provision(false).await?;
     print!("{plan}");
+    if let Some(error) = applied.failed.into_iter().next() {
+        return Err(error.into());
+    }
     println!("\nwatch it: cargo run -- --emulator {} --project shop", emulator.address());
     let orders = tokio::spawn(place_orders(app.clone()));
     app.serve_on(listener, async { drop(tokio::signal::ctrl_c().await) }).await?;

@@ -40,7 +40,9 @@ impl Step {
             Self::CreateTopic(name) => made(cloud.create_topic(name, google::topic(&Labels::default().of(owner))).await),
             Self::AdoptTopic(name, labels) => cloud.label_topic(name, google::topic(labels)).await,
             Self::CreateSubscription(it) => {
-                made(cloud.create_subscription(&it.name, google::subscription(it, &Labels::default().of(owner))).await)
+                let labels = Labels::default().of(owner);
+                let labels = if it.holds { labels.holding() } else { labels };
+                made(cloud.create_subscription(&it.name, google::subscription(it, &labels)).await)
             }
             Self::UpdateSubscription(it, changes, adopted) => {
                 let paths: Vec<&str> = changes.iter().map(|change| change.path).chain(adopted.as_ref().map(|_| "labels")).collect();

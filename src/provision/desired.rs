@@ -45,6 +45,8 @@ pub(crate) struct Subscription {
     pub(crate) retention: Option<Duration>,
     /// When it is deleted if nobody uses it; `None` is never.
     pub(crate) expires: Option<Duration>,
+    /// Whether it holds dead letters for people to look at: such a one is never deleted.
+    pub(crate) holds: bool,
 }
 
 /// Where pushes go.
@@ -53,6 +55,19 @@ pub(crate) struct Push {
     pub(crate) endpoint: String,
     /// The account whose token comes with them, and the audience it is for.
     pub(crate) token: Option<(String, String)>,
+    pub(crate) wrapping: Wrapping,
+}
+
+/// How a pushed message is packed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Wrapping {
+    /// In an envelope.
+    #[default]
+    Wrapped,
+    /// The payload is the body; what is said of it is in headers.
+    WithMetadata,
+    /// The payload is the body, and there is nothing else.
+    Bare,
 }
 
 /// Where messages go that fail too often.
@@ -70,6 +85,8 @@ pub(crate) struct Queue {
     pub(crate) endless: bool,
     /// Dispatches nothing by itself: a dead set.
     pub(crate) paused: bool,
+    /// So many attempts it has to give at least: the runtime counts to this.
+    pub(crate) attempts_min: Option<u32>,
 }
 
 /// A scheduled job.

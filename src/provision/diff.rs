@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::desired::{DeadLetterPolicy, Job, Push, Queue, Subscription};
+use super::desired::{DeadLetterPolicy, Job, Push, Queue, Subscription, Wrapping};
 use super::found::FoundQueue;
 
 /// One difference.
@@ -109,7 +109,14 @@ fn yes(is: bool) -> String {
 fn show_push(push: Option<&Push>) -> String {
     match push {
         None => "pull".to_owned(),
-        Some(Push { endpoint, token }) => format!("{endpoint} ({})", show_token(token.as_ref())),
+        Some(Push { endpoint, token, wrapping }) => {
+            let packed = match wrapping {
+                Wrapping::Wrapped => "",
+                Wrapping::WithMetadata => ", unwrapped with metadata",
+                Wrapping::Bare => ", unwrapped",
+            };
+            format!("{endpoint} ({}{packed})", show_token(token.as_ref()))
+        }
     }
 }
 

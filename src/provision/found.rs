@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
-use super::desired::{DeadLetterPolicy, Desired, Job, Push, Subscription};
+use super::desired::{DeadLetterPolicy, Desired, Job, Push, Subscription, Wrapping};
 use super::rights;
 use crate::cloud::Cloud;
 use crate::error::Result;
@@ -17,6 +17,10 @@ use crate::names::{JobName, QueueName, SubscriptionName, TopicName};
 
 /// The label that says which app made a topic or a subscription.
 pub(super) const OWNER_LABEL: &str = "redrive-app";
+/// The label that says that it was there before an app took it over: such a resource is never deleted by it.
+const ADOPTED_LABEL: &str = "redrive-adopted";
+/// The label that says that a subscription holds dead letters.
+const HOLDS_LABEL: &str = "redrive-holds";
 
 /// What is there. A resource of which nothing is known is not there.
 #[derive(Debug, Clone)]
@@ -27,6 +31,8 @@ pub(super) struct Found {
     pub(super) jobs: BTreeMap<JobName, FoundJob>,
     /// Topics and subscriptions on which Pub/Sub's service agent may do what dead letters need.
     pub(super) granted: BTreeSet<String>,
+    /// Those whose rights could not be read, and why.
+    pub(super) unread: Vec<(String, String)>,
     /// Pub/Sub's service agent, or why it is not known.
     pub(super) agent: std::result::Result<String, String>,
 }
@@ -44,6 +50,26 @@ impl Labels {
     /// Returns these labels, with this app as owner.
     pub(super) fn of(mut self, owner: &str) -> Self {
         self.0.insert(OWNER_LABEL.to_owned(), owner.to_owned());
+        self
+    }
+
+    /// Returns these labels, with this app as owner of what others made.
+    pub(super) fn adopted_by(self, owner: &str) -> Self {
+        self.of(owner).marked(ADOPTED_LABEL)
+    }
+
+    /// Tells whether its owner made it, and did not only take it over.
+    pub(super) fn is_made_by(&self, owner: &str) -> bool {
+        self.owner() == Some(owner) && !self.0.contains_key(ADOPTED_LABEL)
+    }
+
+    /// Returns these labels, with the mark of what holds dead letters.
+    pub(super) fn holding(self) -> Self {
+        self.marked(HOLDS_LABEL)
+    }
+
+    fn marked(mut self, label: &str) -> Self {
+        self.0.insert(label.to_owned(), "yes".to_owned());
         self
     }
 }
@@ -67,6 +93,7 @@ pub(super) async fn find(cloud: &Cloud, desired: &Desired) -> Result<Found> {
         queues: BTreeMap::new(),
         jobs: BTreeMap::new(),
         granted: BTreeSet::new(),
+        unread: Vec::new(),
         agent: Ok(String::new()),
     };
     for topic in cloud.list_topics().await?.items {
@@ -74,7 +101,7 @@ pub(super) async fn find(cloud: &Cloud, desired: &Desired) -> Result<Found> {
     }
     for subscription in cloud.list_subscriptions().await?.items {
         let labels = labels(&subscription.raw);
-        let read = subscription_of(&subscription);
+        let read = Subscription { holds: labels.0.contains_key(HOLDS_LABEL), ..subscription_of(&subscription) };
         found.subscriptions.insert(subscription.name, (read, labels));
     }
     if !desired.queues.is_empty() {
@@ -108,7 +135,12 @@ fn subscription_of(found: &model::subscription::Subscription) -> Subscription {
             let audience = text(&found.raw, "/pushConfig/oidcToken/audience");
             // Without an audience Pub/Sub takes the endpoint.
             let audience = if audience.is_empty() { endpoint.clone() } else { audience };
-            Some(Push { endpoint: endpoint.clone(), token: account.clone().map(|account| (account, audience)) })
+            let wrapping = match found.raw.pointer("/pushConfig/noWrapper") {
+                None | Some(Value::Null) => Wrapping::Wrapped,
+                Some(bare) if bare.get("writeMetadata").and_then(Value::as_bool) == Some(true) => Wrapping::WithMetadata,
+                Some(_) => Wrapping::Bare,
+            };
+            Some(Push { endpoint: endpoint.clone(), token: account.clone().map(|account| (account, audience)), wrapping })
         }
         _ => None,
     };
@@ -127,6 +159,7 @@ fn subscription_of(found: &model::subscription::Subscription) -> Subscription {
             .and_then(|policy| Some(DeadLetterPolicy { topic: policy.topic.clone()?, attempts_max: policy.attempts_max })),
         retention: Some(found.retention),
         expires: found.raw.pointer("/expirationPolicy/ttl").and_then(Value::as_str).and_then(span),
+        holds: false,
     }
 }
 

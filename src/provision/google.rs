@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use google_cloud_pubsub::model as pubsub;
-use google_cloud_pubsub::model::push_config::OidcToken as PushToken;
+use google_cloud_pubsub::model::push_config::{NoWrapper, OidcToken as PushToken};
 use google_cloud_scheduler_v1::model as scheduler;
 use google_cloud_tasks_v2::model as tasks;
 
-use super::desired::{Job, Push, Queue, Subscription};
+use super::desired::{Job, Push, Queue, Subscription, Wrapping};
 use super::found::Labels;
 
 fn span(span: Duration) -> google_cloud_wkt::Duration {
@@ -41,6 +41,11 @@ pub(super) fn subscription(wanted: &Subscription, labels: &Labels) -> pubsub::Su
 
 fn push(push: &Push) -> pubsub::PushConfig {
     let config = pubsub::PushConfig::new().set_push_endpoint(push.endpoint.as_str());
+    let config = match push.wrapping {
+        Wrapping::Wrapped => config,
+        Wrapping::WithMetadata => config.set_no_wrapper(NoWrapper::new().set_write_metadata(true)),
+        Wrapping::Bare => config.set_no_wrapper(NoWrapper::new()),
+    };
     match &push.token {
         Some((account, audience)) => {
             config.set_oidc_token(PushToken::new().set_service_account_email(account.as_str()).set_audience(audience.as_str()))

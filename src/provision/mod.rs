@@ -16,11 +16,14 @@ use crate::error::Result;
 pub use apply::Applied;
 pub use plan::Plan;
 
-pub(crate) use desired::{DeadLetterPolicy, Desired, Job, Push, Queue, Subscription};
+pub(crate) use plan::HOLD_SUFFIX;
+
+pub(crate) use desired::{DeadLetterPolicy, Desired, Job, Push, Queue, Subscription, Wrapping};
 
 /// Reads what is there, and plans what is to be done about it; changes nothing.
 ///
-/// With `prune` the plan deletes what this app made earlier and does not need any more: topics, subscriptions and jobs within its own prefix.
+/// With `prune` the plan deletes what this app made earlier and does not need any more: topics, subscriptions and jobs within its own prefix. What
+/// was only taken over stays, as do topics that others use and subscriptions that may hold dead letters.
 ///
 /// # Errors
 ///

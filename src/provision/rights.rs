@@ -69,8 +69,20 @@ pub(super) async fn find(cloud: &Cloud, desired: &Desired, found: &mut Found) ->
     for (resource, right) in needed {
         let is_there = resource.parse().is_ok_and(|name| found.topics.contains_key(&name))
             || resource.parse().is_ok_and(|name| found.subscriptions.contains_key(&name));
-        if is_there && holds(&cloud.iam_policy(&resource).await?, &agent, right) {
-            found.granted.insert(resource);
+        if !is_there {
+            continue;
+        }
+        match cloud.iam_policy(&resource).await {
+            Ok(policy) => {
+                if holds(&policy, &agent, right) {
+                    found.granted.insert(resource);
+                }
+            }
+            // Who may not read rights may do the rest all the same.
+            Err(error) => {
+                let why = format!("{error}{}", error.hint().map(|hint| format!("; {hint}")).unwrap_or_default());
+                found.unread.push((resource, why));
+            }
         }
     }
     found.agent = Ok(agent);

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
+use crate::runtime::logging::trace;
 use crate::runtime::propagation::Headers;
 use crate::runtime::wire::Call;
-use crate::runtime::{EventInfo, MessageInfo, TaskInfo};
+use crate::runtime::{App, EventInfo, MessageInfo, TaskInfo};
 
 /// One piece of work.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +24,18 @@ impl Delivery {
         match self {
             Self::Task { headers, .. } | Self::Message { headers, .. } | Self::Event { headers, .. } => headers,
         }
+    }
+}
+
+impl<S> App<S> {
+    /// Makes a delivery of a message, whichever way it came: with the headers that travel in its attributes or its content.
+    pub(crate) fn delivered(&self, subscriber: String, data: Bytes, info: MessageInfo) -> Delivery {
+        let propagated = &self.config().propagated;
+        let (data, mut headers) = self.layout().message_content(data, &info.attributes, propagated);
+        if let Some(parent) = info.attributes.get(trace::PUBSUB_ATTRIBUTE) {
+            headers.fill(&Headers::only(propagated, [(trace::HEADER, parent.as_str())]));
+        }
+        Delivery::Message { subscriber, data, info, headers }
     }
 }
 

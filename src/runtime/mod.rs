@@ -114,7 +114,7 @@ pub use manage::{Exit, manage, manage_from};
 pub use oidc::TokenMetrics;
 pub use outcome::{Failure, Outcome, Verdict, discard, done, done_with, retry, retry_after};
 pub use periodic::Periodic;
-pub use publisher::{Outbox, Publish, Publisher};
+pub use publisher::{Committed, Outbox, Publish, Publisher};
 pub use pull::{Pull, PullFigures, Pulling};
 pub use push::{Drained, Metrics, Places, Push};
 pub use subscriber::{Received, Subscriber, Subscription};

@@ -58,11 +58,18 @@ pub(crate) struct Registry<S> {
     subscribers: Subscribers<S>,
     periodic: PeriodicTasks<S>,
     events: BTreeMap<&'static str, EventEntry<S>>,
+    publishes_by_tasks: bool,
 }
 
 impl<S> Default for Registry<S> {
     fn default() -> Self {
-        Self { tasks: BTreeMap::new(), subscribers: Subscribers::default(), periodic: PeriodicTasks::default(), events: BTreeMap::new() }
+        Self {
+            tasks: BTreeMap::new(),
+            subscribers: Subscribers::default(),
+            periodic: PeriodicTasks::default(),
+            events: BTreeMap::new(),
+            publishes_by_tasks: false,
+        }
     }
 }
 
@@ -86,11 +93,23 @@ impl<S: Send + Sync + 'static> Registry<S> {
         for register in self.periodic.registrations() {
             register(&mut self)?;
         }
-        self.add_task::<PublishLater>()?;
+        if self.publishes_by_tasks {
+            self.add_task::<PublishLater>()?;
+        }
         if self.subscribers.all().any(|entry| entry.options.via_tasks.is_some()) {
             self.add_task::<Handed>()?;
         }
         Ok(self)
+    }
+
+    /// Has tasks publish messages.
+    pub(crate) fn set_publishes_by_tasks(&mut self) {
+        self.publishes_by_tasks = true;
+    }
+
+    /// Tells whether tasks publish messages.
+    pub(crate) fn publishes_by_tasks(&self) -> bool {
+        self.publishes_by_tasks
     }
 
     /// Adds a handler of events.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use redrive::emulator::Fault;
 use redrive::runtime::{
     App, Builder, Compat, Content, Context, Message, Outcome, Received, Subscriber, Subscription, Task, TaskOptions, done,
 };
@@ -58,6 +59,18 @@ impl Task<()> for Send {
     fn options() -> TaskOptions {
         TaskOptions::new().dead_set(5).priority(9, "urgent".parse().unwrap())
     }
+
+    async fn run(self, _: Context<()>) -> Outcome {
+        done()
+    }
+}
+
+/// In the same queue, without a dead set.
+#[derive(Serialize, Deserialize)]
+struct Undying;
+
+impl Task<()> for Undying {
+    const NAME: &'static str = "Undying";
 
     async fn run(self, _: Context<()>) -> Outcome {
         done()
@@ -143,21 +156,23 @@ async fn from_nothing_to_all_that_is_needed_and_again_to_something_else() {
     let smaller = shop(&world).subscriber::<Plain>().build().unwrap();
     let shown = smaller.plan(false).await.unwrap().to_string();
     let expected = "\
-~ subscription  shop--Billing            pull → http://127.0.0.1:9/subscriptions/Billing (no token); ack deadline 30 s → 10 s; dead letters shop--orders-dead (5 attempts) → –
-- subscription  shop--orders-dead-hold   (with --prune)
-- topic         shop--orders-dead        (with --prune)
-- job           shop--Report             (with --prune)
+~ subscription  shop--Billing   pull → http://127.0.0.1:9/subscriptions/Billing (no token); ack deadline 30 s → 10 s; dead letters shop--orders-dead (5 attempts) → –
+- job           shop--Report    (with --prune)
 ";
     assert_eq!(shown.replace("push pull", "pull"), expected);
     settle(&smaller, false).await;
+    // What may hold dead letters people look at, and delete by hand.
     assert_eq!(
         settle(&smaller, true).await,
-        "- subscription  shop--orders-dead-hold\n- topic         shop--orders-dead\n- job           shop--Report\n"
+        "- job           shop--Report\n! subscription  shop--orders-dead-hold   may hold dead letters: look (`redrive dlq shop--orders-dead-hold`), and delete it by hand (`gcloud pubsub subscriptions delete shop--orders-dead-hold`)\n! topic         shop--orders-dead        is not needed here any more, but by the subscription `shop--orders-dead-hold`\n"
     );
     let topics = get(&world, "/v1/projects/shop/topics").await;
     let mut names: Vec<_> = topics["topics"].as_array().unwrap().iter().map(|topic| topic["name"].as_str().unwrap().to_owned()).collect();
     names.sort();
-    assert_eq!(names, ["other--orders", "shop--by-hand", "shop--orders"].map(|id| format!("projects/shop/topics/{id}")));
+    assert_eq!(
+        names,
+        ["other--orders", "shop--by-hand", "shop--orders", "shop--orders-dead"].map(|id| format!("projects/shop/topics/{id}"))
+    );
 }
 
 #[tokio::test]
@@ -246,4 +261,60 @@ async fn a_task_that_would_be_tried_for_ever_is_said() {
     let plan = shop(&world).task::<Send>().task::<Careless>().build().unwrap().plan(false).await.unwrap();
     assert_eq!(plan.refused(), 1);
     assert!(plan.to_string().contains("`Careless` has none and would be tried for ever"), "{plan}");
+}
+
+/// A dead set that is given up, rights that nobody may read, a body without envelope: each is said or made, and the rest goes on.
+#[tokio::test]
+async fn what_is_out_of_reach_is_a_line_and_no_end() {
+    let world = World::start("").await;
+    settle(&shop(&world).task::<Send>().subscriber::<Billing>().build().unwrap(), false).await;
+    world.emulator.inject(Fault::status("GetIamPolicy", "PERMISSION_DENIED").times(2)).unwrap();
+    let plan = shop(&world).subscriber::<Billing>().publishes_to("more").build().unwrap().plan(false).await.unwrap();
+    assert!(plan.refused() >= 1 && plan.to_string().contains("rights could not be read"), "{plan}");
+    assert!(plan.to_string().contains("+ topic         shop--more\n"), "{plan}");
+
+    let plan = shop(&world).task::<Undying>().subscriber::<Billing>().build().unwrap().plan(false).await.unwrap();
+    assert!(plan.to_string().contains("! queue         shop"), "{plan}");
+    assert!(plan.to_string().contains("no task in it has a dead set"), "{plan}");
+}
+
+#[tokio::test]
+async fn an_unwrapped_push_is_made_so_and_stays_so() {
+    let world = World::start("").await;
+    settle(&shop(&world).subscriber::<Plain>().unwrapped("Billing").build().unwrap(), false).await;
+    assert_eq!(subscription(&world, "shop--Billing").await["pushConfig"]["noWrapper"], json!({ "writeMetadata": true }));
+    // Another address, by an app that does not say so: what can be read stays.
+    let moved = world.app((), "http://127.0.0.1:8").named("shop").subscriber::<Plain>().build().unwrap();
+    settle(&moved, false).await;
+    let config = subscription(&world, "shop--Billing").await["pushConfig"].clone();
+    assert_eq!(
+        (&config["noWrapper"], &config["pushEndpoint"]),
+        (&json!({ "writeMetadata": true }), &json!("http://127.0.0.1:8/subscriptions/Billing"))
+    );
+}
+
+/// Instances start at once, and each provisions.
+#[tokio::test]
+async fn two_at_once_make_one_and_the_same() {
+    let world = World::start("").await;
+    let make = || shop(&world).task::<Send>().subscriber::<Billing>().periodic::<Report>("0 3 * * *", "").build().unwrap();
+    let apps = [make(), make(), make()];
+    let plans = [apps[0].plan(false).await.unwrap(), apps[1].plan(false).await.unwrap(), apps[2].plan(false).await.unwrap()];
+    let cloud = world.cloud();
+    let (a, b, c) = tokio::join!(plans[0].apply(&cloud), plans[1].apply(&cloud), plans[2].apply(&cloud));
+    for applied in [a, b, c] {
+        assert!(applied.failed.is_empty(), "{:?}", applied.failed);
+    }
+    let left = apps[0].plan(true).await.unwrap();
+    assert!(left.is_empty(), "{left}");
+}
+
+/// Only who says so has the endpoint that publishes, and the queue for it.
+#[tokio::test]
+async fn publishing_by_tasks_is_asked_for() {
+    let world = World::start("").await;
+    let plan = shop(&world).publishes::<OrderPlaced>().build().unwrap().plan(false).await.unwrap();
+    assert_eq!(plan.to_string(), "+ topic         shop--orders\n");
+    let app = shop(&world).publishes::<OrderPlaced>().publishes_by_tasks().build().unwrap();
+    assert_eq!(settle(&app, false).await, "+ topic         shop--orders\n+ queue         shop\n");
 }

@@ -137,7 +137,10 @@ async fn headers_go_along_in_each_format() {
 #[tokio::test]
 async fn a_task_publishes_it_later() {
     let world = World::start(SEED).await;
-    let app = shop(&world).build().unwrap();
+    let declared = |builder: Builder<Log>| builder.build().unwrap();
+    let refused = declared(shop(&world)).publisher::<OrderPlaced>().publish(OrderPlaced { order: 7 }).asap().await.unwrap_err();
+    assert!(refused.is_invalid_input() && refused.hint().unwrap().contains("publishes_by_tasks"), "{refused}");
+    let app = declared(shop(&world).publishes_by_tasks());
     let order = app.publisher::<OrderPlaced>().publish(OrderPlaced { order: 7 }).attribute("origin", "web").ordering_key("ada");
     let taken = order.asap().await.unwrap();
     assert!(pull(&world, "held").await.messages.is_empty(), "the queue is paused");
@@ -159,29 +162,65 @@ async fn an_outbox_sends_after_the_commit_and_not_otherwise() {
     let fill = || {
         let mut outbox = app.outbox();
         assert!(outbox.is_empty());
-        outbox.publish(OrderPlaced { order: 1 });
-        outbox.add(app.publisher::<OrderPlaced>().publish(OrderPlaced { order: 2 }));
-        outbox.enqueue(Checkout.enqueue(&app));
+        outbox.publish(OrderPlaced { order: 1 }).unwrap();
+        outbox.add(app.publisher::<OrderPlaced>().publish(OrderPlaced { order: 2 })).unwrap();
+        outbox.enqueue(Checkout.enqueue(&app)).unwrap();
         assert_eq!(outbox.len(), 3);
         outbox
     };
     fill().rollback();
     drop(fill());
-    let failed: Result<(), redrive::Error> = fill().after(async { Err(redrive::Error::new(Kind::FailedPrecondition, "conflict")) }).await;
-    assert_eq!(failed.unwrap_err().to_string(), "conflict");
+    // The commit's error may be of any type, and is no other's.
+    let failed = fill().after(async { Err::<(), _>("conflict") }).await;
+    assert_eq!(failed.unwrap_err(), "conflict");
     assert!(pull(&world, "held").await.messages.is_empty() && world.tasks("shop").await.is_empty());
 
-    let value: Result<u8, redrive::Error> = fill().after(async { Ok(7) }).await;
-    assert_eq!(value.unwrap(), 7);
+    let committed = fill().after(async { Ok::<_, &str>(7) }).await.unwrap();
+    assert_eq!((committed.value, committed.sent.unwrap().len()), (7, 3));
     let orders: Vec<_> = pull(&world, "held").await.messages.into_iter().map(|received| received.message.data).collect();
     assert_eq!((orders, world.tasks("shop").await.len()), (vec![r#"{"order":1}"#.into(), r#"{"order":2}"#.into()], 1));
 
     let mut outbox = fill();
-    outbox.add(app.publish_to("nowhere", &1));
-    outbox.publish(OrderPlaced { order: 3 });
-    let error = outbox.commit().await.unwrap_err();
+    outbox.add(app.publish_to("nowhere", &1)).unwrap();
+    outbox.publish(OrderPlaced { order: 3 }).unwrap();
+    let committed = outbox.after(async { Ok::<_, &str>("the order") }).await.expect("it is committed, whatever was sent");
+    let error = committed.sent.unwrap_err();
+    assert_eq!(committed.value, "the order");
     assert!(error.is_not_found() && error.to_string().starts_with("1 of 5 were not sent"), "{error}");
     assert_eq!(pull(&world, "held").await.messages.len(), 3, "one that fails does not hold back the rest");
+}
+
+/// After the commit it would be too late to say it.
+#[tokio::test]
+async fn what_could_never_be_sent_is_not_taken_into_an_outbox() {
+    /// Not registered.
+    #[derive(Serialize, Deserialize)]
+    struct Stranger;
+
+    impl Task<Log> for Stranger {
+        const NAME: &'static str = "Stranger";
+
+        async fn run(self, _: Context<Log>) -> Outcome {
+            done()
+        }
+    }
+
+    let world = World::start(SEED).await;
+    let app = shop(&world).build().unwrap();
+    let mut outbox = app.outbox();
+    let message = || app.publisher::<OrderPlaced>().publish(OrderPlaced { order: 1 });
+    let wrong = [
+        outbox.add(message().attribute("googclient", "x")),
+        outbox.add(message().ordering_key("k".repeat(1025))),
+        outbox.add(app.publish_to("orders", &"x".repeat(10_000_000))),
+        outbox.add(app.publish_to("no topic/", &1)),
+        outbox.enqueue(Stranger.enqueue(&app)),
+        outbox.enqueue(Checkout.enqueue(&app).at(Duration::from_hours(24 * 365))),
+    ];
+    for refused in wrong {
+        assert!(refused.is_err_and(|error| error.is_invalid_input()));
+    }
+    assert!(outbox.is_empty());
 }
 
 #[tokio::test]
@@ -203,6 +242,58 @@ async fn what_pubsub_does_not_take_at_once_is_sent_again_and_what_it_refuses_is_
     assert!(error.is_not_found() && error.to_string().contains("shop--nowhere"), "{error}");
     let error = app.publish_to("orders", &1).attribute("googclient", "x").await.unwrap_err();
     assert!(error.is_invalid_input(), "{error}");
+}
+
+/// A message that passes through a subscriber gets a span of that subscriber's in its trace, also in this process.
+#[tokio::test]
+async fn eager_messages_are_hops_of_their_trace() {
+    #[derive(Serialize, Deserialize)]
+    struct Relayed;
+
+    impl Message for Relayed {
+        const TOPIC: &'static str = "relayed";
+    }
+
+    struct Relay;
+
+    impl Subscriber<Log> for Relay {
+        type Message = OrderPlaced;
+        const NAME: &'static str = "Relay";
+
+        fn subscription() -> Subscription {
+            Subscription::to("orders")
+        }
+
+        async fn run(_: Received<OrderPlaced>, cx: Context<Log>) -> Outcome {
+            cx.app().publisher::<Relayed>().publish(Relayed).await?;
+            done()
+        }
+    }
+
+    struct Last;
+
+    impl Subscriber<Log> for Last {
+        type Message = Relayed;
+        const NAME: &'static str = "Last";
+
+        fn subscription() -> Subscription {
+            Subscription::to("relayed")
+        }
+
+        async fn run(_: Received<Relayed>, cx: Context<Log>) -> Outcome {
+            cx.state().lock().unwrap().extend(cx.header("traceparent").map(str::to_owned));
+            done()
+        }
+    }
+
+    let app =
+        crate::support::alone(Log::default(), URL, None).subscriber::<Relay>().subscriber::<Last>().mode(Mode::Eager).build().unwrap();
+    let (trace, span) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let order = app.publisher::<OrderPlaced>().publish(OrderPlaced { order: 7 });
+    order.attribute("traceparent", format!("00-{trace}-{span}-01")).await.unwrap();
+    let seen = app.state().lock().unwrap().clone();
+    let [seen] = &seen[..] else { panic!("{seen:?}") };
+    assert!(seen.starts_with(&format!("00-{trace}-")) && !seen.contains(span), "{seen}");
 }
 
 #[tokio::test]

@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use redrive::emulator::Fault;
 use redrive::model::message::Draft;
-use redrive::runtime::{App, Builder, Context, Outcome, PullFigures, Received, Subscriber, Subscription, discard, done};
+use redrive::runtime::{App, Builder, Context, Outcome, PullFigures, Received, Subscriber, Subscription, Task, discard, done};
+use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use crate::support::{World, eventually};
+use crate::support::{Served, World, eventually};
 
 const SEED: &str = "topics: [{ name: shop--orders }, { name: shop--dead }]
 subscriptions:
   - { name: shop--Billing, topic: shop--orders, dead_letter: { topic: shop--dead, max_attempts: 5 } }
   - { name: shop--Ledger, topic: shop--orders, ordered: true }
   - { name: shop--Exact, topic: shop--orders, exactly_once: true }
+  - { name: shop--Hasty, topic: shop--orders }
+  - { name: shop--Relay, topic: shop--orders }
   - { name: held, topic: shop--dead }";
 
 /// What handlers saw, and what holds them up.
@@ -75,10 +78,43 @@ macro_rules! subscriber {
 subscriber!(Billing, Subscription::to("orders").pulled().retries(5).dead_letters("dead").backoff(Duration::ZERO, Duration::ZERO));
 subscriber!(Ledger, Subscription::to("orders").pulled().ordered());
 subscriber!(Exact, Subscription::to("orders").pulled().exactly_once());
+subscriber!(Hasty, Subscription::to("orders").handler_deadline(Duration::from_millis(50)).backoff(Duration::ZERO, Duration::ZERO));
+
+/// Publishes what it gets once more.
+struct Relay;
+
+impl Subscriber<Bench> for Relay {
+    type Message = u32;
+    const NAME: &'static str = "Relay";
+
+    fn subscription() -> Subscription {
+        Subscription::to("orders")
+    }
+
+    async fn run(message: Received<u32>, cx: Context<Bench>) -> Outcome {
+        cx.app().publish_to("dead", &message.content).await?;
+        done()
+    }
+}
+
+/// A task that waits for a pass as well.
+#[derive(Serialize, Deserialize)]
+struct Chore;
+
+impl Task<Bench> for Chore {
+    const NAME: &'static str = "Chore";
+
+    async fn run(self, cx: Context<Bench>) -> Outcome {
+        cx.state().running.fetch_add(1, SeqCst);
+        cx.state().gate.acquire().await?.forget();
+        cx.state().log.lock().unwrap().push("chore".to_owned());
+        done()
+    }
+}
 
 fn bench(world: &World, passes: usize) -> Builder<Bench> {
     let app = world.app(Bench::new(passes), "http://127.0.0.1:9").named("shop");
-    app.subscriber::<Billing>().subscriber::<Ledger>().subscriber::<Exact>()
+    app.subscriber::<Billing>().subscriber::<Ledger>().subscriber::<Exact>().subscriber::<Hasty>().subscriber::<Relay>()
 }
 
 async fn publish(world: &World, orders: &[u32], key: &str, attributes: &[(&str, &str)]) {
@@ -235,5 +271,104 @@ async fn a_stream_that_breaks_or_cannot_be_opened_yet_is_opened_anew() {
     world.emulator.inject(Fault::close_stream("PERMISSION_DENIED").times(1)).unwrap();
     publish(&world, &[2], "", &[]).await;
     until(&app, "the second", |figures| figures.acked == 2).await;
+    pulling.stop().await;
+}
+
+/// What is under way may fill the bytes before the places: that is no dead stream either.
+#[tokio::test]
+async fn at_the_limit_of_bytes_the_watchdog_speaks_up_and_lets_handlers_be() {
+    let world = World::start(SEED).await;
+    let app = bench(&world, 0).build().unwrap();
+    let pulling = app.pull().only("Billing").bytes(3).stall_after(Duration::from_millis(200)).start().unwrap();
+    publish(&world, &[111, 112, 113], "", &[]).await;
+    let figures = until(&app, "the watchdog", |figures| figures.stuck >= 2).await;
+    assert_eq!((figures.stalls, figures.reconnects), (0, 0));
+    app.state().gate.add_permits(1000);
+    until(&app, "all acks", |figures| figures.acked == 3).await;
+    pulling.stop().await;
+    let mut seen = log(&app);
+    seen.sort();
+    assert_eq!(seen, ["111 1", "112 1", "113 1"], "each once");
+}
+
+/// A stream may break under a handler; the handler knows nothing of it, and what it did counts.
+#[tokio::test]
+async fn handlers_outlive_their_stream() {
+    let world = World::start(SEED).await;
+    let app = bench(&world, 0).build().unwrap();
+    let pulling = app.pull().only("Billing").drain(Duration::from_millis(50)).start().unwrap();
+    publish(&world, &[1], "", &[]).await;
+    until(&app, "a handler", |figures| figures.running == 1).await;
+    world.emulator.inject(Fault::close_stream("PERMISSION_DENIED").times(1)).unwrap();
+    publish(&world, &[2], "", &[]).await;
+    until(&app, "another on a new stream", |figures| figures.reconnects == 1 && figures.running == 2).await;
+    app.state().gate.add_permits(1000);
+    until(&app, "both acks", |figures| figures.acked == 2).await;
+    pulling.stop().await;
+    let mut seen = log(&app);
+    seen.sort();
+    assert_eq!(seen, ["1 1", "2 1"]);
+    assert_eq!(waiting(&world, "shop--Billing").await, 0);
+}
+
+#[tokio::test]
+async fn a_handler_is_cut_off_when_its_lease_or_its_own_deadline_is_over() {
+    let world = World::start(SEED).await;
+    for (name, lease) in [("Ledger", Duration::from_millis(100)), ("Hasty", Duration::from_mins(5))] {
+        let app = bench(&world, 0).build().unwrap();
+        publish(&world, &[1], "", &[]).await;
+        let pulling = app.pull().only(name).lease(lease).start().unwrap();
+        until(&app, "two that were cut off", |figures| figures.nacked >= 2).await;
+        app.state().gate.add_permits(1000);
+        until(&app, "an ack", |figures| figures.acked >= 1).await;
+        pulling.stop().await;
+    }
+}
+
+/// Pushed, the same deadline is answered as such.
+#[tokio::test]
+async fn a_pushed_message_has_its_handlers_deadline() {
+    let world = World::start(SEED).await;
+    let (_app, served) = Served::start(|url| world.app(Bench::new(0), url).named("shop").unauthenticated().subscriber::<Hasty>()).await;
+    let body =
+        serde_json::json!({ "message": { "messageId": "1", "data": "MQ==" }, "subscription": "projects/shop/subscriptions/shop--Hasty" });
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = http.post(format!("{}/subscriptions/Hasty", served.url)).json(&body).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 504);
+    served.stop().await;
+}
+
+/// Ten seconds are for all: pushes and pulled messages come to their ends side by side.
+#[tokio::test]
+async fn a_stop_drains_pushes_and_pulled_messages_together() {
+    let world = World::start(SEED).await;
+    let make = |url: &str| world.app(Bench::new(0), url).named("shop").unauthenticated().task::<Chore>().subscriber::<Billing>();
+    let (app, served) = Served::start(make).await;
+    publish(&world, &[1], "", &[]).await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let chore = tokio::spawn(http.post(format!("{}/tasks/Chore", served.url)).body("null").send());
+    eventually("both under way", async || (app.state().running.load(SeqCst) == 2).then_some(())).await;
+    let stopping = tokio::spawn(served.stop());
+    publish(&world, &[2], "", &[]).await;
+    app.state().gate.add_permits(2);
+    assert_eq!(stopping.await.unwrap().cut_off, 0);
+    assert_eq!(chore.await.unwrap().unwrap().status().as_u16(), 200);
+    let mut seen = log(&app);
+    seen.sort();
+    assert!(seen.contains(&"1 1".to_owned()) && seen.contains(&"chore".to_owned()), "{seen:?}");
+}
+
+/// What a pulled message asks for has the handler as its parent in the trace.
+#[tokio::test]
+async fn a_pulled_message_is_a_hop_of_its_trace() {
+    let world = World::start(SEED).await;
+    let app = bench(&world, 0).build().unwrap();
+    let pulling = app.pull().only("Relay").start().unwrap();
+    let (trace, span) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    publish(&world, &[1], "", &[("traceparent", &format!("00-{trace}-{span}-01"))]).await;
+    let held = "projects/shop/subscriptions/held".parse().unwrap();
+    let relayed = eventually("what was relayed", async || world.cloud().pull(&held, 1, Duration::ZERO).await.unwrap().messages.pop()).await;
+    let parent = &relayed.message.attributes["traceparent"];
+    assert!(parent.starts_with(&format!("00-{trace}-")) && !parent.contains(span), "{parent}");
     pulling.stop().await;
 }

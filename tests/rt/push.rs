@@ -312,7 +312,7 @@ async fn its_router_nests_in_any_other() {
     assert_eq!(call("/internal/tasks/Do").await, 200);
     assert_eq!(call("/tasks/Do").await, 404);
     stop.send(()).unwrap();
-    assert_eq!(ended.await.unwrap().cut_off, 0);
+    assert_eq!(ended.await.unwrap().unwrap().cut_off, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

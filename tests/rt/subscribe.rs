@@ -126,9 +126,26 @@ impl Subscriber<Shop> for Slow {
     }
 }
 
+/// Fails each time, and says which attempt that was.
+struct Frail;
+
+impl Subscriber<Shop> for Frail {
+    type Message = String;
+    const NAME: &'static str = "Frail";
+
+    fn subscription() -> Subscription {
+        Subscription::to("texts").via_tasks().retries(5).dead_letters("texts-dead")
+    }
+
+    async fn run(text: Received<String>, cx: Context<Shop>) -> Outcome {
+        note(&cx, format!("{} {} {}", text.content, cx.attempt().number, cx.attempt().is_last()));
+        Err("cannot".into())
+    }
+}
+
 fn shop(world: &World, url: &str) -> Builder<Shop> {
     let app = world.app(Shop::new(), url).named("shop").unauthenticated();
-    app.task::<Checkout>().subscriber::<Billing>().subscriber::<Gauge>().subscriber::<Slow>()
+    app.task::<Checkout>().subscriber::<Billing>().subscriber::<Gauge>().subscriber::<Slow>().subscriber::<Frail>()
 }
 
 async fn lines(app: &App<Shop>, count: usize) -> Vec<String> {
@@ -213,5 +230,73 @@ async fn work_handed_to_cloud_tasks_is_one_task_for_each_message() {
     let long = format!("\"{}\"", "x".repeat(800 * 1024));
     assert_eq!(push(&served, "Slow", "43", long.as_bytes()).await, 200);
     assert_eq!(lines(&app, 2).await[1], format!("text {} 43 web", 800 * 1024));
+    served.stop().await;
+}
+
+/// Messages without an envelope have no id: each is work of its own.
+#[tokio::test]
+async fn bare_messages_are_handed_over_one_by_one() {
+    let world = World::start("queues: [{ name: shop, paused: true }]").await;
+    let (_app, served) = Served::start(|url| shop(&world, url).unwrapped("Slow")).await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    for text in ["one", "two", "three"] {
+        let sent = http.post(format!("{}/subscriptions/Slow", served.url)).body(format!("\"{text}\"")).send().await.unwrap();
+        assert_eq!(sent.status().as_u16(), 200, "{text}");
+    }
+    assert_eq!(world.tasks("shop").await.len(), 3);
+    served.stop().await;
+}
+
+/// Pub/Sub has its acknowledgement and counts no more: the runtime does.
+#[tokio::test]
+async fn what_was_handed_over_and_fails_too_often_is_a_dead_letter() {
+    let seed = "topics: [{ name: shop--texts-dead }]\nsubscriptions: [{ name: held, topic: shop--texts-dead }]\nqueues: [{ name: shop }]";
+    let world = World::start(seed).await;
+    let (app, served) = Served::start(|url| shop(&world, url)).await;
+    assert_eq!(push(&served, "Frail", "42", br#""hello""#).await, 200);
+    let held = "projects/shop/subscriptions/held".parse().unwrap();
+    let letter = eventually("the dead letter", async || world.cloud().pull(&held, 1, Duration::ZERO).await.unwrap().messages.pop()).await;
+    let letter = letter.message;
+    let from = letter.provenance().expect("it says where it is from");
+    assert_eq!(from.subscription.unwrap().to_string(), "projects/shop/subscriptions/shop--Frail");
+    assert_eq!((from.delivery_count, &letter.data[..]), (Some(5), &br#""hello""#[..]));
+    assert_eq!(letter.attributes["origin"], "web");
+    let attempts = [1, 2, 3, 4, 5].map(|attempt| format!("hello {attempt} {}", attempt == 5));
+    assert_eq!(lines(&app, 5).await, attempts);
+    eventually("the task is done", async || world.tasks("shop").await.is_empty().then_some(())).await;
+    served.stop().await;
+}
+
+/// A dead letter that cannot be published is not lost: the task stays, and is tried again.
+#[tokio::test]
+async fn a_message_stays_a_task_until_its_dead_letter_is_published() {
+    let world = World::start("queues: [{ name: shop }]").await;
+    let (app, served) = Served::start(|url| shop(&world, url)).await;
+    assert_eq!(push(&served, "Frail", "42", br#""hello""#).await, 200);
+    lines(&app, 6).await;
+    assert_eq!(world.tasks("shop").await.len(), 1, "without a topic it is nowhere else");
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let made = http
+        .put(format!("http://{}/v1/projects/shop/topics/shop--texts-dead", world.emulator.address()))
+        .json(&json!({}))
+        .send()
+        .await
+        .unwrap();
+    assert!(made.status().is_success());
+    eventually("the task is done", async || world.tasks("shop").await.is_empty().then_some(())).await;
+    served.stop().await;
+}
+
+/// The limit of a subscriber holds also where its messages come by tasks.
+#[tokio::test]
+async fn what_was_handed_over_takes_a_place_of_its_subscriber() {
+    let world = World::start("queues: [{ name: shop, paused: true }]").await;
+    let (app, served) = Served::start(|url| shop(&world, url)).await;
+    assert_eq!(push(&served, "Frail", "1", br#""a""#).await, 200);
+    let before = app.metrics().handlers["subscriber Frail"].admitted;
+    let stored = world.tasks("shop").await.remove(0);
+    assert_eq!(stored.dispatch_deadline, Some(Duration::from_mins(30)));
+    app.debug_task(&stored.name).await.unwrap();
+    assert_eq!(app.metrics().handlers["subscriber Frail"].admitted, before + 1);
     served.stop().await;
 }

@@ -103,7 +103,7 @@ async fn ours(listener: TcpListener, keys: &str) -> Result<()> {
     let app = App::new(()).task::<Send>().on(cloud).host(host).token_keys(keys).build()?;
     let metrics = app.clone();
     let router = app.router().route("/metrics", get(move || async move { format!("{:?}", metrics.metrics().tokens) }));
-    app.serve_router(router, listener, pending()).await;
+    app.serve_router(router, listener, pending()).await?;
     Ok(())
 }
 

@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::desired::{Desired, Job, Queue, Subscription};
+use super::desired::{Desired, Job, Push, Queue, Subscription, Wrapping};
 use super::diff::{self, Change};
-use super::found::{Found, Labels};
+use super::found::{Found, FoundQueue, Labels};
 use super::rights::{self, Right};
 use crate::model::text;
 use crate::names::{JobName, SubscriptionName, TopicName};
+
+/// What the names of subscriptions that hold dead letters end with, unless they are given another.
+pub(crate) const HOLD_SUFFIX: &str = "-hold";
 
 /// What is to be done, as a difference that can be read: `+` is made, `~` changed, `-` deleted, and `!` cannot be done.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,7 +78,7 @@ impl Plan {
             match found.topics.get(topic) {
                 None => self.steps.push(Step::CreateTopic(topic.clone())),
                 Some(labels) if labels.owner().is_none() => {
-                    self.steps.push(Step::AdoptTopic(topic.clone(), labels.clone().of(&desired.owner)));
+                    self.steps.push(Step::AdoptTopic(topic.clone(), labels.clone().adopted_by(&desired.owner)));
                 }
                 Some(_) => {}
             }
@@ -105,16 +108,22 @@ impl Plan {
                 );
                 self.refuse("subscription", id, words);
             }
-            let changes = diff::subscription(present, wanted);
-            let adopted = labels.owner().is_none().then(|| labels.clone().of(&desired.owner));
+            let wanted = packed_as(present, wanted.clone());
+            let changes = diff::subscription(present, &wanted);
+            let adopted = labels.owner().is_none().then(|| labels.clone().adopted_by(&desired.owner));
             if !changes.is_empty() || adopted.is_some() {
-                self.steps.push(Step::UpdateSubscription(wanted.clone(), changes, adopted));
+                self.steps.push(Step::UpdateSubscription(wanted, changes, adopted));
             }
         }
     }
 
     fn rights(&mut self, desired: &Desired, found: &Found) {
-        let missing: Vec<_> = rights::needed(desired).into_iter().filter(|(resource, _)| !found.granted.contains(resource)).collect();
+        for (resource, why) in &found.unread {
+            let words = format!("whether it may do its part on `{resource}` is not known, for the rights could not be read: {why}");
+            self.refuse("iam", "pubsub service agent", words);
+        }
+        let is_open = |resource: &String| !found.granted.contains(resource) && !found.unread.iter().any(|(unread, _)| unread == resource);
+        let missing: Vec<_> = rights::needed(desired).into_iter().filter(|(resource, _)| is_open(resource)).collect();
         match &found.agent {
             _ if missing.is_empty() => {}
             Ok(agent) => self.steps.push(Step::Grant { agent: agent.clone(), rights: missing }),
@@ -128,6 +137,7 @@ impl Plan {
                 self.steps.push(Step::CreateQueue(wanted.clone()));
                 continue;
             };
+            self.attempts(wanted, present);
             let changes = diff::queue(present, wanted);
             if !changes.is_empty() {
                 self.steps.push(Step::UpdateQueue(wanted.clone(), changes));
@@ -135,6 +145,26 @@ impl Plan {
             if wanted.paused && !present.paused {
                 self.steps.push(Step::PauseQueue(wanted.clone()));
             }
+        }
+    }
+
+    /// Attempts of a queue that nothing here sets, and that do not fit its tasks.
+    fn attempts(&mut self, wanted: &Queue, present: &FoundQueue) {
+        let id = wanted.name.id();
+        let is_endless = present.attempts_max.is_none() && present.duration_max.is_none();
+        if is_endless && !wanted.endless {
+            let words = format!(
+                "its attempts are endless, and no task in it has a dead set (any more): what fails is tried for ever; limit them (`gcloud tasks queues update {id} --max-attempts=100`)"
+            );
+            self.refuse("queue", id, words);
+        }
+        if let (Some(min), Some(max), false) = (wanted.attempts_min, present.attempts_max, wanted.endless)
+            && max < min
+        {
+            let words = format!(
+                "it gives a task up after {max} attempts, and messages in it become dead letters only after {min}: give it as many (`gcloud tasks queues update {id} --max-attempts={min}`)"
+            );
+            self.refuse("queue", id, words);
         }
     }
 
@@ -158,13 +188,30 @@ impl Plan {
 
     /// What this app made earlier: of its prefix, and marked as its own. Queues stay: Google blocks the name of a deleted one for days, and its tasks go with it.
     fn leftovers(&mut self, desired: &Desired, found: &Found) {
-        let ours = |id: &str, labels: &Labels| id.starts_with(&desired.prefix) && labels.owner() == Some(&desired.owner);
+        let ours = |id: &str, labels: &Labels| id.starts_with(&desired.prefix) && labels.is_made_by(&desired.owner);
         let wanted: BTreeSet<&SubscriptionName> = desired.subscriptions.iter().map(|subscription| &subscription.name).collect();
-        let subscriptions = found.subscriptions.iter().filter(|(name, (_, labels))| ours(name.id(), labels) && !wanted.contains(name));
-        self.steps.extend(subscriptions.map(|(name, _)| Step::DeleteSubscription(name.clone())));
+        let mut going = BTreeSet::new();
+        for (name, (present, labels)) in &found.subscriptions {
+            if !ours(name.id(), labels) || wanted.contains(name) {
+                continue;
+            }
+            if may_hold(present, found) {
+                let id = name.id();
+                self.keep("subscription", id, format!("may hold dead letters: look (`redrive dlq {id}`), and delete it by hand (`gcloud pubsub subscriptions delete {id}`)"));
+            } else {
+                going.insert(name);
+                self.steps.push(Step::DeleteSubscription(name.clone()));
+            }
+        }
         let wanted: BTreeSet<&TopicName> = desired.topics.iter().collect();
-        let topics = found.topics.iter().filter(|(name, labels)| ours(name.id(), labels) && !wanted.contains(name));
-        self.steps.extend(topics.map(|(name, _)| Step::DeleteTopic(name.clone())));
+        for (name, _) in found.topics.iter().filter(|(name, labels)| ours(name.id(), labels) && !wanted.contains(name)) {
+            match found.subscriptions.values().find(|(it, _)| !going.contains(&it.name) && uses(it, name, desired)) {
+                Some((user, _)) => {
+                    self.keep("topic", name.id(), format!("is not needed here any more, but by the subscription `{}`", user.name.id()));
+                }
+                None => self.steps.push(Step::DeleteTopic(name.clone())),
+            }
+        }
         let wanted: BTreeSet<&JobName> = desired.jobs.iter().map(|job| &job.name).collect();
         // Jobs have no labels: one of this app calls its service.
         let calls_us = |job: &Job| job.url.strip_prefix(desired.url.trim_end_matches('/')).is_some_and(|path| path.starts_with('/'));
@@ -173,6 +220,13 @@ impl Plan {
             .iter()
             .filter(|(name, job)| name.id().starts_with(&desired.prefix) && !wanted.contains(name) && job.as_ref().is_some_and(calls_us));
         self.steps.extend(jobs.map(|(name, _)| Step::DeleteJob(name.clone())));
+    }
+
+    /// Says why something is not deleted; to those who ask for deletions.
+    fn keep(&mut self, kind: &'static str, name: &str, words: String) {
+        if self.prune {
+            self.refuse(kind, name, words);
+        }
     }
 
     fn refuse(&mut self, kind: &'static str, name: &str, words: String) {
@@ -193,6 +247,28 @@ impl Plan {
     pub(super) fn due(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| self.prune || !step.deletes())
     }
+}
+
+/// What is packed so that its receiver can tell stays as it is, unless the app says otherwise.
+fn packed_as(present: &Subscription, mut wanted: Subscription) -> Subscription {
+    if let (Some(Push { wrapping: Wrapping::WithMetadata, .. }), Some(push)) = (&present.push, &mut wanted.push) {
+        push.wrapping = Wrapping::WithMetadata;
+    }
+    wanted
+}
+
+/// Tells whether dead letters may wait in a subscription: it is marked so, named so, or on a topic for such.
+fn may_hold(it: &Subscription, found: &Found) -> bool {
+    let is_for_dead = |topic: &TopicName| {
+        found.subscriptions.values().any(|(other, _)| other.dead_letters.as_ref().is_some_and(|policy| policy.topic == *topic))
+    };
+    it.holds || it.name.id().ends_with(HOLD_SUFFIX) || it.topic.as_ref().is_some_and(is_for_dead)
+}
+
+/// Tells whether a subscription listens to a topic, or gives up to it: also once the plan is carried out.
+fn uses(it: &Subscription, topic: &TopicName, desired: &Desired) -> bool {
+    let is_ours = desired.subscriptions.iter().any(|wanted| wanted.name == it.name);
+    it.topic.as_ref() == Some(topic) || (!is_ours && it.dead_letters.as_ref().is_some_and(|policy| policy.topic == *topic))
 }
 
 fn is_there(topic: &TopicName, desired: &Desired, found: &Found) -> bool {

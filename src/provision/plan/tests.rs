@@ -28,6 +28,7 @@ fn subscription(id: &str, on: &str) -> Subscription {
         dead_letters: None,
         retention: None,
         expires: None,
+        holds: false,
     }
 }
 
@@ -87,6 +88,7 @@ fn settled(desired: &Desired) -> Found {
             .collect(),
         jobs: desired.jobs.iter().map(|it| (it.name.clone(), Some(it.clone()))).collect(),
         granted: rights::needed(desired).into_iter().map(|(name, _)| name).collect(),
+        unread: Vec::new(),
         agent: Ok("serviceAccount:x".to_owned()),
     }
 }
@@ -119,8 +121,10 @@ fn a_plan_reads_like_a_difference() {
 #[test]
 fn what_is_settled_needs_nothing() {
     let mut desired = desired();
-    desired.queues =
-        vec![Queue { name: queue("shop"), endless: true, paused: false }, Queue { name: queue("shop-dead"), endless: true, paused: true }];
+    desired.queues = vec![
+        Queue { name: queue("shop"), endless: true, paused: false, attempts_min: None },
+        Queue { name: queue("shop-dead"), endless: true, paused: true, attempts_min: None },
+    ];
     desired.jobs = vec![job("shop--Nightly", "https://s/tasks/Nightly")];
     for prune in [false, true] {
         let planned = plan(&desired, &settled(&desired), prune);
@@ -187,8 +191,10 @@ fn a_topic_of_another_app_is_not_made_here() {
 #[test]
 fn a_dead_set_is_paused_and_its_queue_endless() {
     let mut desired = desired();
-    desired.queues =
-        vec![Queue { name: queue("shop"), endless: true, paused: false }, Queue { name: queue("shop-dead"), endless: true, paused: true }];
+    desired.queues = vec![
+        Queue { name: queue("shop"), endless: true, paused: false, attempts_min: None },
+        Queue { name: queue("shop-dead"), endless: true, paused: true, attempts_min: None },
+    ];
     let mut found = settled(&desired);
     let usual = FoundQueue { attempts_max: Some(100), duration_max: Some(Duration::from_hours(1)), paused: false };
     found.queues.insert(queue("shop"), usual);
@@ -206,7 +212,7 @@ fn what_others_made_is_taken_over_only_by_saying_so() {
     found.topics.insert(topic("shop--orders"), made_by(None));
     let planned = plan(&desired, &found, true);
     assert_eq!(planned.to_string(), "~ topic         shop--orders   made by – → shop\n");
-    assert_eq!(planned.steps, [Step::AdoptTopic(topic("shop--orders"), made_by(Some("shop")))], "labels of others stay");
+    assert_eq!(planned.steps, [Step::AdoptTopic(topic("shop--orders"), made_by(None).adopted_by("shop"))], "labels of others stay");
     found.topics.insert(topic("shop--orders"), made_by(Some("sister")));
     assert!(plan(&desired, &found, true).is_empty(), "what another app of ours made stays its own");
 }
@@ -220,6 +226,117 @@ fn without_the_agent_dead_letters_are_said_not_to_work() {
     let planned = plan(&desired, &found, false);
     assert_eq!((planned.refused(), planned.due().count()), (1, 0));
     assert!(planned.to_string().starts_with("! iam           pubsub service agent   nothing becomes a dead letter"), "{planned}");
+}
+
+/// It was there before, whoever's it is now.
+#[test]
+fn what_was_taken_over_is_never_pruned() {
+    let desired = desired();
+    let mut found = settled(&desired);
+    let adopted = made_by(None).adopted_by("shop");
+    found.topics.insert(topic("shop--by-hand"), adopted.clone());
+    let of = subscription("shop--by-hand", "shop--orders");
+    found.subscriptions.insert(of.name.clone(), (of, adopted));
+    assert!(plan(&desired, &found, true).is_empty());
+}
+
+/// Whoever listens there would hear nothing more, and whoever gives up to it would lose what he gives up.
+#[test]
+fn a_topic_that_others_use_is_not_pruned() {
+    let desired = desired();
+    let ours = made_by(Some("shop"));
+    let dead_letters = Some(DeadLetterPolicy { topic: topic("shop--old"), attempts_max: 5 });
+    let users =
+        [subscription("other--Mirror", "shop--old"), Subscription { dead_letters, ..subscription("other--Billing", "other--orders") }];
+    for user in users {
+        let mut found = settled(&desired);
+        found.topics.insert(topic("shop--old"), ours.clone());
+        let own = subscription("shop--Old", "shop--old");
+        let (user_id, name) = (user.name.id().to_owned(), user.name.clone());
+        // As long as it is on this app's own topic as well, it is no holder of dead letters.
+        found.subscriptions.insert(name.clone(), (user, made_by(Some("other"))));
+        if found.subscriptions[&name].0.dead_letters.is_none() {
+            found.subscriptions.insert(own.name.clone(), (own, ours.clone()));
+        }
+        let planned = plan(&desired, &found, true);
+        assert_eq!(planned.refused(), 1);
+        assert!(!planned.steps.contains(&Step::DeleteTopic(topic("shop--old"))), "{planned}");
+        assert!(planned.to_string().contains(&format!("by the subscription `{user_id}`")), "{planned}");
+        assert_eq!(plan(&desired, &found, false).refused(), 0, "who does not prune is not told");
+        found.subscriptions.remove(&name);
+        assert!(plan(&desired, &found, true).steps.contains(&Step::DeleteTopic(topic("shop--old"))));
+    }
+}
+
+/// Its backlog is all that is left of those messages.
+#[test]
+fn what_may_hold_dead_letters_is_not_pruned() {
+    let desired = desired();
+    let ours = made_by(Some("shop"));
+    let dead_letters = Some(DeadLetterPolicy { topic: topic("shop--old-dead"), attempts_max: 5 });
+    let marked = Subscription { holds: true, ..subscription("shop--kept", "shop--old-dead") };
+    let source = Subscription { dead_letters, ..subscription("other--Billing", "other--orders") };
+    for (holder, other) in [
+        (marked, None),
+        (subscription("shop--old-dead-hold", "shop--old-dead"), None),
+        (subscription("shop--any", "shop--old-dead"), Some(source)),
+    ] {
+        let mut found = settled(&desired);
+        found.topics.insert(topic("shop--old-dead"), ours.clone());
+        let id = holder.name.id().to_owned();
+        found.subscriptions.insert(holder.name.clone(), (holder, ours.clone()));
+        found.subscriptions.extend(other.map(|other| (other.name.clone(), (other, made_by(None)))));
+        let planned = plan(&desired, &found, true);
+        assert_eq!((planned.due().count(), planned.refused()), (0, 2), "{planned}");
+        assert!(planned.to_string().contains(&format!("`redrive dlq {id}`")), "{planned}");
+    }
+}
+
+/// A dead set that is given up leaves its queue without end.
+#[test]
+fn attempts_that_do_not_fit_are_said() {
+    let mut desired = desired();
+    desired.queues = vec![Queue { name: queue("shop"), endless: false, paused: false, attempts_min: Some(20) }];
+    let shown = |attempts_max, duration_max| {
+        let mut found = settled(&desired);
+        found.queues.insert(queue("shop"), FoundQueue { attempts_max, duration_max, paused: false });
+        plan(&desired, &found, false).to_string()
+    };
+    assert!(shown(None, None).contains("its attempts are endless, and no task in it has a dead set"));
+    assert!(shown(Some(5), None).contains("gives a task up after 5 attempts") && shown(Some(5), None).contains("--max-attempts=20"));
+    assert_eq!(shown(None, Some(Duration::from_hours(1))) + &shown(Some(20), None), "");
+}
+
+/// Rights may be nobody's business: the rest is done all the same.
+#[test]
+fn rights_that_cannot_be_read_are_said() {
+    let desired = desired();
+    let mut found = settled(&desired);
+    found.granted.clear();
+    found.unread = vec![("projects/p/topics/shop--orders-dead".to_owned(), "not permitted".to_owned())];
+    let planned = plan(&desired, &found, false);
+    assert_eq!((planned.due().count(), planned.refused()), (1, 1), "{planned}");
+    assert!(planned.to_string().contains("rights could not be read: not permitted"), "{planned}");
+}
+
+#[test]
+fn how_pushes_are_packed_is_kept_where_it_can_be_told() {
+    use crate::provision::desired::Wrapping::{self, Bare, WithMetadata, Wrapped};
+    let push = |wrapping: Wrapping, endpoint: &str| Some(Push { endpoint: endpoint.to_owned(), token: None, wrapping });
+    for (present, wanted, expected) in [
+        (WithMetadata, Wrapped, WithMetadata),
+        (Bare, Wrapped, Wrapped),
+        (Wrapped, WithMetadata, WithMetadata),
+        (Bare, WithMetadata, WithMetadata),
+    ] {
+        let mut desired = desired();
+        desired.subscriptions[1].push = push(wanted, "https://s/new");
+        let mut found = settled(&desired);
+        found.subscriptions.get_mut(&desired.subscriptions[1].name).unwrap().0.push = push(present, "https://s/old");
+        let planned = plan(&desired, &found, false);
+        let [Step::UpdateSubscription(updated, ..)] = &planned.steps[..] else { panic!("{planned}") };
+        assert_eq!(updated.push, push(expected, "https://s/new"));
+    }
 }
 
 /// Names and descriptions of others may be anything.

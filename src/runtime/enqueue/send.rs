@@ -37,14 +37,21 @@ impl<S: Send + Sync + 'static, T: Task<S>> Enqueue<S, T> {
     /// Fails with [`Kind::AlreadyExists`] when a task of its name is there or was until recently, with [`Kind::InvalidInput`] when it is too large, due too
     /// late or not registered in the app, and with what Cloud Tasks says. In eager mode it fails as [`here`](Self::here) does.
     pub async fn send(self) -> Result<Enqueued> {
+        self.written()?.await
+    }
+
+    /// Writes it, checked, now; the future sends it.
+    pub(crate) fn written(self) -> Result<impl Future<Output = Result<Enqueued>> + Send + 'static> {
         let app = self.app.clone();
         let sending = self.sending(Timestamp::now())?;
-        match (app.config().mode, app.config().compat) {
-            (Mode::Disabled, _) => Ok(Enqueued { id: String::new(), queue: None }),
-            (Mode::Eager, _) => app.run_here(sending).await.map(|_| Enqueued { id: String::new(), queue: None }),
-            (Mode::Normal, Compat::SingleEndpoint) => app.publish_task(sending).await,
-            (Mode::Normal, _) => app.create(sending).await,
-        }
+        Ok(async move {
+            match (app.config().mode, app.config().compat) {
+                (Mode::Disabled, _) => Ok(Enqueued { id: String::new(), queue: None }),
+                (Mode::Eager, _) => app.run_here(sending).await.map(|_| Enqueued { id: String::new(), queue: None }),
+                (Mode::Normal, Compat::SingleEndpoint) => app.publish_task(sending).await,
+                (Mode::Normal, _) => app.create(sending).await,
+            }
+        })
     }
 
     /// Does the work here and now, through the same encoding and decoding, and returns its result.

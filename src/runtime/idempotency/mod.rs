@@ -1,9 +1,11 @@
 //! Work that is done once although it is asked for several times: Pub/Sub and Cloud Tasks deliver at least once, and a transfer may redrive a dead letter twice.
 
+mod claim;
 mod memory;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -12,6 +14,8 @@ use crate::model::message::REDRIVE_SOURCE;
 use crate::runtime::{Context, Failure, Origin, Outcome, Verdict, done, retry};
 
 pub use memory::MemoryStore;
+
+use claim::Claim;
 
 /// Who began has this long, unless told otherwise: what Cloud Tasks gives an attempt by default.
 const LEASE: Duration = Duration::from_mins(10);
@@ -100,7 +104,7 @@ pub enum Begun {
 /// ```
 #[derive(Debug)]
 pub struct Idempotency<St> {
-    store: St,
+    store: Arc<St>,
     lease: Duration,
     keep: Duration,
 }
@@ -108,10 +112,12 @@ pub struct Idempotency<St> {
 impl<St: IdempotencyStore> Idempotency<St> {
     /// Begins with a store; who begins has ten minutes, and what is done is remembered for seven days.
     pub fn new(store: St) -> Self {
-        Self { store, lease: LEASE, keep: KEEP }
+        Self { store: Arc::new(store), lease: LEASE, keep: KEEP }
     }
 
-    /// Sets how long the work may take before another may begin it: longer than its handler's deadline. So long work waits whose process has died.
+    /// Sets how long the work may take before another may begin it: longer than its handler's deadline. So long work waits whose process has died, and each
+    /// delivery meanwhile is a failed attempt: all attempts with their back-offs together must take longer than this, else the work is given up (or a dead
+    /// letter) while nobody does it.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
@@ -131,7 +137,8 @@ impl<St: IdempotencyStore> Idempotency<St> {
     }
 
     /// Does the work, unless it is done. What is done already is acknowledged; what another is at is tried again. Work that fails or asks for another attempt
-    /// is not done; what is discarded is. Work that came without a key (`sync`, events) is simply done.
+    /// is not done; what is discarded is. Work that is cut off (its deadline is over, or its caller hung up) is given up at once, and may be begun again. Work
+    /// that came without a key (`sync`, events) is simply done.
     ///
     /// # Errors
     ///
@@ -149,31 +156,30 @@ impl<St: IdempotencyStore> Idempotency<St> {
     ///
     /// As [`run`](Self::run).
     pub async fn run_as(&self, key: &str, work: impl Future<Output = Outcome>) -> Outcome {
-        let token = uuid::Uuid::new_v4().to_string();
-        match self.store.begin(key, &token, self.lease).await? {
-            Begun::Done => return done(),
-            Begun::Running => return retry("another attempt is at the same work"),
+        let claim = Claim::new(&self.store, key);
+        match self.store.begin(key, claim.token(), self.lease).await? {
+            Begun::Done => {
+                claim.keep();
+                return done();
+            }
+            Begun::Running => {
+                claim.keep();
+                return retry("another attempt is at the same work");
+            }
             Begun::First => {}
         }
         let outcome = match AssertUnwindSafe(work).catch_unwind().await {
             Ok(outcome) => outcome,
             Err(panic) => {
-                self.abandon(key, &token).await;
+                claim.give_up().await;
                 std::panic::resume_unwind(panic);
             }
         };
         match &outcome {
-            Ok(Verdict::Done(_) | Verdict::Discard(_)) => self.store.done(key, &token, self.keep).await?,
-            Ok(Verdict::Retry { .. }) | Err(_) => self.abandon(key, &token).await,
+            Ok(Verdict::Done(_) | Verdict::Discard(_)) => self.store.done(key, &claim.keep(), self.keep).await?,
+            Ok(Verdict::Retry { .. }) | Err(_) => claim.give_up().await,
         }
         outcome
-    }
-
-    /// The work has failed already: that is what is told, not that its lease could not be given up.
-    async fn abandon(&self, key: &str, token: &str) {
-        if let Err(error) = self.store.abandon(key, token).await {
-            tracing::warn!(target: "redrive::runtime", %error, "work that failed is begun again only after its lease");
-        }
     }
 }
 

@@ -82,3 +82,20 @@ async fn memory_is_bounded_and_forgets_the_oldest_that_nobody_works_on() {
     assert_eq!(states, [Begun::Running, Begun::Done, Begun::Done]);
     assert_eq!(store.begin("a", "u", LONG).await.unwrap(), Begun::First);
 }
+
+/// A deadline or a caller that hangs up drops the work: the next attempt may begin it, and need not wait for the lease.
+#[tokio::test]
+async fn work_that_is_cut_off_gives_the_key_free() {
+    let once = once().lease(LONG);
+    let endless = once.run_as("a", std::future::pending());
+    assert!(tokio::time::timeout(Duration::from_millis(1), endless).await.is_err());
+    let again = async {
+        loop {
+            match once.run_as("a", async { done() }).await {
+                Ok(Verdict::Done(_)) => break,
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), again).await.expect("the key is free long before its lease is over");
+}

@@ -14,6 +14,13 @@ impl<S: Send + Sync + 'static> Builder<S> {
         self
     }
 
+    /// Lets messages go by way of Cloud Tasks ([`Publish::asap`](crate::runtime::Publish::asap)): the service gets an endpoint that publishes to the app's own
+    /// topics, and provisioning makes the app's queue. Who can call that endpoint can publish; no app has it that does not say so.
+    pub fn publishes_by_tasks(mut self) -> Self {
+        self.registry_mut().set_publishes_by_tasks();
+        self
+    }
+
     /// Sets the number of the project, of which the name of Pub/Sub's service agent is made (it needs rights for dead letters); else it is asked for.
     pub fn project_number(mut self, number: u64) -> Self {
         self.config_mut().provisioning.project_number = Some(number.to_string());

@@ -19,7 +19,8 @@ pub(crate) struct Provisioning {
 impl<S: Send + Sync + 'static> App<S> {
     /// Reads what is in the cloud, and plans what is to be done so that it is what this app needs; changes nothing. The plan reads like a difference.
     ///
-    /// With `prune` it deletes topics, subscriptions and jobs that this app made earlier, within its own prefix, and does not need any more.
+    /// With `prune` it deletes topics, subscriptions and jobs that this app made earlier, within its own prefix, and does not need any more. What was there
+    /// before the app took it over, topics that other subscriptions use, and subscriptions that may hold dead letters stay.
     ///
     /// ```
     /// # use redrive::runtime::{App, Host, Message};

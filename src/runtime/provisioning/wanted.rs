@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::names::{QueueName, SubscriptionName, TopicName};
-use crate::provision::{DeadLetterPolicy, Desired, Push, Queue, Subscription};
+use crate::provision::{DeadLetterPolicy, Desired, HOLD_SUFFIX, Push, Queue, Subscription, Wrapping};
 use crate::runtime::dead_set::dead_set_of;
 use crate::runtime::registry::TaskEntry;
 use crate::runtime::subscriber::SubscriberEntry;
@@ -13,8 +13,6 @@ use crate::runtime::{App, Compat};
 
 /// Names of the runtime's own tasks begin so.
 const OWN_TASKS: &str = "redrive.";
-/// What the name of a subscription that holds dead letters ends with.
-const HOLD_SUFFIX: &str = "-hold";
 /// Dead letters wait for people: as long as Pub/Sub keeps anything.
 const HOLD_RETENTION: Duration = Duration::from_hours(31 * 24);
 /// Google's default.
@@ -72,7 +70,10 @@ impl<S: Send + Sync + 'static> App<S> {
             None => None,
         };
         let path = self.layout().subscription_path(entry.name);
-        let push = (!entry.options.pulled).then(|| self.push_to(&path, entry.options.token));
+        let is_bare = self.config().push.unwrapped.contains(entry.name);
+        // With metadata, for those who can choose: without, a message has no id.
+        let wrapping = if is_bare { Wrapping::WithMetadata } else { Wrapping::Wrapped };
+        let push = (!entry.options.pulled).then(|| Push { wrapping, ..self.push_to(&path, entry.options.token) });
         let filter = entry.options.whole_filter(name.id())?;
         let subscription = Subscription {
             push,
@@ -91,7 +92,7 @@ impl<S: Send + Sync + 'static> App<S> {
 
     /// A dead-letter topic without a subscription loses what is sent there.
     fn want_dead_letters(&self, topic: &str, hold: Option<&str>, wanted: &mut Desired) -> Result<TopicName> {
-        let topic = self.topic_name(&self.layout().topic(topic))?;
+        let topic = self.dead_letter_topic(topic)?;
         let id = match hold {
             Some(name) => format!("{}{name}", self.layout().prefix()),
             None if self.config().compat == Compat::DjangoGoogleCloudTasks => topic.id().to_owned(),
@@ -101,14 +102,15 @@ impl<S: Send + Sync + 'static> App<S> {
         wanted.topics.push(topic.clone());
         // Several subscribers may give up to the same topic.
         if !wanted.subscriptions.iter().any(|subscription| subscription.name == name) {
-            wanted.subscriptions.push(Subscription { retention: Some(HOLD_RETENTION), ..plain(name, topic.clone()) });
+            wanted.subscriptions.push(Subscription { retention: Some(HOLD_RETENTION), holds: true, ..plain(name, topic.clone()) });
         }
         Ok(topic)
     }
 
     fn push_to(&self, path: &str, with_token: bool) -> Push {
         let account = self.host().account.clone().filter(|_| with_token);
-        Push { endpoint: self.layout().url(path), token: account.map(|account| (account, self.layout().audience(path))) }
+        let token = account.map(|account| (account, self.layout().audience(path)));
+        Push { endpoint: self.layout().url(path), token, wrapping: Wrapping::Wrapped }
     }
 
     fn own_tasks(&self) -> impl Iterator<Item = &TaskEntry<S>> {
@@ -131,42 +133,57 @@ impl<S: Send + Sync + 'static> App<S> {
     }
 
     fn want_queues(&self, wanted: &mut Desired) -> Result<()> {
-        // For each queue, whether one of its tasks has a dead set, and a task that has none.
-        let mut queues: BTreeMap<QueueName, (bool, Option<&'static str>)> = BTreeMap::new();
+        let mut queues: BTreeMap<QueueName, Needs> = BTreeMap::new();
         for entry in self.own_tasks() {
             let priorities = entry.options.priorities.iter().map(|(priority, _)| *priority);
             // Whatever priority has no queue of its own gets the task's usual one.
             let unusual = (i32::MIN..=i32::MAX).find(|priority| entry.options.priorities.iter().all(|(of, _)| of != priority));
             for priority in priorities.chain(unusual) {
-                let (has_dead_set, without) = queues.entry(self.queue_of(&entry.options, priority)?).or_default();
-                *has_dead_set |= entry.options.dead_set;
+                let needs = queues.entry(self.queue_of(&entry.options, priority)?).or_default();
+                needs.dead_set |= entry.options.dead_set;
                 if !entry.options.dead_set {
-                    without.get_or_insert(entry.name);
+                    needs.without.get_or_insert(entry.name);
                 }
             }
         }
         for entry in self.registry().subscribers() {
-            match &entry.options.via_tasks {
-                Some(Some(queue)) => drop(queues.entry(self.queue_name(queue)).or_default()),
-                Some(None) => drop(queues.entry(self.queue_name(&self.layout().queue().parse()?)).or_default()),
-                None => {}
-            }
+            let Some(queue) = &entry.options.via_tasks else { continue };
+            let queue = match queue {
+                Some(queue) => self.queue_name(queue),
+                None => self.queue_name(&self.layout().queue().parse()?),
+            };
+            let needs = queues.entry(queue).or_default();
+            needs.attempts_min = needs.attempts_min.max(entry.attempts_max());
         }
-        for (name, (endless, without)) in queues {
-            if let (true, Some(task)) = (endless, without) {
+        if self.registry().publishes_by_tasks() {
+            queues.entry(self.queue_name(&self.layout().queue().parse()?)).or_default();
+        }
+        for (name, Needs { dead_set, without, attempts_min }) in queues {
+            if let (true, Some(task)) = (dead_set, without) {
                 let words = format!(
                     "its attempts are endless, for it has a dead set; `{task}` has none and would be tried for ever: give that one `.dead_set(…)` or a queue of its own"
                 );
                 wanted.warnings.push(("queue", name.id().to_owned(), words));
             }
-            if endless {
-                wanted.queues.push(Queue { name: dead_set_of(&name)?, endless: true, paused: true });
+            if dead_set {
+                wanted.queues.push(Queue { name: dead_set_of(&name)?, endless: true, paused: true, attempts_min: None });
             }
-            wanted.queues.push(Queue { name, endless, paused: false });
+            wanted.queues.push(Queue { name, endless: dead_set, paused: false, attempts_min });
         }
         wanted.queues.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(())
     }
+}
+
+/// What the tasks of one queue need of it.
+#[derive(Default)]
+struct Needs {
+    /// Whether one of them has a dead set.
+    dead_set: bool,
+    /// One that has none.
+    without: Option<&'static str>,
+    /// How many attempts the runtime counts to, for messages that were handed over.
+    attempts_min: Option<u32>,
 }
 
 /// A subscription without anything special, that never expires.
@@ -183,6 +200,7 @@ fn plain(name: SubscriptionName, topic: TopicName) -> Subscription {
         dead_letters: None,
         retention: None,
         expires: None,
+        holds: false,
     }
 }
 

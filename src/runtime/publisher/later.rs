@@ -42,9 +42,18 @@ pub(super) async fn asap<S: Send + Sync + 'static>(publish: Publish<S>) -> Resul
         return Err(Error::invalid("in this format tasks go over Pub/Sub, so a message cannot go by a task")
             .with_hint("publish it, and await its id"));
     }
+    if !app.registry().publishes_by_tasks() {
+        return Err(
+            Error::invalid("no task may publish a message in this app").with_hint("add `.publishes_by_tasks()` where the app is built")
+        );
+    }
     let Ready { topic, draft } = ready(publish)?;
+    if !app.is_own_topic(&topic) {
+        return Err(Error::invalid(format!("a task may not publish to `{topic}`, which the app does not declare"))
+            .with_hint("add `.publishes_to(\"…\")` where the app is built"));
+    }
     let later = PublishLater { topic: topic.to_string(), data: draft.data, attributes: draft.attributes, ordering_key: draft.ordering_key };
-    later.asap(&app).await
+    Box::pin(later.asap(&app)).await
 }
 
 /// Bytes as text within JSON.

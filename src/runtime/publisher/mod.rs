@@ -15,9 +15,10 @@ use futures_util::future::BoxFuture;
 use crate::error::{Error, Result};
 use crate::runtime::{App, Content, Enqueued, Entity, Message};
 
-pub use outbox::Outbox;
+pub use outbox::{Committed, Outbox};
 
 pub(crate) use later::{PublishLater, bytes_as_base64};
+pub(crate) use send::Ready;
 
 /// Publishes messages of one type; made by [`App::publisher`].
 ///
@@ -136,9 +137,10 @@ impl<S: Send + Sync + 'static> Publish<S> {
     ///
     /// # Errors
     ///
-    /// As [`Enqueue::send`](crate::runtime::Enqueue::send).
+    /// Fails in an app that does not declare it with [`Builder::publishes_by_tasks`](crate::runtime::Builder::publishes_by_tasks), and as
+    /// [`Enqueue::send`](crate::runtime::Enqueue::send).
     pub async fn asap(self) -> Result<Enqueued> {
-        later::asap(self).await
+        Box::pin(later::asap(self)).await
     }
 }
 

@@ -5,11 +5,13 @@ use std::future::Future;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::runtime::publisher::send::ready;
 use crate::runtime::{App, Enqueue, Message, Publish, Task};
 
 /// Messages and tasks that wait for the caller's transaction: sent, in their order, when it has committed; dropped, as if they had never been, when it is rolled
-/// back or the outbox is dropped. Contents are written when they are added, so that records may change afterwards.
+/// back or the outbox is dropped. All is written and checked when it is added, so that records may change afterwards, and so that what could never be sent is
+/// said while the transaction can still be rolled back.
 ///
 /// It lives in memory: a process that dies between the commit and the sending loses what is in it. Where that must not be, write the messages to a table of the
 /// same transaction, and have a periodic task publish them.
@@ -30,8 +32,11 @@ use crate::runtime::{App, Enqueue, Message, Publish, Task};
 /// # let transaction = Transaction;
 /// let mut outbox = app.outbox();
 /// // … within the transaction
-/// outbox.publish(OrderPlaced { order: 7 });
-/// outbox.after(transaction.commit()).await?; // sends when that succeeds
+/// outbox.publish(OrderPlaced { order: 7 })?;
+/// let committed = outbox.after(transaction.commit()).await?; // sends when that succeeds; an error is the commit's own
+/// if let Err(error) = committed.sent {
+///     eprintln!("committed, but {error}");
+/// }
 /// # Ok(())
 /// # }
 /// ```
@@ -41,25 +46,52 @@ pub struct Outbox<S> {
     waiting: Vec<BoxFuture<'static, Result<String>>>,
 }
 
+/// A transaction that was committed, and what became of what waited for it.
+#[derive(Debug)]
+#[must_use = "it says whether all was sent"]
+pub struct Committed<T> {
+    /// What the commit returned.
+    pub value: T,
+    /// The ids of what was sent; or why, after the commit, something was not.
+    pub sent: Result<Vec<String>>,
+}
+
 impl<S: Send + Sync + 'static> Outbox<S> {
     pub(super) fn new(app: App<S>) -> Self {
         Self { app, waiting: Vec::new() }
     }
 
     /// Adds a message.
-    pub fn publish<M: Message>(&mut self, message: M) {
+    ///
+    /// # Errors
+    ///
+    /// Fails with an invalid-input error when content or attributes cannot be published; it is then not added.
+    pub fn publish<M: Message>(&mut self, message: M) -> Result<()> {
         let publish = self.app.publisher::<M>().publish(message);
-        self.add(publish);
+        self.add(publish)
     }
 
     /// Adds a message with all that is said of it.
-    pub fn add(&mut self, publish: Publish<S>) {
-        self.wait(publish.send());
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub fn add(&mut self, publish: Publish<S>) -> Result<()> {
+        let ready = ready(publish)?;
+        let app = self.app.clone();
+        self.wait(async move { app.send_message(ready).await });
+        Ok(())
     }
 
-    /// Adds a task.
-    pub fn enqueue<T: Task<S>>(&mut self, task: Enqueue<S, T>) {
-        self.wait(task.send().map(|sent| sent.map(|enqueued| enqueued.id)));
+    /// Adds a task. When it is due is reckoned from now.
+    ///
+    /// # Errors
+    ///
+    /// Fails with an invalid-input error when the task is too large, due too late or not registered in the app; it is then not added.
+    pub fn enqueue<T: Task<S>>(&mut self, task: Enqueue<S, T>) -> Result<()> {
+        let sending = task.written()?;
+        self.wait(sending.map(|sent| sent.map(|enqueued| enqueued.id)));
+        Ok(())
     }
 
     /// Adds anything else that is to be sent after the commit.
@@ -110,10 +142,9 @@ impl<S: Send + Sync + 'static> Outbox<S> {
     ///
     /// # Errors
     ///
-    /// Fails as the commit does, and as [`commit`](Self::commit).
-    pub async fn after<T, E: From<Error>>(self, commit: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    /// Fails as the commit does, and never otherwise: what became of the sending is in the answer.
+    pub async fn after<T, E>(self, commit: impl Future<Output = Result<T, E>>) -> Result<Committed<T>, E> {
         let value = commit.await?;
-        self.commit().await?;
-        Ok(value)
+        Ok(Committed { value, sent: self.commit().await })
     }
 }

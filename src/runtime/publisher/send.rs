@@ -5,8 +5,7 @@ use jiff::Timestamp;
 use crate::error::{Error, Result};
 use crate::model::message::{Draft, RESERVED_PREFIX};
 use crate::names::TopicName;
-use crate::runtime::delivery::Delivery;
-use crate::runtime::propagation::{self, Headers};
+use crate::runtime::propagation;
 use crate::runtime::publisher::Publish;
 use crate::runtime::{App, MessageInfo, Mode};
 
@@ -105,7 +104,7 @@ impl<S: Send + Sync + 'static> App<S> {
                 delivery_attempt: None,
             };
             let (subscriber, data) = (entry.name.to_owned(), ready.draft.data.clone());
-            let delivery = Delivery::Message { subscriber, data, info, headers: Headers::default() };
+            let delivery = self.delivered(subscriber, data, info);
             // Boxed: what a subscriber publishes may come here again.
             let ended = Box::pin(self.dispatch(delivery)).await;
             if !ended.is_settled() {
@@ -114,9 +113,11 @@ impl<S: Send + Sync + 'static> App<S> {
         }
     }
 
-    /// Tells whether a topic may be one that this app publishes to: its project's, with its prefix.
+    /// Tells whether a topic may be one that this app publishes to: its project's, and declared or with its prefix. Without a prefix all would begin so.
     pub(crate) fn is_own_topic(&self, topic: &TopicName) -> bool {
-        topic.project() == self.cloud().project() && topic.id().starts_with(&self.layout().topic(""))
+        let prefix = self.layout().topic("");
+        let is_declared = || self.config().provisioning.topics.iter().any(|declared| self.layout().topic(declared) == topic.id());
+        topic.project() == self.cloud().project() && ((!prefix.is_empty() && topic.id().starts_with(&prefix)) || is_declared())
     }
 
     /// Returns the full name of a topic by its short name, with the app's prefix.

@@ -38,6 +38,8 @@ pub(crate) struct Counters {
     pub(super) reconnects: AtomicU64,
     pub(super) stalls: AtomicU64,
     pub(super) stuck: AtomicU64,
+    /// Of messages that are under way.
+    pub(super) bytes: AtomicU64,
     /// When a handler last ended.
     ended: Mutex<Option<Instant>>,
 }

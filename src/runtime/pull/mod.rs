@@ -2,6 +2,7 @@
 //!
 //! A lane for each subscription: its stream, its handlers, a watchdog, and an end that loses nothing.
 
+mod closing;
 mod figures;
 mod keys;
 mod lane;

@@ -76,18 +76,14 @@ impl<S: Send + Sync + 'static> Decoder<'_, S> {
 
     fn message(&self, subscriber: Option<String>, parts: &Parts, body: Bytes) -> Result<Arrived, Refusal> {
         let (data, info) = self.received(subscriber.as_deref(), parts, body)?;
-        let (data, mut headers) = self.app.layout().message_content(data, &info.attributes, &self.app.config().propagated);
-        if let Some(parent) = info.attributes.get(trace::PUBSUB_ATTRIBUTE) {
-            headers.fill(&Headers::only(&self.app.config().propagated, [(trace::HEADER, parent.as_str())]));
-        }
         // Where the path names no subscriber, the payload names a task.
         let place = match &subscriber {
             Some(name) => (What::Message, name.clone()),
             None => (What::Task, self.app.layout().decode(None, data.clone())?.name),
         };
         let name = place.1.clone();
-        let subscriber = subscriber.unwrap_or_default();
-        Ok(Arrived { delivery: Delivery::Message { subscriber, data, info, headers }, what: What::Message, place, name, id: None })
+        let delivery = self.app.delivered(subscriber.unwrap_or_default(), data, info);
+        Ok(Arrived { delivery, what: What::Message, place, name, id: None })
     }
 
     fn event(&self, kind: &str, reference: &str, parts: &Parts, body: Bytes) -> Arrived {

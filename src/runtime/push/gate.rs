@@ -11,7 +11,7 @@ use crate::runtime::registry::Handler;
 use crate::runtime::wire::What;
 
 /// A taken place; it is free again when this is dropped.
-pub(super) type Place = OwnedSemaphorePermit;
+pub(crate) type Place = OwnedSemaphorePermit;
 
 /// All gates of an app: a closed table, made of what is registered.
 pub(super) struct Gates {

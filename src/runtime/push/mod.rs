@@ -49,12 +49,14 @@ use std::sync::Arc;
 
 use crate::cloud::Cloud;
 use crate::names::Location;
+use crate::runtime::App;
 use crate::runtime::Host;
 use crate::runtime::config::Config;
 use crate::runtime::events::Links;
 use crate::runtime::oidc::{Auth, auth_of};
 use crate::runtime::registry::Registry;
-use gate::Gates;
+use crate::runtime::wire::What;
+use gate::{Gates, Place};
 
 /// What the endpoint of one app keeps between requests.
 pub(crate) struct Entrance {
@@ -72,5 +74,13 @@ impl Entrance {
             gates: Gates::new(config.push.concurrent_max, registry.handlers()),
             location: Location::new(cloud.project().clone(), host.location.clone()),
         }
+    }
+}
+
+impl<S: Send + Sync + 'static> App<S> {
+    /// Takes a place of a subscriber for a message that comes another way than by a push; `None` where all are taken, or there is no such subscriber.
+    pub(crate) async fn place_of_message(&self, subscriber: &str) -> Option<Place> {
+        let gate = self.entrance().gates.own(&(What::Message, subscriber.to_owned()))?;
+        gate.enter(self.config().push.wait_max).await
     }
 }

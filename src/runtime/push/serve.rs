@@ -75,6 +75,27 @@ impl<S: Send + Sync + 'static> App<S> {
     ///
     /// Fails when nobody could ever call.
     pub async fn serve_on(&self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<Drained> {
+        self.serve_beside(self.push(), listener, stop).await
+    }
+
+    /// Serves a router of the service's own, with [`router`](Self::router) somewhere in it, under the same limits; and does beside it all that
+    /// [`serve_on`](Self::serve_on) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve_on`](Self::serve_on).
+    pub async fn serve_router(&self, router: Router, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<Drained> {
+        self.serve_beside(router, listener, stop).await
+    }
+
+    /// Serves, pulls and provisions.
+    async fn serve_beside<T, B>(&self, service: T, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<Drained>
+    where
+        T: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        T::Future: Send,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
         let entrance = self.entrance();
         // Whoever has a signed URL may call also where no token is taken.
         if entrance.links.is_none() {
@@ -95,13 +116,8 @@ impl<S: Send + Sync + 'static> App<S> {
                 pulling.stop().await;
             }
         };
-        let (drained, ()) = tokio::join!(run(listener, self.push(), stop, &self.config().push), pulled);
+        let (drained, ()) = tokio::join!(run(listener, service, stop, &self.config().push), pulled);
         Ok(drained)
-    }
-
-    /// Serves a router of the service's own, with [`router`](Self::router) somewhere in it, under the same limits.
-    pub async fn serve_router(&self, router: Router, listener: TcpListener, stop: impl Future<Output = ()>) -> Drained {
-        run(listener, router, stop, &self.config().push).await
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct Settings {
     pub(super) connections_max: usize,
     pub(super) drain_time_max: Duration,
     pub(super) health: Option<String>,
-    pub(super) unwrapped: BTreeSet<String>,
+    pub(crate) unwrapped: BTreeSet<String>,
 }
 
 impl Default for Settings {
@@ -129,7 +129,8 @@ impl<S: Send + Sync + 'static> Builder<S> {
         self
     }
 
-    /// Says that pushes to this subscriber are unwrapped and without metadata, so that they are payload and nothing else. Those with metadata are recognized.
+    /// Says that pushes to this subscriber are unwrapped: their body is the payload and nothing else. Provisioning makes its subscription so, with metadata in
+    /// headers. Pushes with metadata are recognized in any case; those without have no id, so that nobody can tell when one comes twice.
     pub fn unwrapped(mut self, subscriber: impl Into<String>) -> Self {
         self.config_mut().push.unwrapped.insert(subscriber.into());
         self

@@ -2,6 +2,7 @@
 
 mod addressed;
 mod builder;
+mod given_up;
 mod handed;
 mod subscription;
 mod table;

@@ -170,7 +170,11 @@ impl Subscription {
         self
     }
 
-    /// Hands each message to Cloud Tasks and acknowledges it: the work is then a task, with the queue's rates, retries and up to 30 minutes for an attempt.
+    /// Hands each message to Cloud Tasks and acknowledges it: the work is then a task, with the queue's rates and retries, and up to 29 minutes for an attempt.
+    ///
+    /// A message that comes twice is one task, known by its id; a bare body has none, so that each is a task of its own. Cloud Tasks remembers ids for up to 24
+    /// hours: what is replayed by a seek within that time is acknowledged without work. With [`dead_letters`](Self::dead_letters) the runtime counts the task's
+    /// attempts, and publishes what fails too often to that topic, as Pub/Sub would.
     pub fn via_tasks(mut self) -> Self {
         self.via_tasks = Some(None);
         self

@@ -9,6 +9,7 @@ use crate::runtime::delivery::Ended;
 use crate::runtime::dispatch::run;
 use crate::runtime::propagation::Headers;
 use crate::runtime::registry::Malformed;
+use crate::runtime::subscriber::handed::HANDLER_DEADLINE_MAX;
 use crate::runtime::subscriber::{SubscriberEntry, addressed};
 use crate::runtime::{App, Compat, Context, MessageInfo, Origin};
 
@@ -48,8 +49,9 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Returns how long the handler of a message may take.
     fn deadline_of(entry: &SubscriberEntry<S>) -> Duration {
         let options = &entry.options;
-        let usual = if options.pulled || options.via_tasks.is_some() { LEASE_MAX } else { options.ack_deadline };
-        options.handler_deadline.unwrap_or(usual)
+        let usual = if options.pulled { LEASE_MAX } else { options.ack_deadline };
+        let own = options.handler_deadline;
+        if options.via_tasks.is_some() { own.unwrap_or(HANDLER_DEADLINE_MAX).min(HANDLER_DEADLINE_MAX) } else { own.unwrap_or(usual) }
     }
 
     /// Does the task that a message holds: tasks over Pub/Sub, whose names are in their payloads.
