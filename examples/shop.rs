@@ -7,6 +7,8 @@
 //!
 //! On Google Cloud the last lines of `main` are `.from_env().await?` and `redrive::manage(app).await`.
 
+#![expect(clippy::print_stdout, reason = "an example talks to its reader")]
+
 use std::time::Duration;
 
 use redrive::cloud::Cloud;

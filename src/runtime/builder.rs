@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::names::{QueueId, TopicId};
 use crate::runtime::config::{Config, ETA_MAX};
 use crate::runtime::registry::{Registry, TaskEntry};
+use crate::runtime::task::Naming;
 use crate::runtime::{App, Compat, EnqueueRetry, Host, Mode, Task};
 
 /// Names of the runtime's own tasks begin so.
@@ -182,7 +183,7 @@ fn check<S: Send + Sync + 'static>(app: &App<S>) -> Result<()> {
     let own = |entry: &&TaskEntry<S>| !entry.name.starts_with(OWN_TASKS);
     let over_pubsub = app.config().compat == Compat::SingleEndpoint;
     for entry in app.registry().tasks().filter(own) {
-        if over_pubsub && (entry.options.dead_set || entry.options.only_once || entry.options.deduplicated) {
+        if over_pubsub && (entry.options.dead_set || entry.options.naming != Naming::Free) {
             return Err(Error::invalid(format!(
                 "task `{}` goes over Pub/Sub in this format, which knows neither names nor a dead set",
                 entry.name

@@ -48,7 +48,7 @@ impl<S: Send + Sync + 'static> App<S> {
 
     /// Tells of a task whose attempts are used up without that any has come to an end here (handlers that hang, or take the process with them), or whose copy
     /// could not be made: it is kept, and not run again.
-    pub(crate) fn is_spent(&self, entry: &TaskEntry<S>, info: &TaskInfo) -> Option<Ended> {
+    pub(crate) fn is_spent(entry: &TaskEntry<S>, info: &TaskInfo) -> Option<Ended> {
         let attempt = attempt_of(entry, info)?;
         let is_spent = attempt.max.is_some_and(|max| attempt.number > max);
         is_spent.then(|| Ended::Failed(format!("{} attempts before this one have not settled it", attempt.number - 1).into()))
@@ -58,21 +58,16 @@ impl<S: Send + Sync + 'static> App<S> {
         let mut copy = self.dead_task(&dying)?;
         let mut made = false;
         loop {
-            let error = match self.cloud().create_task(&dying.dead, copy.clone()).await {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
-            };
+            let Err(error) = self.cloud().create_task(&dying.dead, copy.clone()).await else { return Ok(()) };
             match error.kind() {
                 Kind::NotFound if self.config().creates_queues && !made => {
                     self.make_dead_set(&dying.dead).await?;
                     made = true;
                 }
-                Kind::AlreadyExists => match self.is_copy_there(&copy, &dying).await? {
-                    // An earlier answer was lost: the copy is there.
-                    true => return Ok(()),
-                    // It was settled from there and its name is blocked, or it is of an earlier task of this name: one too many is better than one too few.
-                    false => copy = copy.set_name(format!("{}/tasks/{}-{}", dying.dead, dying.name.id(), Uuid::new_v4().simple())),
-                },
+                // An earlier answer was lost: the copy is there.
+                Kind::AlreadyExists if self.is_copy_there(&copy, &dying).await? => return Ok(()),
+                // It was settled from there and its name is blocked, or it is of an earlier task of this name: one too many is better than one too few.
+                Kind::AlreadyExists => copy = copy.set_name(format!("{}/tasks/{}", dying.dead, Uuid::new_v4().simple())),
                 // A task as large as they may be has no room for the reason.
                 Kind::InvalidInput if dying.is_large() && has_reason(&copy) => copy = self.http_copy(&dying, None)?,
                 _ => return Err(error),

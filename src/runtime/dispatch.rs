@@ -41,7 +41,7 @@ impl<S: Send + Sync + 'static> App<S> {
         match delivery {
             Delivery::Task { name, payload, info, headers, request } => match self.registry().task(&name) {
                 Some(entry) => {
-                    let ended = match self.is_spent(entry, &info) {
+                    let ended = match Self::is_spent(entry, &info) {
                         Some(ended) => ended,
                         None => self.do_task(entry, payload, Origin::Task(info.clone()), headers).await,
                     };

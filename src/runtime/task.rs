@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::Result;
-use crate::names::QueueId;
+use crate::names::{QueueId, TaskId};
 use crate::runtime::{App, Context, Enqueue, EnqueueRetry, Enqueued, Outcome, When};
 
 /// Work that is done later, elsewhere: the payload is the value itself, the work is [`run`](Task::run).
@@ -96,6 +96,20 @@ pub trait Task<S: Send + Sync + 'static>: Serialize + DeserializeOwned + Send + 
     }
 }
 
+/// What tasks of a type are called.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) enum Naming {
+    /// Cloud Tasks finds a name.
+    #[default]
+    Free,
+    /// As the caller says.
+    Named(TaskId),
+    /// After its type.
+    OnlyOnce,
+    /// After its type and payload.
+    Deduplicated,
+}
+
 /// How tasks of a type are enqueued and tried, unless the caller says otherwise.
 #[derive(Debug, Clone, Default)]
 pub struct TaskOptions {
@@ -104,8 +118,7 @@ pub struct TaskOptions {
     pub(crate) dispatch_deadline: Option<Duration>,
     pub(crate) handler_deadline: Option<Duration>,
     pub(crate) retry: Option<EnqueueRetry>,
-    pub(crate) only_once: bool,
-    pub(crate) deduplicated: bool,
+    pub(crate) naming: Naming,
     pub(crate) takes_context: bool,
     pub(crate) attempts_max: Option<u32>,
     pub(crate) dead_set: bool,
@@ -156,14 +169,14 @@ impl TaskOptions {
     /// Names every task after its type: while one of it waits, and for some time after (Google says up to 24 hours), another is refused as there already.
     #[must_use]
     pub fn only_once(mut self) -> Self {
-        self.only_once = true;
+        self.naming = Naming::OnlyOnce;
         self
     }
 
     /// Names every task after its type and payload: the same payload is refused as there already for some time (Google says up to 24 hours).
     #[must_use]
     pub fn deduplicated(mut self) -> Self {
-        self.deduplicated = true;
+        self.naming = Naming::Deduplicated;
         self
     }
 

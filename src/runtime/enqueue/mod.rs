@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::names::{QueueId, QueueName, TaskId};
+use crate::runtime::task::Naming;
 use crate::runtime::{App, Task};
 
 pub use policy::EnqueueRetry;
@@ -69,34 +70,16 @@ enum Due {
     Until(When),
 }
 
-/// What a task is called.
-#[derive(Debug, Clone, Default, PartialEq)]
-enum Naming {
-    /// Cloud Tasks finds a name.
-    #[default]
-    Free,
-    Named(TaskId),
-    /// After its type.
-    OnlyOnce,
-    /// After its type and payload.
-    Deduplicated,
-}
-
 impl<S: Send + Sync + 'static, T: Task<S>> Enqueue<S, T> {
     pub(crate) fn new(app: App<S>, task: &T) -> Self {
         let payload = serde_json::to_value(task)
             .map_err(|error| Error::invalid(format!("task `{}` cannot be written as JSON: {error}", T::NAME)).with_source(error));
         let options = T::options();
-        let name = match (options.only_once, options.deduplicated) {
-            (true, _) => Naming::OnlyOnce,
-            (false, true) => Naming::Deduplicated,
-            (false, false) => Naming::Free,
-        };
         Self {
             app,
             payload,
             queue: None,
-            name,
+            name: options.naming,
             when: Due::Now,
             headers: Vec::new(),
             dispatch_deadline: options.dispatch_deadline,

@@ -13,8 +13,9 @@ use crate::error::{Error, Kind, Result};
 use crate::model::message::Draft;
 use crate::names::{QueueName, TaskId, TaskName, TopicName};
 use crate::runtime::delivery::Ended;
-use crate::runtime::enqueue::{Due, Enqueue, EnqueueRetry, Enqueued, Naming};
+use crate::runtime::enqueue::{Due, Enqueue, EnqueueRetry, Enqueued};
 use crate::runtime::propagation::{self, Headers};
+use crate::runtime::task::Naming;
 use crate::runtime::wire::{Call, DEADLINE_HEADER, ENQUEUED_HEADER, Outgoing, TASK_BYTES_MAX, is_dispatch_deadline};
 use crate::runtime::{App, Compat, Mode, Origin, Task};
 
@@ -48,8 +49,9 @@ impl<S: Send + Sync + 'static, T: Task<S>> Enqueue<S, T> {
             match (app.config().mode, app.config().compat) {
                 (Mode::Disabled, _) => Ok(Enqueued { id: String::new(), queue: None }),
                 (Mode::Eager, _) => app.run_here(sending).await.map(|_| Enqueued { id: String::new(), queue: None }),
-                (Mode::Normal, Compat::SingleEndpoint) => app.publish_task(sending).await,
-                (Mode::Normal, _) => app.create(sending).await,
+                // Boxed: the client's futures are large, and whoever awaits this has them in his own.
+                (Mode::Normal, Compat::SingleEndpoint) => Box::pin(app.publish_task(sending)).await,
+                (Mode::Normal, _) => Box::pin(app.create(sending)).await,
             }
         })
     }

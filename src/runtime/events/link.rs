@@ -132,7 +132,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_of_a_signed_url_can_be_changed() {
         let links = links(&[b"0123456789abcdef0123456789abcdef"]);
-        let (path, later) = ("/api/events/upload/7", NOW + Duration::from_secs(60));
+        let (path, later) = ("/api/events/upload/7", NOW + Duration::from_mins(1));
         let query = links.sign(path, "a=1", later).unwrap();
         for (path, query) in [
             ("/api/events/upload/8", query.clone()),
@@ -155,7 +155,7 @@ mod tests {
     #[tokio::test]
     async fn what_did_not_get_done_may_be_sent_again() {
         let links = links(&[b"0123456789abcdef0123456789abcdef"]);
-        let query = links.sign("/api/e", "", NOW + Duration::from_secs(60)).unwrap();
+        let query = links.sign("/api/e", "", NOW + Duration::from_mins(1)).unwrap();
         claim(&links, "/api/e", &query, NOW).await.ok().unwrap().settle(false).await;
         drop(claim(&links, "/api/e", &query, NOW).await.ok().unwrap());
         tokio::task::yield_now().await;
@@ -165,7 +165,7 @@ mod tests {
     #[tokio::test]
     async fn secrets_can_be_replaced() {
         let (old, new) = (b"0123456789abcdef0123456789abcdef", b"fedcba9876543210fedcba9876543210");
-        let query = links(&[old]).sign("/api/e", "", NOW + Duration::from_secs(60)).unwrap();
+        let query = links(&[old]).sign("/api/e", "", NOW + Duration::from_mins(1)).unwrap();
         assert!(claim(&links(&[new, old]), "/api/e", &query, NOW).await.is_ok());
         assert!(claim(&links(&[new]), "/api/e", &query, NOW).await.is_err());
     }

@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn silence_is_a_stall_only_where_messages_are_known_to_wait() {
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         assert_eq!(judge(None, minute, 0), None);
         assert_eq!(judge(Some((0, Duration::ZERO)), minute, 0), None);
         assert_eq!(judge(Some((2, Duration::ZERO)), minute, 2), None, "they are under way");

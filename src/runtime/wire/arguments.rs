@@ -76,6 +76,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::struct_field_names, reason = "the names are those on the wire")]
     #[derive(Deserialize, Debug, PartialEq)]
     struct Price {
         price: u32,
