@@ -60,10 +60,10 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Does a task that came one way or the other.
     pub(crate) async fn do_task(&self, entry: &TaskEntry<S>, payload: Bytes, origin: Origin, headers: Headers) -> Ended {
         let cx = Context::new(self.clone(), origin, entry.options.attempts_max, headers.clone());
-        let attempt = cx.attempt();
-        let info = cx.task().cloned().unwrap_or_default();
-        let span = span_of_task(entry.name, &info, attempt.number);
-        let deadline = deadline_of(&entry.options, &info);
+        let (told, unknown) = (cx.clone(), TaskInfo::default());
+        let info = told.task().unwrap_or(&unknown);
+        let span = span_of_task(entry.name, info, told.attempt().number);
+        let deadline = deadline_of(&entry.options, info);
         run(|| (entry.run)(payload, cx), headers, deadline).instrument(span).await
     }
 

@@ -11,9 +11,12 @@ use tokio::net::TcpStream;
 /// A task, as every server here takes it.
 const BODY: &str = r#"{"to":"ada@example.com","price":3,"quantity":4}"#;
 
-/// Requests that are sent in turn.
+/// Requests that are sent in turn; the next run goes on where the last one ended.
 #[derive(Clone)]
-pub(super) struct Load(Arc<Vec<Vec<u8>>>);
+pub(super) struct Load {
+    requests: Arc<Vec<Vec<u8>>>,
+    sent: Arc<AtomicUsize>,
+}
 
 impl Load {
     /// One request for each token, with the headers that Cloud Tasks sends.
@@ -27,7 +30,7 @@ impl Load {
             )
             .into_bytes()
         };
-        Self(Arc::new(tokens.iter().map(request).collect()))
+        Self { requests: Arc::new(tokens.iter().map(request).collect()), sent: Arc::default() }
     }
 
     /// Sends this many; returns how many were answered in a second. Another answer than 200 fails.
@@ -50,11 +53,11 @@ impl Load {
     async fn drive(&self, address: &str, next: &AtomicUsize, requests: usize) -> Result<()> {
         let mut connection = Connection::open(address).await?;
         loop {
-            let number = next.fetch_add(1, Relaxed);
-            if number >= requests {
+            if next.fetch_add(1, Relaxed) >= requests {
                 return Ok(());
             }
-            let (status, closed) = connection.exchange(&self.0[number % self.0.len()]).await?;
+            let request = &self.requests[self.sent.fetch_add(1, Relaxed) % self.requests.len()];
+            let (status, closed) = connection.exchange(request).await?;
             if status != *b"200" {
                 bail!("an answer is {}: {}", String::from_utf8_lossy(&status), String::from_utf8_lossy(&connection.buffer));
             }

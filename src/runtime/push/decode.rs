@@ -116,8 +116,10 @@ impl<S: Send + Sync + 'static> Decoder<'_, S> {
 
     /// Headers that go along. Where only Google's own trace header is there, it stands for `traceparent`.
     fn propagated(&self, headers: &HeaderMap) -> Headers {
-        let all = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-        let mut kept = Headers::only(&self.app.config().propagated, all);
+        // Looked up by name: a walk over all of them would read through the token, too.
+        let wanted = self.app.config().propagated.iter().map(String::as_str);
+        let found = wanted.filter_map(|name| Some((name, headers.get(name)?.to_str().ok()?)));
+        let mut kept = Headers::only(&self.app.config().propagated, found);
         if kept.get(trace::HEADER).is_none()
             && let Some(context) = headers.get(trace::GOOGLE_HEADER).and_then(|value| value.to_str().ok())
             && let Some(parent) = trace::Parent::of_google(context)

@@ -29,6 +29,8 @@ use crate::runtime::push::refusal::{Refusal, json};
 use crate::runtime::wire::{Answer, Route, answer, dumps};
 use crate::runtime::{App, Compat};
 
+/// What stands before a token, in any case.
+const SCHEME: &[u8] = b"bearer ";
 /// What Cloud Run leaves of a token that it has checked itself.
 const REMOVED: &str = "SIGNATURE_REMOVED_BY_GOOGLE";
 
@@ -187,10 +189,11 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Denied> {
     let denied = |why: &str| Denied::Unauthenticated(why.to_owned());
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Err(denied("there is not exactly one `Authorization`")) };
-    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(|| denied("no token"))?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
+    let (scheme, token) = value.as_bytes().split_at_checked(SCHEME.len()).ok_or_else(|| denied("no token"))?;
+    if !scheme.eq_ignore_ascii_case(SCHEME) {
         return Err(denied("another scheme than `Bearer`"));
     }
+    let token = std::str::from_utf8(token).map_err(|_| denied("the token is no text"))?;
     if token.ends_with(REMOVED) {
         let hint = "Cloud Run checked this token itself and took its signature away: allow unauthenticated calls there so that it is checked here, or build \
                     the app with `unauthenticated()`";
