@@ -1,5 +1,6 @@
 //! A Django service of `tests/clients`, as a process: the library under test is the package from PyPI, untouched.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -47,11 +48,17 @@ impl Django {
             command.env_remove(variable);
         }
         command.arg("-B").arg(suite("django_common").join("serve.py")).arg(suite(name));
+        // What it says of each request, and of what it was made to fail at.
+        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.log"));
+        command.stderr(File::create(&log).unwrap());
         let mut process =
             command.envs(variables.iter().map(|(name, value)| (name, value))).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let port = line.trim().strip_prefix("ready ").unwrap_or_else(|| panic!("the service of {name} did not start: {line:?}"));
+        let port = line
+            .trim()
+            .strip_prefix("ready ")
+            .unwrap_or_else(|| panic!("the service of {name} did not start: {line:?}, see `{}`", log.display()));
         Self { process, url: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new() }
     }
 
