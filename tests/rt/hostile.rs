@@ -116,7 +116,7 @@ async fn what_is_no_message_or_no_task() {
     ];
     for (path, body, expected) in cases {
         let (found, answer) = post(&served, path, &body).await;
-        assert_eq!(found, expected, "{path} {:.60}: {answer}", body);
+        assert_eq!(found, expected, "{path} {body:.60}: {answer}");
         for cause in ["line 1", "column", "recursion", "base64", "missing field", "duplicate", "expected"] {
             assert!(!answer.contains(cause), "{path}: the cause is in {answer}");
         }
@@ -235,8 +235,8 @@ async fn a_head_that_trickles_is_no_way_around_the_limit() {
     let served = serve(&Seen::default(), |builder| builder.header_time(LIMIT)).await;
     let mut stream = TcpStream::connect(served.address()).await.unwrap();
     let trickle = async {
-        for byte in std::iter::repeat(b"POST /tasks/Work HTTP/1.1\r\nx: ".iter().chain([&b'y'; 4000])).flatten() {
-            if stream.write_all(&[*byte]).await.is_err() {
+        for byte in b"POST /tasks/Work HTTP/1.1\r\nx: ".iter().copied().chain(std::iter::repeat(b'y')) {
+            if stream.write_all(&[byte]).await.is_err() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -261,7 +261,7 @@ async fn connections_are_capped_and_freed() {
 #[tokio::test]
 async fn a_head_that_is_too_large() {
     let served = serve(&Seen::default(), |builder| builder).await;
-    let many = (0..300).map(|number| format!("x-{number}: 1\r\n")).collect::<String>();
+    let many = (0..300).map(|number| format!("x-{number}: 1\r\n")).collect::<Vec<_>>().concat();
     let answer = raw(&served, &[head("/tasks/Work", &many).as_bytes()]).await;
     assert_eq!(status(&answer), 431, "{answer}");
     let long = format!("x: {}\r\n", "y".repeat(300_000));

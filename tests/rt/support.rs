@@ -9,7 +9,7 @@ use redrive::ops::Ops;
 use redrive::runtime::{App, Builder, Drained, Host};
 
 /// What is waited for happens within this, on a busy machine too.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An emulator, and operations to look into it from the outside.
 pub(crate) struct World {

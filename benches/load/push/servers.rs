@@ -26,7 +26,7 @@ use super::client;
 use super::tokens::{ACCOUNT, AUDIENCE, ISSUER, Issuer};
 
 /// A server that does not answer within this time is not there.
-const START_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_mins(1);
 /// Workers of gunicorn: one for each processor of a small machine.
 const WORKERS: &str = "2";
 /// What the view needs, pinned.
@@ -155,14 +155,13 @@ pub(super) struct Server {
 impl Server {
     pub(super) async fn start(kind: Kind, issuer: &Issuer) -> Result<Self> {
         let address = StdListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-        let mut command = match kind {
-            Kind::Django => gunicorn(&address).await?,
-            _ => {
-                let mut command = Command::new(std::env::current_exe()?);
-                let kind = clap::ValueEnum::to_possible_value(&kind).context("a kind")?;
-                command.args(["serve-push", kind.get_name(), "--listen", &address, "--keys", &issuer.url]);
-                command
-            }
+        let mut command = if kind == Kind::Django {
+            gunicorn(&address).await?
+        } else {
+            let mut command = Command::new(std::env::current_exe()?);
+            let kind = clap::ValueEnum::to_possible_value(&kind).context("a kind")?;
+            command.args(["serve-push", kind.get_name(), "--listen", &address, "--keys", &issuer.url]);
+            command
         };
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let mut child = command.spawn().with_context(|| format!("{} does not start", kind.name()))?;

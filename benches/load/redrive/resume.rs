@@ -38,7 +38,7 @@ pub(super) async fn measure(address: &str, options: &Redrive) -> Result<f64> {
         took_ms.push(begun.elapsed().as_secs_f64() * 1000.0);
         ensure!(report["counts"]["moved"] == messages && report["state"] == "done", "{report}");
     }
-    println!("      {:<48} {:>8} records, {:.0} MB", "journal", messages * 2, long.len() as f64 / 1e6);
+    println!("      {:<48} {:>8} records, {} MB", "journal", messages * 2, long.len() / 1_000_000);
     scene.close().await?;
     Ok(median(took_ms))
 }

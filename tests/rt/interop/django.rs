@@ -1,4 +1,4 @@
-//! A Django service of `tests/clients`, as a process: the library under test is the package from PyPI, untouched.
+//! A Django service of `tests/clients`, as a process: the library under test is the package from `PyPI`, untouched.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -105,7 +105,7 @@ impl Drop for Django {
 /// Sends a request as Cloud Tasks would, and returns status and body of the answer.
 pub(super) async fn answer_of(http: &reqwest::Client, url: &str, body: &str, token: Option<&str>) -> (u16, String) {
     let request = http.post(url).body(body.to_owned());
-    let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token));
+    let request = token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
     let answer = request.send().await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::scene::{Account, LOCATION, Scene, Shop, note, plain};
 
 #[derive(Serialize, Deserialize, Clone)]
+#[expect(clippy::struct_field_names, reason = "the names are those on the wire")]
 struct Price {
     price: u32,
     quantity: u32,

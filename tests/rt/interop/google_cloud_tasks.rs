@@ -14,6 +14,7 @@ use super::scene::{Account, LOCATION, Scene, Shop, TRACE, TRACE_ID, note, plain}
 use crate::support::eventually;
 
 #[derive(Serialize, Deserialize, Clone)]
+#[expect(clippy::struct_field_names, reason = "the names are those on the wire")]
 struct Price {
     price: u32,
     quantity: u32,
@@ -192,7 +193,7 @@ async fn stored_tasks_are_the_same(scene: &Scene) {
 /// What Django enqueued is worked off by the Rust service.
 async fn django_is_served(scene: &mut Scene) {
     scene.pause("shop", false).await;
-    let mut seen = vec![scene.next().await, scene.next().await, scene.next().await];
+    let mut seen = [scene.next().await, scene.next().await, scene.next().await];
     seen.sort_by_key(|seen| seen.what);
     assert_eq!(seen.iter().map(|seen| seen.what).collect::<Vec<_>>(), ["OnlyOne", "Price", "Price"]);
     for price in &seen[1..] {

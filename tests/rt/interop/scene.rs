@@ -106,9 +106,9 @@ impl Scene {
             configure(App::new(Shop(sender.clone()))).on(cloud).host(host).token_keys(keys).build().unwrap()
         };
         let (worker, sender) = (app(&rust_url), app(&django.url));
-        let served = worker.clone();
+        let app = worker.clone();
         let server = tokio::spawn(async move {
-            served.serve_on(listener, std::future::pending()).await.unwrap();
+            app.serve_on(listener, std::future::pending()).await.unwrap();
         });
         Some(Self { emulator, django, worker, sender, rust_url, account, seen, http, server, _home: home })
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::scene::{Account, Scene, Shop, note};
 
 #[derive(Serialize, Deserialize, Clone)]
+#[expect(clippy::struct_field_names, reason = "the names are those on the wire")]
 struct Price {
     price: u32,
     quantity: u32,
