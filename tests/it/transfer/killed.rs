@@ -184,13 +184,12 @@ impl Schedule {
         let address = self.world.emulator.address().to_string();
         let mut command = binary(&self.world.home);
         command.args(["--emulator", &address, "--project", "shop", "-o", "json"]);
-        match self.id() {
-            Some(id) => command.args(["transfers", "resume", &id.0]),
-            None => {
-                let (window, rate) = (self.window.to_string(), self.rate.to_string());
-                command.args(self.way.arguments()).args(["--yes", "--window", &window, "--rate", &rate])
-            }
-        };
+        if let Some(id) = self.id() {
+            command.args(["transfers", "resume", &id.0]);
+        } else {
+            let (window, rate) = (self.window.to_string(), self.rate.to_string());
+            command.args(self.way.arguments()).args(["--yes", "--window", &window, "--rate", &rate]);
+        }
         command.stdin(Stdio::null()).spawn().unwrap()
     }
 
