@@ -120,7 +120,8 @@ impl Engine {
     pub(super) fn look_after(&mut self, now: Elapsed, step: &mut Step) {
         if let Some(canary) = self.settings.options.canary {
             // What lost its lease before it was through comes again when the rest does: it is not waited for.
-            if self.watch.canary == Canary::Sending && self.taken() >= canary.count && !self.items.values().any(|item| item.is_busy(now)) {
+            let under_way = !self.acks.is_idle() || self.items.values().any(|item| item.is_busy(now));
+            if self.watch.canary == Canary::Sending && self.taken() >= canary.count && !under_way {
                 self.watch.canary = Canary::Waiting(now + canary.wait);
             }
             if let Canary::Waiting(until) = self.watch.canary {
