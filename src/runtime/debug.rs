@@ -153,6 +153,7 @@ impl<S: Send + Sync + 'static> App<S> {
     }
 
     /// Returns the payload of a stored task of this app.
+    #[cfg(feature = "testing")]
     pub(crate) fn payload_of(&self, stored: &Stored) -> Result<bytes::Bytes> {
         self.read_stored(stored).map(|read| read.payload)
     }
