@@ -25,7 +25,7 @@ fn call(url: String) -> HttpCall {
 }
 
 fn identity() -> Identity {
-    Identity::new("demo".parse().unwrap(), "http://127.0.0.1:8085".into(), Settings::default()).unwrap()
+    Identity::new("demo".parse().unwrap(), "http://127.0.0.1:8085".into(), Settings::default())
 }
 
 fn sender() -> Sender {

@@ -14,7 +14,7 @@ mod mint;
 mod pages;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use aws_lc_rs::hmac;
 use jiff::Timestamp;
@@ -56,7 +56,7 @@ struct Inner {
     issuer: String,
     required: bool,
     /// Signs access tokens and refresh tokens, so that none has to be remembered.
-    secret: hmac::Key,
+    secret: LazyLock<hmac::Key>,
     /// The keys that sign ID tokens, the newest last; the first is made when it is needed.
     signing: Mutex<Vec<Arc<SigningKey>>>,
     /// The public keys of service accounts by their ids.
@@ -71,25 +71,29 @@ struct AccountKey {
     key: PublicKey,
 }
 
+/// Makes a secret. The first random number of a process takes the crypto library 30 ms, which most emulators never need.
+fn secret() -> hmac::Key {
+    hmac::Key::generate(hmac::HMAC_SHA256, &aws_lc_rs::rand::SystemRandom::new()).expect("this machine gives random numbers")
+}
+
 impl Identity {
     /// `own_url` is where the emulator listens, `http://HOST:PORT`.
-    pub(super) fn new(project: ProjectId, own_url: String, settings: Settings) -> Result<Self, String> {
+    pub(super) fn new(project: ProjectId, own_url: String, settings: Settings) -> Self {
         let issuer = match settings.issuer {
             Some(own) if own == ISSUER_SELF => own_url.clone(),
             Some(issuer) => issuer,
             None => ISSUER_DEFAULT.to_owned(),
         };
-        let secret = hmac::Key::generate(hmac::HMAC_SHA256, &aws_lc_rs::rand::SystemRandom::new());
-        Ok(Self(Arc::new(Inner {
+        Self(Arc::new(Inner {
             project,
             own_url,
             issuer,
             required: settings.required,
-            secret: secret.map_err(|_| "this machine gives no random numbers".to_owned())?,
+            secret: LazyLock::new(secret),
             signing: Mutex::default(),
             accounts: Mutex::default(),
             kept: Mutex::default(),
-        })))
+        }))
     }
 
     /// The service account that stands for this machine, as Compute Engine's default one.

@@ -13,7 +13,7 @@ const ACCOUNT: &str = "push@p.iam.gserviceaccount.com";
 const PUBLISH: &str = "/google.pubsub.v1.Publisher/Publish";
 
 fn identity(required: bool) -> Identity {
-    Identity::new("shop".parse().unwrap(), "http://127.0.0.1:8085".into(), Settings { issuer: None, required }).unwrap()
+    Identity::new("shop".parse().unwrap(), "http://127.0.0.1:8085".into(), Settings { issuer: None, required })
 }
 
 fn at(seconds: i64) -> Timestamp {

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -13,6 +15,8 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tonic::Status;
+use tonic::body::Body;
 
 use super::Engine;
 use super::front::Front;
@@ -32,6 +36,8 @@ const STREAMS_MAX: u32 = 1000;
 /// What a client may send ahead on one stream and on a connection: some large messages, without a pause for permission.
 const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+/// The method whose requests are many megabytes at times.
+const HEAVY: &str = "/google.pubsub.v1.Publisher/Publish";
 /// After a failed accept (no file descriptors left, say) the next try waits this long.
 const ACCEPT_PAUSE_MS: u64 = 50;
 
@@ -96,7 +102,7 @@ async fn connection(stream: TcpStream, front: Front, watcher: hyper_util::server
     let service = service_fn(move |request| {
         let (front, breaks) = (front.clone(), Arc::clone(&breaks));
         async move {
-            let response = front.answer(request).await;
+            let response = answer(front, request).await;
             if is_broken(&response) {
                 breaks.notify_one();
                 // Nothing is answered any more.
@@ -116,6 +122,15 @@ async fn connection(stream: TcpStream, front: Front, watcher: hyper_util::server
         }
     };
     nursery::run(streams, served).await;
+}
+
+/// Answers a request within the connection's task, or beside it where it may carry much, so that another core can read and apply that.
+async fn answer(front: Front, request: Request<Incoming>) -> Response<Body> {
+    if request.uri().path() != HEAVY {
+        return front.answer(request).await;
+    }
+    // A panic is that request's only.
+    tokio::spawn(front.answer(request)).await.unwrap_or_else(|_| Status::internal("The request was not carried out.").into_http())
 }
 
 fn builder(streams: Nursery) -> auto::Builder<Nursery> {

@@ -346,14 +346,7 @@ impl Builder {
             engine.close();
             return Err(Error::invalid(refusal.message));
         }
-        let identity = match Identity::new(project.clone(), reachable(address), self.identity) {
-            Ok(identity) => identity,
-            Err(why) => {
-                engine.shut_down();
-                engine.close();
-                return Err(Error::new(Kind::Io, why));
-            }
-        };
+        let identity = Identity::new(project.clone(), reachable(address), self.identity);
         let services = Services::guarded(&engine, identity.clone(), self.monitoring_delay);
         if is_new && let Err(error) = seed::apply(&seed, &project, &services.unguarded(), engine.now()).await {
             engine.shut_down();
