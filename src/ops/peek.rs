@@ -1,6 +1,6 @@
 //! Looks at messages without taking them: leased and released, or through a snapshot that leaves the subscription untouched.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -232,6 +232,12 @@ fn chunks(ack_ids: &[String]) -> Vec<&[String]> {
     chunks
 }
 
+/// Leaves out what was there before. The order stays, for in the order in which they are released messages come again.
+fn once(ack_ids: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    ack_ids.into_iter().filter(|id| seen.insert(id.clone())).collect()
+}
+
 async fn acknowledge(cloud: &Cloud, subscription: &SubscriptionName, ack_ids: &[String]) -> Result<()> {
     for ids in chunks(ack_ids) {
         cloud.acknowledge(subscription, ids).await?;
@@ -240,8 +246,7 @@ async fn acknowledge(cloud: &Cloud, subscription: &SubscriptionName, ack_ids: &[
 }
 
 async fn release(cloud: &Cloud, subscription: &SubscriptionName, ack_ids: Vec<String>) -> Result<()> {
-    let ack_ids: Vec<_> = BTreeSet::from_iter(ack_ids).into_iter().collect();
-    for ids in chunks(&ack_ids) {
+    for ids in chunks(&once(ack_ids)) {
         match cloud.modify_ack_deadline(subscription, ids, Duration::ZERO).await {
             // With acks that are confirmed: what ran out is free already, and so is what follows in the key of a released message.
             Err(error) if error.is_invalid_input() => tracing::debug!(%error, "some leases were over already"),
@@ -326,6 +331,12 @@ fn in_background(work: impl Future<Output = ()> + Send + 'static) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn leases_are_released_once_in_the_order_of_their_deliveries() {
+        let ids = ["_9", "-1", "a", "-1", "Z", "_9"].map(str::to_owned).to_vec();
+        assert_eq!(once(ids), ["_9", "-1", "a", "Z"]);
+    }
 
     #[test]
     fn chunks_stay_below_the_limit_and_lose_nothing() {
