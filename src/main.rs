@@ -11,6 +11,10 @@ use redrive::error::Result;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
+/// Most of what the emulator and a transfer do for a message is small and short-lived memory, given from one thread to another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Threads of the runtime: the work is waiting for answers, and a thread more would only cost start-up time.
 const WORKERS: usize = 2;
 

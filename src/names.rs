@@ -4,18 +4,19 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Makes a validated newtype over `String` for one path segment.
+/// Makes a validated newtype for one path segment. Clones share the text: a name goes along with each message and row.
 macro_rules! segment {
     ($(#[$doc:meta])* $name:ident, $what:literal, $rule:expr, $says:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Returns the bare segment.
@@ -30,7 +31,7 @@ macro_rules! segment {
             fn from_str(text: &str) -> Result<Self> {
                 let valid: fn(&str) -> bool = $rule;
                 if valid(text) {
-                    Ok(Self(text.to_owned()))
+                    Ok(Self(text.into()))
                 } else {
                     Err(Error::invalid(format!(concat!("`{}` is not a valid ", $what), text.escape_debug())).with_hint($says))
                 }
@@ -47,7 +48,7 @@ macro_rules! segment {
 
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.0
+                name.0.as_ref().to_owned()
             }
         }
 

@@ -96,6 +96,13 @@ impl Message {
         })
     }
 
+    /// Tells whether its attributes name this subscription as the one that gave it up.
+    #[cfg(feature = "tool")]
+    pub(crate) fn was_given_up_by(&self, subscription: &SubscriptionName) -> bool {
+        let says = |key: &str, name: &str| self.attributes.get(key).is_some_and(|value| value == name);
+        says(SOURCE_SUBSCRIPTION, subscription.id()) && says(SOURCE_PROJECT, subscription.project().id())
+    }
+
     /// Returns when a dead letter was published at first, where it tells.
     pub fn first_published(&self) -> Option<Timestamp> {
         self.attributes.get(SOURCE_PUBLISH_TIME)?.parse().ok()

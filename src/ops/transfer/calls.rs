@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
+use super::draft::Marks;
 use super::engine::{Engine, Settings};
 use super::escort::Escort;
 use super::journal::{Archive, Journal, unknown};
@@ -346,6 +347,7 @@ fn settings(began: &Began, terms: &Terms, watched: bool) -> Settings {
         kind: request.kind,
         leave: request.leaves(),
         leased: terms.leased,
+        marks: Marks::of(&request.source, &began.id),
         source: request.source,
         selection: request.selection,
         delivery: request.delivery,

@@ -51,7 +51,7 @@ pub(super) fn prepare(cargo: &Cargo, identity: &Identity, to: &Target, settings:
         Kind::Undo => undone(message, identity, &settings.source),
         // As it is: who is asked to try it out strips it, knowing whose it was.
         Kind::Replay => message.attributes.clone(),
-        _ => redriven(message, identity, to, &settings.source, &settings.id),
+        _ => redriven(message, to, &settings.marks),
     };
     match to {
         Target::Endpoint(_) => Cargo::Message(as_pushed(message, attributes)),
@@ -112,14 +112,21 @@ fn undone(message: &Message, identity: &Identity, source: &Source) -> BTreeMap<S
     attributes
 }
 
+/// What every message of a transfer bears, in words made once.
+#[derive(Debug, Clone)]
+pub(super) struct Marks {
+    source: String,
+    transfer: String,
+}
+
+impl Marks {
+    pub(super) fn of(source: &Source, transfer: &TransferId) -> Self {
+        Self { source: source.to_string(), transfer: transfer.to_string() }
+    }
+}
+
 /// What does not fit under the limits of attributes and bytes is left out, the least needed first; for whom alone it is meant must fit.
-pub(super) fn redriven(
-    message: &Message,
-    identity: &Identity,
-    to: &Target,
-    source: &Source,
-    transfer: &TransferId,
-) -> BTreeMap<String, String> {
+pub(super) fn redriven(message: &Message, to: &Target, marks: &Marks) -> BTreeMap<String, String> {
     let mut attributes = replayed(message);
     let first_published = || {
         let source = message.first_published().or(message.publish_time);
@@ -133,15 +140,22 @@ pub(super) fn redriven(
     let added = [
         (TO, addressee),
         (GENERATION, Some(generation(message).saturating_add(1).to_string())),
-        (TRANSFER, Some(transfer.to_string())),
-        (SOURCE, Some(format!("{source}/messages/{}", identity.id()))),
+        (TRANSFER, Some(marks.transfer.clone())),
+        (SOURCE, Some([marks.source.as_str(), "/messages/", &message.id].concat())),
         (PUBLISH_TIME, first_published),
     ];
-    let bytes = |attributes: &BTreeMap<String, String>| -> usize { attributes.iter().map(|(key, value)| key.len() + value.len()).sum() };
+    let mut bytes = message.data.len() + message.ordering_key.len();
+    bytes += attributes.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
     for (key, value) in added {
         let Some(value) = value else { continue };
-        let fits = message.data.len() + message.ordering_key.len() + bytes(&attributes) + key.len() + value.len() <= MESSAGE_BYTES_MAX;
-        if attributes.contains_key(key) || ((fits || key == TO) && attributes.len() < ATTRIBUTES_MAX) {
+        if let Some(old) = attributes.get_mut(key) {
+            bytes = bytes - old.len() + value.len();
+            *old = value;
+            continue;
+        }
+        let more = key.len() + value.len();
+        if (bytes + more <= MESSAGE_BYTES_MAX || key == TO) && attributes.len() < ATTRIBUTES_MAX {
+            bytes += more;
             attributes.insert(key.to_owned(), value);
         }
     }
@@ -164,8 +178,7 @@ mod tests {
         };
         let source = "projects/shop/subscriptions/held".parse().unwrap();
         let to = Target::Topic("projects/shop/topics/orders".parse().unwrap());
-        let identity = Identity::of(&Cargo::Message(message.clone()));
-        let attributes_made = redriven(&message, &identity, &to, &source, &TransferId("t1".into()));
+        let attributes_made = redriven(&message, &to, &Marks::of(&source, &TransferId("t1".into())));
         (attributes, drafted(Cargo::Message(Message { attributes: attributes_made, ..message })).unwrap())
     }
 
@@ -223,7 +236,7 @@ mod tests {
         let source: Source = "projects/shop/subscriptions/held".parse().unwrap();
         let made = |to: &Target, count| {
             let message = message(count);
-            redriven(&message, &Identity::of(&Cargo::Message(message.clone())), to, &source, &TransferId("t1".into()))
+            redriven(&message, to, &Marks::of(&source, &TransferId("t1".into())))
         };
         let addressed = Target::Addressed(topic.clone(), "projects/shop/subscriptions/billing".parse().unwrap());
         assert_eq!(made(&addressed, 99)[TO], "billing");

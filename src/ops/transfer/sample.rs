@@ -9,8 +9,8 @@ use futures_util::stream;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::cargo::{Cargo, Identity};
-use super::draft::{GENERATION, GENERATION_MAX, generation, redriven};
+use super::cargo::Cargo;
+use super::draft::{GENERATION, GENERATION_MAX, Marks, generation, redriven};
 use super::edit::edited;
 use super::engine::Target;
 use super::{Delivery, Kind, Plan, Selection, TransferId};
@@ -193,6 +193,8 @@ pub(super) fn selects(selection: &Selection, message: &Message, cutoff: Timestam
 /// Makes the messages as they would be published; those that cannot be are problems.
 fn sendable<'a>(plan: &Plan, selected: &[&'a Message], problems: &mut Problems) -> Vec<Sendable<'a>> {
     let request = &plan.request;
+    // The id is as long as a real one will be.
+    let marks = Marks::of(&request.source, &TransferId("000000000".to_owned()));
     let mut out = Vec::with_capacity(selected.len());
     for &message in selected {
         let changed = match request.options.patch.as_ref().map(|patch| edited(message, patch)).transpose() {
@@ -212,9 +214,7 @@ fn sendable<'a>(plan: &Plan, selected: &[&'a Message], problems: &mut Problems) 
             (Delivery::Addressed, Some(subscription)) => Target::Addressed(topic.clone(), subscription),
             _ => Target::Topic(topic.clone()),
         };
-        // The id is as long as a real one will be.
-        let id = TransferId("000000000".to_owned());
-        let attributes = redriven(sent, &Identity::of(&Cargo::Message(message.clone())), &to, &request.source, &id);
+        let attributes = redriven(sent, &to, &marks);
         let draft = Draft { data: sent.data.clone(), attributes, ordering_key: sent.ordering_key.clone() };
         if let Err(error) = check_draft(&draft) {
             problems.add(message, true, error.to_string());

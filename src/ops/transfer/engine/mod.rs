@@ -24,6 +24,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::cargo::{Cargo, Identity};
+use super::draft::Marks;
 use super::edit::edited;
 use super::record::{Record, Story};
 use super::{Counts, Delivery, Kind, Options, Selection, Source, State, TransferId};
@@ -50,6 +51,8 @@ pub(super) struct Settings {
     pub(super) id: TransferId,
     pub(super) kind: Kind,
     pub(super) source: Source,
+    /// What is redriven bears these.
+    pub(super) marks: Marks,
     pub(super) selection: Selection,
     pub(super) delivery: Delivery,
     pub(super) rate_max: Option<u32>,
@@ -264,6 +267,8 @@ pub(super) struct Engine {
     items: BTreeMap<u64, Item>,
     item_next: u64,
     call_next: u64,
+    /// Of the last message that named one.
+    last_source: Option<SubscriptionName>,
     counts: Counts,
     /// Bound of the duplicates.
     unsure: u64,
@@ -312,6 +317,7 @@ impl Engine {
             items: BTreeMap::new(),
             item_next: 0,
             call_next: 0,
+            last_source: None,
             counts: Counts { seen: moved + discarded, moved, discarded, ..Counts::default() },
             unsure: story.unsure_max(),
             errors: VecDeque::new(),

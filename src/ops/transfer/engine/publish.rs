@@ -19,6 +19,9 @@ const MESSAGE_BYTES_EXTRA: usize = 256;
 /// From this try on a batch is halved before it is tried again: one message may be what the server chokes on.
 const HALVE_FROM_TRY: u32 = 3;
 
+/// A window goes in so many publishes at least: while one is under way the next is made ready, and another written down.
+const PUBLISHES_OF_WINDOW: usize = 4;
+
 /// Messages that can be published by one request.
 struct Batch {
     to: Arc<Target>,
@@ -180,7 +183,7 @@ impl Engine {
             .get(&place)
             .is_none_or(|batch| batch.items.len() < batch.messages_max.min(item.batch_max) && batch.bytes + bytes <= BATCH_BYTES_MAX);
         let done = if fits { None } else { open.remove(&place) };
-        let messages_max = to.batch_max();
+        let messages_max = to.batch_max().min(self.settings.window.div_ceil(PUBLISHES_OF_WINDOW));
         let batch = open.entry(place).or_insert(Batch { to, items: Vec::new(), bytes: 0, messages_max });
         batch.items.push(id);
         batch.bytes += bytes;

@@ -134,7 +134,7 @@ impl Engine {
         self.item_next += 1;
         let looped = self.settings.kind == Kind::Redrive && cargo.generation() >= GENERATION_MAX;
         let goes_back = matches!(self.settings.delivery, Delivery::SourceTopic | Delivery::Addressed | Delivery::Direct { .. });
-        let source = if goes_back { cargo.source() } else { None };
+        let source = if goes_back { self.source_of(&cargo) } else { None };
         let unsourced = self.settings.kind == Kind::Redrive && goes_back && source.is_none();
         self.places.insert(identity.clone(), Place::Active(id));
         let (cargo, unfit) = self.changed(&identity, cargo, step);
@@ -158,6 +158,18 @@ impl Engine {
         } else if let Some(why) = unfit {
             self.fail(id, &format!("cannot be edited: {why}"), step);
         }
+    }
+
+    /// Returns who gave it up: most often who gave up the one before, whose name needs no reading.
+    fn source_of(&mut self, cargo: &Cargo) -> Option<SubscriptionName> {
+        if let (Cargo::Message(message), Some(last)) = (cargo, &self.last_source)
+            && message.was_given_up_by(last)
+        {
+            return self.last_source.clone();
+        }
+        let source = cargo.source();
+        self.last_source.clone_from(&source);
+        source
     }
 
     /// Edits a message as it is asked for, and keeps the original; words say why it does not fit.

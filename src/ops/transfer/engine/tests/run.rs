@@ -533,6 +533,7 @@ fn settings(began: &Began, service: &Service) -> Settings {
         kind: request.kind,
         leave: request.leaves(),
         leased: service.supply == Supply::Leases,
+        marks: Marks::of(&request.source, &began.id),
         source: request.source,
         selection: request.selection,
         delivery: request.delivery,

@@ -35,6 +35,7 @@ fn settings(source: &str, kind: Kind, delivery: Delivery, count: u64) -> Setting
         kind,
         leave: request.leaves(),
         leased,
+        marks: Marks::of(&request.source, &TransferId("t1".into())),
         source: request.source,
         selection: request.selection,
         delivery: request.delivery,
