@@ -171,7 +171,7 @@ fn start(entry: &[String], arguments: &[String], root: Option<&Path>) -> Child {
     command.spawn().unwrap()
 }
 
-/// A handler on all addresses of this machine: its port, and the names that it was asked for under.
+/// A handler on all addresses of this machine: its port, and what rings when it was asked for under the name that is configured.
 async fn handler() -> (u16, Arc<Notify>) {
     let pushed = Arc::new(Notify::new());
     let seen = Arc::clone(&pushed);
@@ -217,7 +217,7 @@ async fn what_the_shown_dockerfile_builds_serves_its_network_and_reaches_handler
     let network = Network::new();
     if network.is_possible() {
         libraries(image.path());
-        let arguments = ["--wait-ready".to_owned(), "--rewrite-host".to_owned(), format!("localhost={}", network.host)];
+        let arguments = ["--quiet", "--wait-ready", "--rewrite-host", &format!("localhost={}", network.host)].map(str::to_owned);
         let mut container = start(&entry, &arguments, Some(image.path()));
         let mut lines = BufReader::new(container.stdout.take().unwrap()).lines();
         assert_eq!(line(&mut lines).await, format!("ready 0.0.0.0:{PORT}"));
@@ -228,7 +228,7 @@ async fn what_the_shown_dockerfile_builds_serves_its_network_and_reaches_handler
         return;
     }
     say("no namespaces for this user: what the Dockerfile starts runs on this machine itself");
-    let mut process = start(&entry, &["--wait-ready".to_owned()], None);
+    let mut process = start(&entry, &["--quiet", "--wait-ready"].map(str::to_owned), None);
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
     assert_eq!(line(&mut lines).await, format!("ready 0.0.0.0:{PORT}"));
     // Not the address that the emulator has unless it is told otherwise.

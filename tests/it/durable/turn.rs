@@ -123,16 +123,14 @@ async fn one_life(dir: &Path, told: &Shared, first: u64, end: End) {
         workers.spawn(publish(Arc::clone(&server), Arc::clone(told), first + publisher));
     }
     workers.spawn(acknowledge(Arc::clone(&server), Arc::clone(told)));
-    let next = |kind: &str| format!("{}.{kind}", generation + 1);
+    let log = |generation: u64| length(dir, &format!("{generation}.log"));
     match end {
-        End::Before(bytes) => {
-            until("a long log", || length(dir, &format!("{generation}.log")).is_some_and(|length| length >= bytes)).await;
-        }
+        End::Before(bytes) => until("a long log", || log(generation).is_some_and(|length| length >= bytes)).await,
         End::Within(delay) => {
-            until("a turn", || length(dir, &next("log")).is_some()).await;
+            until("a turn", || log(generation + 1).is_some()).await;
             tokio::time::sleep(delay).await;
         }
-        End::After => until("a state", || length(dir, &next("state")).is_some()).await,
+        End::After => until("the old log to go", || log(generation + 1).is_some() && log(generation).is_none()).await,
     }
     server.kill().await;
     while let Some(ended) = workers.join_next().await {

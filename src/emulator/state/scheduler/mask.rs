@@ -78,13 +78,19 @@ impl JobDraft {
 }
 
 fn take_http(http: &mut HttpTarget, new: &HttpTarget, field: &str, path: &str) -> Result<(), Refusal> {
-    match field.split('.').next().unwrap_or_default() {
+    let field = field.split('.').next().unwrap_or_default();
+    // Clearing the token of one kind leaves that of the other.
+    let is_other = match &http.token {
+        Some(Token::OAuth { .. }) => field == "oidc_token",
+        Some(Token::Oidc { .. }) => field == "oauth_token",
+        None => false,
+    };
+    match field {
         "uri" => http.url.clone_from(&new.url),
         "http_method" => http.method = new.method,
         "headers" => http.headers.clone_from(&new.headers),
         "body" => http.body = new.body.clone(),
-        "oidc_token" if matches!(http.token, Some(Token::OAuth { .. })) && new.token.is_none() => {}
-        "oauth_token" if matches!(http.token, Some(Token::Oidc { .. })) && new.token.is_none() => {}
+        _ if is_other && new.token.is_none() => {}
         "authorization_header" | "oauth_token" | "oidc_token" => http.token.clone_from(&new.token),
         _ => return Err(no_field(path)),
     }

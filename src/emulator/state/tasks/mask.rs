@@ -99,16 +99,17 @@ impl Routing {
 
 impl HttpOverride {
     fn take(&mut self, new: Self, field: &str) -> Option<()> {
-        match field {
-            "uri_override" => self.uri = new.uri,
-            "http_method" => self.method = new.method,
-            "header_overrides" => self.headers = new.headers,
-            "authorization_header" | "oauth_token" | "oidc_token" => self.token = new.token,
-            _ if field.starts_with("oauth_token.") || field.starts_with("oidc_token.") => self.token = new.token,
-            _ => {
-                let uri = self.uri.get_or_insert_default();
-                uri.take(new.uri.unwrap_or_default(), field.strip_prefix("uri_override.")?)?;
-            }
+        match field.split_once('.') {
+            Some(("uri_override", part)) => return self.uri.get_or_insert_default().take(new.uri.unwrap_or_default(), part),
+            Some(("oauth_token" | "oidc_token", _)) => self.token = new.token,
+            Some(_) => return None,
+            None => match field {
+                "uri_override" => self.uri = new.uri,
+                "http_method" => self.method = new.method,
+                "header_overrides" => self.headers = new.headers,
+                "authorization_header" | "oauth_token" | "oidc_token" => self.token = new.token,
+                _ => return None,
+            },
         }
         Some(())
     }
