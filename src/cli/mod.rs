@@ -78,10 +78,7 @@ pub async fn run(cli: Cli, mut output: Output<'_>, guard: &dyn Fn(&str) -> Guard
     let Cli { global, command } = cli;
     let result = match command {
         None => Err(no_terminal()),
-        Some(command) => match home::Home::find() {
-            Ok(home) => Box::pin(command.run(&mut Session::new(global, home, guard, &mut output))).await,
-            Err(error) => Err(error),
-        },
+        Some(command) => Box::pin(command.run(&mut Session::new(global, guard, &mut output))).await,
     };
     result.unwrap_or_else(|error| {
         tracing::debug!(?error, "the command failed");

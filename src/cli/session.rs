@@ -1,4 +1,4 @@
-//! What every command works with: the global options, the folder for journals and logs, the output, and the operations of the project.
+//! What every command works with: the global options, the output, and the operations of the project.
 
 use std::io::IsTerminal as _;
 
@@ -27,14 +27,13 @@ pub(super) struct Danger<'a> {
 /// One run of one command.
 pub(super) struct Session<'s, 'o> {
     pub(super) global: Global,
-    pub(super) home: Home,
     guard: &'s dyn Fn(&str) -> Guard,
     pub(super) output: &'s mut Output<'o>,
 }
 
 impl<'s, 'o> Session<'s, 'o> {
-    pub(super) fn new(global: Global, home: Home, guard: &'s dyn Fn(&str) -> Guard, output: &'s mut Output<'o>) -> Self {
-        Self { global, home, guard, output }
+    pub(super) fn new(global: Global, guard: &'s dyn Fn(&str) -> Guard, output: &'s mut Output<'o>) -> Self {
+        Self { global, guard, output }
     }
 
     /// Returns the operations of the project that is configured, or says what to configure.
@@ -42,7 +41,7 @@ impl<'s, 'o> Session<'s, 'o> {
         match Cloud::discover(&self.global.settings()).await {
             Found::Ready(cloud) => {
                 let guard = (self.guard)(cloud.project().id());
-                Ops::guarded(*cloud, self.home.state.clone(), Guard { read_only: self.global.read_only || guard.read_only, ..guard })
+                Ops::guarded(*cloud, Home::find()?.state, Guard { read_only: self.global.read_only || guard.read_only, ..guard })
             }
             Found::Broken(error) => Err(error),
             Found::Nothing => Err(Error::invalid("no project and no emulator is named")

@@ -2,6 +2,8 @@
 //!
 //! `REDRIVE_CAMPAIGN=7 cargo test --test it durable -- --nocapture` kills it 210 times and prints the figures.
 
+mod turn;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Stdio;

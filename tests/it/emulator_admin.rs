@@ -1,5 +1,7 @@
 //! What the emulator offers to tests of other people's services: reset, a clock that can be moved, failures on purpose.
 
+mod faults;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -4,6 +4,7 @@
 mod cli;
 mod clients;
 mod console_pty;
+mod container;
 mod durable;
 mod emulator_admin;
 mod emulator_pubsub;

@@ -67,6 +67,23 @@ async fn a_header_of_the_callers_own_replaces_the_token() {
 }
 
 #[tokio::test]
+async fn access_tokens_are_good_for_calls_to_this_very_emulator() {
+    let settings = Settings { required: true, ..Settings::default() };
+    let identity = Identity::new("demo".parse().unwrap(), "http://127.0.0.1:8085".into(), settings);
+    let guard = identity.clone();
+    let check = |headers: HeaderMap| async move {
+        // Enough for Pub/Sub, and for nothing else.
+        let [publish, create] = ["google.pubsub.v1.Publisher/Publish", "google.cloud.tasks.v2.CloudTasks/CreateTask"];
+        let good = guard.check(&headers, &format!("/{publish}")).is_ok() && guard.check(&headers, &format!("/{create}")).is_err();
+        if good { StatusCode::OK } else { StatusCode::UNAUTHORIZED }
+    };
+    let addr = serve(Router::new().route("/", any(check))).await;
+    let mut call = call(format!("http://{addr}/"));
+    call.token = Some(TokenKind::OAuth { email: "a@b.c".into(), scope: "https://www.googleapis.com/auth/pubsub".into() });
+    assert_eq!(Sender::new(identity, Rewrites::default()).send(&mut call).await, Answer::Status(200));
+}
+
+#[tokio::test]
 async fn failures_are_said_in_words() {
     let sender = sender();
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();

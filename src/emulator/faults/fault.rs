@@ -1,5 +1,6 @@
 //! One fault: what it is asked for as, and what it does.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -249,13 +250,18 @@ fn screaming(name: &str) -> String {
     text
 }
 
-/// The paths of the methods that a name means.
-fn methods_of(name: &str) -> Vec<String> {
+/// The paths of all methods; reading the descriptors for them takes a good millisecond.
+static METHODS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let pool = DescriptorPool::decode(pb::DESCRIPTORS).expect("the descriptors were made by this build");
     let paths = pool.services().flat_map(|service| {
         let service_name = service.full_name().to_owned();
         service.methods().map(move |method| format!("/{service_name}/{}", method.name())).collect::<Vec<_>>()
     });
+    paths.collect()
+});
+
+/// The paths of the methods that a name means.
+fn methods_of(name: &str) -> Vec<String> {
     let full = format!("/{}", name.trim_start_matches('/'));
-    paths.filter(|path| name == "*" || *path == full || path.rsplit('/').next() == Some(name)).collect()
+    METHODS.iter().filter(|path| name == "*" || **path == full || path.rsplit('/').next() == Some(name)).cloned().collect()
 }

@@ -11,10 +11,14 @@ use crate::emulator::state::target::Status;
 
 use super::super::pb::google::rpc;
 
+/// Cut to microseconds, as Google has its times.
 pub(super) fn timestamp(at: Timestamp) -> ProtoTimestamp {
     // A proto's nanoseconds count forward from its seconds, also before 1970.
-    let (seconds, nanos) = (at.as_second(), at.subsec_nanosecond());
-    if nanos < 0 { ProtoTimestamp { seconds: seconds - 1, nanos: nanos + 1_000_000_000 } } else { ProtoTimestamp { seconds, nanos } }
+    let (mut seconds, mut nanos) = (at.as_second(), at.subsec_nanosecond());
+    if nanos < 0 {
+        (seconds, nanos) = (seconds - 1, nanos + 1_000_000_000);
+    }
+    ProtoTimestamp { seconds, nanos: nanos / 1000 * 1000 }
 }
 
 pub(super) fn from_timestamp(at: ProtoTimestamp, field: &str) -> Result<Timestamp, Refusal> {
@@ -42,4 +46,16 @@ pub(super) fn status(status: &Status) -> rpc::Status {
 /// A refusal inside an answer, as lists of partial failures have them.
 pub(super) fn refusal(refusal: Refusal) -> rpc::Status {
     rpc::Status { code: refusal.code as i32, message: refusal.message, details: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_cut_to_microseconds() {
+        let cut = |nanosecond: i128| timestamp(Timestamp::from_nanosecond(nanosecond).unwrap());
+        assert_eq!(cut(1_234_567_891), ProtoTimestamp { seconds: 1, nanos: 234_567_000 });
+        assert_eq!(cut(-1), ProtoTimestamp { seconds: -1, nanos: 999_999_000 });
+    }
 }

@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::Child;
+use tokio::process::{Child, Command};
 
 use super::binary;
 
@@ -17,7 +17,13 @@ struct Served {
 
 async fn serve(args: &[&str]) -> Served {
     let home = tempfile::TempDir::new().unwrap();
-    let mut child = binary(home.path()).args(args).stdin(Stdio::null()).spawn().unwrap();
+    let mut command = binary(home.path());
+    command.args(args);
+    started(command, home).await
+}
+
+async fn started(mut command: Command, home: tempfile::TempDir) -> Served {
+    let mut child = command.stdin(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await.expect("within 30 s").unwrap().expect("a line");
     let address = line.strip_prefix("ready ").unwrap_or_else(|| panic!("`{line}`")).to_owned();
@@ -54,6 +60,21 @@ async fn the_emulator_says_when_it_is_ready_and_how_to_use_it() {
 async fn ctrl_c_ends_it_as_well() {
     let served = serve(&["emulator", "--listen", "127.0.0.1:0", "--wait-ready", "--quiet"]).await;
     assert_eq!(served.stop("-INT").await, (Some(0), String::new()));
+}
+
+#[tokio::test]
+async fn the_emulator_needs_no_home_and_says_when_it_may_open_few_files() {
+    let home = tempfile::TempDir::new().unwrap();
+    let mut command = Command::new("sh");
+    let script = "ulimit -n 300 && exec \"$0\" emulator --listen 127.0.0.1:0 --wait-ready";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_redrive")]).env_clear().env("PATH", "/usr/bin:/bin");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let (code, err) = started(command, home).await.stop("-TERM").await;
+    assert_eq!(code, Some(0), "{err}");
+    assert!(
+        err.contains("at most 300 files may be open here, and each connection is one; `ulimit -Hn 10500` raises that, where it may"),
+        "{err}"
+    );
 }
 
 #[tokio::test]

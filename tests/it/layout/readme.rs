@@ -55,22 +55,3 @@ fn commands_that_are_shown_are_understood() {
         assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
-
-/// No container is built here: what its file says is checked line by line against this package.
-#[test]
-fn the_containers_file_fits_the_package() {
-    let lines = code_lines("For your own tests");
-    let begin = lines.iter().position(|line| line.starts_with("FROM ")).expect("a Dockerfile is shown");
-    let file: Vec<(&str, &str)> = lines[begin..].iter().filter_map(|line| line.split_once(' ')).collect();
-    let [("FROM", image), ("COPY", copy), ("RUN", run), ("ENTRYPOINT", entry)] = file[..] else { panic!("{file:?}") };
-    let minimum = read("Cargo.toml").lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"').to_owned();
-    assert_eq!(image, format!("rust:{minimum}"), "the compiler that the package asks for");
-    let (from, to) = copy.split_once(' ').unwrap();
-    assert_eq!((from, run), (".", format!("cargo install --locked --path {to}").as_str()));
-    assert!(!read("Cargo.lock").is_empty(), "which `--locked` needs");
-    let entry: Vec<String> = serde_json::from_str(entry).unwrap();
-    assert_eq!(entry[0], "redrive");
-    let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_redrive"));
-    let output = process.args(&entry[1..]).arg("--help").output().expect("the binary was built for this test");
-    assert!(output.status.success(), "{entry:?}: {}", String::from_utf8_lossy(&output.stderr));
-}

@@ -2,7 +2,7 @@
 //!
 //! `REDRIVE_CAMPAIGN=16 cargo test --test it stress` runs the full sizes: 10,000 connections, 1 GB.
 
-mod rpc_server;
+pub(crate) mod rpc_server;
 mod wire;
 
 use std::collections::BTreeSet;

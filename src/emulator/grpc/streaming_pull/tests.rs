@@ -81,6 +81,31 @@ async fn exactly_once_confirms_what_was_settled() {
 }
 
 #[tokio::test]
+async fn a_lease_is_extended_on_its_stream() {
+    let mut halves = halves(false).await;
+    halves.publish("a").await;
+    halves.publish("b").await;
+    let received = halves.receive().await.received_messages;
+    let extend = pb::StreamingPullRequest {
+        modify_deadline_ack_ids: vec![received[0].ack_id.clone()],
+        modify_deadline_seconds: vec![120],
+        ..Default::default()
+    };
+    halves.inbound.take(extend).await.unwrap();
+    // The other one's lease is the stream's, of a minute.
+    halves.engine.advance(jiff::SignedDuration::from_secs(61));
+    let back = halves.receive().await.received_messages;
+    assert_eq!(back.iter().map(|one| &one.message).collect::<Vec<_>>(), [&received[1].message]);
+    halves.inbound.take(ack(&[&back[0].ack_id])).await.unwrap();
+    // A deadline that the stream is given later holds for what it leases from then on.
+    halves.inbound.take(pb::StreamingPullRequest { stream_ack_deadline_seconds: 10, ..Default::default() }).await.unwrap();
+    halves.engine.advance(jiff::SignedDuration::from_secs(60));
+    assert_eq!(halves.receive().await.received_messages[0].message, received[0].message, "the extension is over");
+    halves.engine.advance(jiff::SignedDuration::from_secs(11));
+    assert_eq!(halves.receive().await.received_messages[0].message, received[0].message, "leased for ten seconds");
+}
+
+#[tokio::test]
 async fn at_least_once_confirms_nothing() {
     let mut halves = halves(false).await;
     halves.publish("a").await;

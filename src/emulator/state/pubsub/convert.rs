@@ -15,9 +15,10 @@ pub(super) fn timestamp(pb: &PbTimestamp) -> Option<Timestamp> {
     Timestamp::new(pb.seconds, pb.nanos).ok()
 }
 
+/// Cut to microseconds, as Google has its times.
 pub(super) fn pb_timestamp(time: Timestamp) -> PbTimestamp {
     // Protobuf counts nanoseconds upwards from the second before.
-    let nanos = time.as_nanosecond().rem_euclid(1_000_000_000);
+    let nanos = time.as_nanosecond().rem_euclid(1_000_000_000) / 1000 * 1000;
     let seconds = time.as_nanosecond().div_euclid(1_000_000_000);
     PbTimestamp {
         seconds: i64::try_from(seconds).expect("jiff's range of years fits seconds in 64 bits"),

@@ -9,6 +9,7 @@ mod convert;
 mod expire;
 mod grants;
 mod iam;
+mod labels;
 mod lease;
 mod message;
 mod mutation;

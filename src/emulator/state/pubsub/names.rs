@@ -13,13 +13,18 @@ pub(super) const DELETED_TOPIC: &str = "_deleted-topic_";
 
 /// Checks `projects/P/COLLECTION/ID`; topics, subscriptions and snapshots share the rule for ids.
 pub(super) fn check(name: &str, collection: &str) -> Result<(), Refusal> {
+    check_field("name", name, collection)
+}
+
+/// The same of a name in another field, which the refusal quotes.
+pub(super) fn check_field(field: &str, name: &str, collection: &str) -> Result<(), Refusal> {
     let well_formed = || {
         let (project, id) = name.split_once(&format!("/{collection}/"))?;
         format!("{project}/topics/{id}").parse::<TopicName>().ok()
     };
     well_formed().map(|_| ()).ok_or_else(|| {
         Refusal::invalid(format!(
-            "Invalid resource name given (name={name}). Refer to https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names for more information."
+            "Invalid resource name given ({field}={name}). Refer to https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names for more information."
         ))
     })
 }

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use prost_types::Duration as PbDuration;
 
 use super::convert::{duration, pb_duration};
-use super::names;
+use super::{labels, names};
 use crate::emulator::pb::google::pubsub::v1 as pb;
 use crate::emulator::state::{Code, Refusal};
 use crate::model::filter::Filter;
@@ -34,6 +34,7 @@ pub(super) fn complete(settings: &mut pb::Subscription) -> Result<Option<Filter>
             "Invalid ack deadline given (ack_deadline={deadline}). The ack deadline must be between 10 and 600 seconds."
         )));
     }
+    labels::check(&settings.labels)?;
     check_transforms(&settings.message_transforms)?;
     let retention = settings.message_retention_duration.get_or_insert(pb_duration(RETENTION_S_DEFAULT));
     check_retention(retention)?;
@@ -89,7 +90,7 @@ fn complete_expiration(settings: &mut pb::Subscription) -> Result<(), Refusal> {
 }
 
 fn complete_dead_letters(policy: &mut pb::DeadLetterPolicy) -> Result<(), Refusal> {
-    names::check(&policy.dead_letter_topic, "topics")?;
+    names::check_field("dead_letter_topic", &policy.dead_letter_topic, "topics")?;
     if policy.max_delivery_attempts == 0 {
         policy.max_delivery_attempts = DELIVERY_ATTEMPTS_DEFAULT;
     }

@@ -9,7 +9,7 @@ use super::convert::{later, pb_timestamp, timestamp};
 use super::message::Message;
 use super::page::Page;
 use super::settings::{bad_path, paths};
-use super::{Due, PubSub, names};
+use super::{Due, PubSub, labels, names};
 use crate::emulator::pb::google::pubsub::v1 as pb;
 use crate::emulator::state::saved::saved;
 use crate::emulator::state::{Command, Effects, Moment, Refusal, State};
@@ -71,6 +71,7 @@ impl Command for pb::CreateSnapshotRequest {
             self.name = format!("projects/{}/snapshots/snapshot-{:x}", names::project_id(&self.subscription), at.seed);
         }
         names::check(&self.name, "snapshots")?;
+        labels::check(&self.labels)?;
         if pubsub.snapshots.contains_key(&self.name) {
             return Err(names::exists(&self.name));
         }
@@ -116,7 +117,10 @@ impl Command for pb::UpdateSnapshotRequest {
         let mut settings = before.settings.clone();
         for path in paths(self.update_mask, "Snapshot")? {
             match path.as_str() {
-                "labels" => settings.labels.clone_from(&new.labels),
+                "labels" => {
+                    labels::check(&new.labels)?;
+                    settings.labels.clone_from(&new.labels);
+                }
                 "expire_time" => settings.expire_time = Some(earlier_expiry(&settings, &new, at.now)?),
                 _ => return Err(bad_path(&path, "Snapshot", &["name", "topic"])),
             }

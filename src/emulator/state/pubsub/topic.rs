@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::PubSub;
 use super::convert::duration;
+use super::labels;
 use super::message::Message;
 use super::names::{self, DELETED_TOPIC};
 use super::page::Page;
@@ -90,6 +91,7 @@ impl Command for pb::Topic {
 }
 
 fn complete(settings: &mut pb::Topic, schemas: &Schemas) -> Result<(), Refusal> {
+    labels::check(&settings.labels)?;
     settings.message_retention_duration.as_ref().map_or(Ok(()), check_retention)?;
     check_transforms(&settings.message_transforms)?;
     schemas.check_settings(&mut settings.schema_settings)?;

@@ -96,23 +96,12 @@ impl Command for UpdateJob {
     type Reply = Job;
 
     fn apply(self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<Job, Refusal> {
-        let current = state.scheduler.get(&self.name)?;
-        let draft = if self.mask.is_empty() { self.draft } else { current.completed(self.draft) };
+        let draft = JobDraft::of(state.scheduler.get(&self.name)?).updated(self.draft, &self.mask)?;
         let new = draft.check(self.name.clone(), at.now)?;
-        state.scheduler.change(&self.name, |job| job.update(&new, &self.mask, at.now))
-    }
-}
-
-impl Job {
-    /// Fills what a partial update leaves out with what is there, so that the whole can be checked.
-    fn completed(&self, mut draft: JobDraft) -> JobDraft {
-        if draft.schedule.is_empty() {
-            self.schedule.as_str().clone_into(&mut draft.schedule);
-        }
-        if draft.target.is_none() {
-            draft.target = Some(self.target.clone());
-        }
-        draft
+        state.scheduler.change(&self.name, |job| {
+            job.update(new, at.now);
+            Ok(())
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Jobs as clients give them: defaults, checks, and updates by mask.
+//! Jobs as clients give them: defaults and checks.
 
 use std::time::Duration;
 
@@ -130,52 +130,15 @@ impl RetryDraft {
 }
 
 impl Job {
-    /// Takes from `new` what the mask names; an empty mask is everything.
-    pub(super) fn update(&mut self, new: &Self, mask: &[String], now: Timestamp) -> Result<(), Refusal> {
-        let all = ["description", "target", "schedule", "time_zone", "retry_config", "attempt_deadline"].map(str::to_owned);
-        let mask = if mask.is_empty() || mask.iter().any(|path| path == "*") { &all[..] } else { mask };
-        let mut next = self.clone();
-        for path in mask {
-            next.take(new, path)?;
-        }
-        next.user_update_time = now;
-        next.reschedule(now);
-        *self = next;
-        Ok(())
+    /// Takes what was checked to be its new settings.
+    pub(super) fn update(&mut self, new: Self, now: Timestamp) {
+        self.description = new.description;
+        self.target = new.target;
+        self.schedule = new.schedule;
+        (self.zone, self.zone_name) = (new.zone, new.zone_name);
+        self.retry = new.retry;
+        self.deadline = new.deadline;
+        self.user_update_time = now;
+        self.reschedule(now);
     }
-
-    fn take(&mut self, new: &Self, path: &str) -> Result<(), Refusal> {
-        match path.split('.').next().unwrap_or_default() {
-            "description" => self.description.clone_from(&new.description),
-            "target" | "pubsub_target" | "http_target" | "app_engine_http_target" => {
-                self.target = new.target.clone();
-                self.deadline = new.deadline;
-            }
-            "schedule" => self.schedule = new.schedule.clone(),
-            "time_zone" => (self.zone, self.zone_name) = (new.zone.clone(), new.zone_name.clone()),
-            "attempt_deadline" => self.deadline = new.deadline,
-            "retry_config" => self.take_retry(new.retry, path)?,
-            // Output only: named in a mask, they are ignored.
-            "name" | "state" | "status" | "user_update_time" | "schedule_time" | "last_attempt_time" => {}
-            _ => return Err(no_field(path)),
-        }
-        Ok(())
-    }
-
-    fn take_retry(&mut self, new: TaskRetry, path: &str) -> Result<(), Refusal> {
-        match path {
-            "retry_config" => self.retry = new,
-            "retry_config.retry_count" => self.retry.attempts_max = new.attempts_max,
-            "retry_config.max_retry_duration" => self.retry.duration_max = new.duration_max,
-            "retry_config.min_backoff_duration" => self.retry.backoff_min = new.backoff_min,
-            "retry_config.max_backoff_duration" => self.retry.backoff_max = new.backoff_max,
-            "retry_config.max_doublings" => self.retry.doublings_max = new.doublings_max,
-            _ => return Err(no_field(path)),
-        }
-        Ok(())
-    }
-}
-
-fn no_field(path: &str) -> Refusal {
-    Refusal::invalid(format!("Invalid update mask: the job has no field \"{}\".", path.escape_debug()))
 }

@@ -6,6 +6,7 @@
 mod commands;
 mod draft;
 mod job;
+mod mask;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 use super::*;
 use crate::emulator::state::target::{AppEngineTarget, HttpTarget, Method, SetAppEngine, Token};
 use crate::emulator::state::{Answered, Caller, Code, Command, HttpCall, State, Tick, TokenKind};
+use crate::model::queue::TaskRetry;
 
 /// A state with made-up time, and the calls it wanted sent.
 struct World {
@@ -256,6 +257,75 @@ fn updates_take_what_the_mask_names() {
     assert_eq!(update(&mut world, JobDraft::default(), &[]).unwrap_err().code, Code::InvalidArgument);
     let job = update(&mut world, JobDraft { description: "all".into(), ..http("* * * * *") }, &[]).unwrap();
     assert_eq!((job.description.as_str(), job.zone_name.as_str()), ("all", "UTC"));
+}
+
+#[test]
+fn a_field_of_a_target_is_changed_alone() {
+    let token = || Some(Token::Oidc { email: "a@p.iam".into(), audience: "x".into() });
+    let target =
+        || HttpTarget { url: "http://a.example/".into(), method: Method::Put, body: "old".into(), token: token(), ..HttpTarget::default() };
+    let mut world =
+        World::with(JobDraft { target: Some(JobTarget::Http(target())), deadline: Some(Duration::from_secs(60)), ..http("0 3 * * *") });
+    let mut update = |target: Option<JobTarget>, mask: &[&str]| {
+        let mask = mask.iter().map(ToString::to_string).collect();
+        world.apply(UpdateJob { name: name(), draft: JobDraft { target, ..JobDraft::default() }, mask })
+    };
+    let as_http = |job: Job| if let JobTarget::Http(http) = job.target { http } else { panic!("{:?}", job.target) };
+    let new = HttpTarget { url: "http://b.example/".into(), body: "new".into(), ..HttpTarget::default() };
+    let http = as_http(update(Some(JobTarget::Http(new)), &["http_target.body"]).unwrap());
+    assert_eq!((http.url.as_str(), http.method, &http.body[..], http.token), ("http://a.example/", Method::Put, &b"new"[..], token()));
+    let headers = [("X-A".to_owned(), "b".to_owned())].into();
+    let new = JobTarget::Http(HttpTarget { headers, ..HttpTarget::default() });
+    let http = as_http(update(Some(new), &["http_target.headers"]).unwrap());
+    assert_eq!((http.headers["X-A"].as_str(), http.headers["User-Agent"].as_str()), ("b", "Google-Cloud-Scheduler"));
+    // As gcloud clears headers: named, and no target given.
+    let http = as_http(update(None, &["http_target.headers", "http_target.oauth_token"]).unwrap());
+    assert_eq!((http.headers.get("X-A"), http.url.as_str(), http.token), (None, "http://a.example/", token()));
+    let job = update(None, &["http_target.oidc_token"]).unwrap();
+    assert_eq!(job.deadline, Some(Duration::from_secs(60)));
+    assert_eq!(as_http(job).token, None);
+    for (target, path) in [(None, "http_target.nonsense"), (None, "pubsub_target.data"), (None, "http_target.uri"), (None, "target")] {
+        assert_eq!(update(target, &[path]).unwrap_err().code, Code::InvalidArgument, "{path}");
+    }
+    // A target of another kind takes the place of all.
+    let app = AppEngineTarget { relative_uri: "/work".into(), method: Method::Get, ..AppEngineTarget::default() };
+    let job = update(Some(JobTarget::AppEngine(app)), &["app_engine_http_target.relative_uri"]).unwrap();
+    assert!(matches!(&job.target, JobTarget::AppEngine(app) if app.method == Method::Get), "{:?}", job.target);
+    assert_eq!(job.deadline, Some(Duration::from_mins(10)), "with the deadline of its kind");
+    let app = AppEngineTarget { relative_uri: "/other".into(), ..AppEngineTarget::default() };
+    let job = update(Some(JobTarget::AppEngine(app)), &["app_engine_http_target.relative_uri"]).unwrap();
+    assert!(
+        matches!(&job.target, JobTarget::AppEngine(app) if app.method == Method::Get && app.relative_uri == "/other"),
+        "{:?}",
+        job.target
+    );
+    let mut message = Draft { data: "x".into(), ..Draft::default() };
+    let publishes = |message| Some(JobTarget::PubSub { topic: "projects/p/topics/orders".parse().unwrap(), message });
+    update(publishes(message.clone()), &["pubsub_target"]).unwrap();
+    message.attributes.insert("k".to_owned(), "v".to_owned());
+    message.data = "y".into();
+    let job = update(publishes(message), &["pubsub_target.attributes"]).unwrap();
+    assert!(
+        matches!(&job.target, JobTarget::PubSub { message, .. } if message.attributes.len() == 1 && message.data == "x"),
+        "{:?}",
+        job.target
+    );
+}
+
+#[test]
+fn a_field_of_the_retries_is_changed_alone() {
+    let retry = RetryDraft { count: 3, duration: Some(SignedDuration::from_secs(90)), doublings: 2, ..RetryDraft::default() };
+    let mut world = World::with(JobDraft { retry, ..http("0 3 * * *") });
+    let before = world.state.scheduler.job(&name()).unwrap().retry;
+    let mut update = |retry, path: &str| {
+        let draft = JobDraft { retry, ..JobDraft::default() };
+        world.apply(UpdateJob { name: name(), draft, mask: vec![path.to_owned()] }).map(|job| job.retry)
+    };
+    let changed = update(RetryDraft { count: 5, doublings: 4, ..RetryDraft::default() }, "retry_config.retry_count").unwrap();
+    assert_eq!(changed, TaskRetry { attempts_max: Some(6), ..before });
+    let short = RetryDraft { backoff_max: Some(SignedDuration::from_secs(1)), ..RetryDraft::default() };
+    assert_eq!(update(short, "retry_config.max_backoff_duration").unwrap_err().code, Code::InvalidArgument, "less than the least");
+    assert_eq!(update(RetryDraft::default(), "retry_config").unwrap().attempts_max, Some(1));
 }
 
 #[test]

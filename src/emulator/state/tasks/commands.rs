@@ -160,11 +160,11 @@ impl Command for UpdateQueue {
     type Reply = ();
 
     fn apply(self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<(), Refusal> {
-        if state.tasks.queue(&self.name).is_err() {
+        let Ok(queue) = state.tasks.queue(&self.name) else {
             return state.tasks.create(self.name, self.draft, at.now);
-        }
-        let settings = self.draft.check(&self.name)?;
-        state.tasks.change(&self.name, |queue| queue.settings.update(settings, &self.mask))
+        };
+        let new = self.draft.beside(&queue.settings, &self.mask).check(&self.name)?;
+        state.tasks.change(&self.name, |queue| queue.settings.update(new, &self.mask, &self.name))
     }
 }
 

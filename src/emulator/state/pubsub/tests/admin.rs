@@ -128,6 +128,8 @@ fn settings_out_of_bounds_are_refused() {
         invalid,
         "Invalid maximum_backoff given (maximum_backoff=601s). It must be between 0 and 600 seconds.",
     );
+    let malformed = "Invalid resource name given (dead_letter_topic=dead). Refer to https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names for more information.";
+    check(&|s| s.dead_letter_policy = dead(5, "dead"), invalid, malformed);
     let transforms = |disabled| vec![pb::MessageTransform { disabled, ..Default::default() }];
     let not_run = "The emulator does not run message transforms. Give it those that are disabled, or none.";
     check(&|s| s.message_transforms = transforms(false), Code::Unimplemented, not_run);
@@ -142,6 +144,39 @@ fn settings_out_of_bounds_are_refused() {
     check(&exactly, invalid, "Exactly-once delivery is not supported for push subscriptions.");
     let ttl = "Invalid expiration policy given: the time to live must be at least 1 day.";
     check(&|s| s.expiration_policy = Some(pb::ExpirationPolicy { ttl: pb_duration(60) }), invalid, ttl);
+}
+
+#[test]
+fn labels_keep_to_googles_rules() {
+    let mut world = World::with_billing(|_| {});
+    let long = "k".repeat(64);
+    let mut refused = |key: &str, value: &str, says: &str| {
+        let labels: std::collections::BTreeMap<_, _> = [(key.to_owned(), value.to_owned())].into();
+        let update_mask = Some(prost_types::FieldMask { paths: vec!["labels".to_owned()] });
+        let made = pb::Topic { name: topic("new"), labels: labels.clone(), ..Default::default() };
+        let changed = pb::Subscription { name: subscription("billing"), labels: labels.clone(), ..Default::default() };
+        let kept = pb::CreateSnapshotRequest { subscription: subscription("billing"), labels, ..Default::default() };
+        let refusals = [
+            world.run(made).unwrap_err(),
+            world.run(pb::UpdateSubscriptionRequest { subscription: Some(changed), update_mask }).unwrap_err(),
+            world.run(kept).unwrap_err(),
+        ];
+        for refusal in refusals {
+            assert!(refusal.code == Code::InvalidArgument && refusal.message.starts_with(says), "{key}={value}: {}", refusal.message);
+        }
+    };
+    for key in ["", "Team", "1team", "-team", "te am", "team.x", &long] {
+        refused(key, "shop", "Invalid label key given");
+    }
+    for value in ["Shop", "a b", "a/b", &long] {
+        refused("team", value, "Invalid label value given (key=team, ");
+    }
+    let many = |count: usize| (0..count).map(|n| (format!("k{n}"), String::new())).collect();
+    let topic = |id: &str, labels| pb::Topic { name: topic(id), labels, ..Default::default() };
+    assert!(world.run(topic("new", many(65))).unwrap_err().message.starts_with("Invalid labels given: there are 65"));
+    world.run(topic("full", many(64))).unwrap();
+    let unusual = [("größe_1-x".to_owned(), "Ⅳ-日本".to_lowercase()), ("日".to_owned(), "k".repeat(63))].into();
+    world.run(topic("unusual", unusual)).unwrap();
 }
 
 #[test]
