@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, helpers included")]
 
 mod cloud_run;
+mod context;
 mod dead_set;
+mod discard;
 #[path = "../common/environments.rs"]
 mod environments;
 mod events;
@@ -12,11 +14,14 @@ mod logging;
 mod manage;
 mod oidc;
 mod periodic;
+mod pressure;
 mod provision;
 mod publish;
 mod pull;
 mod push;
+mod shop;
 mod subscribe;
 mod support;
 mod tasks;
 mod testing;
+mod traces;

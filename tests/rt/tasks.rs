@@ -181,6 +181,42 @@ async fn what_is_not_taken_is_sent_again_as_the_policy_says() {
     assert_eq!(bodies.len(), 3, "{bodies:?}");
 }
 
+/// The app's policy holds for every task, a type's own goes before it, and what the caller says before both.
+#[tokio::test]
+async fn policies_of_the_app_of_the_type_and_of_the_call() {
+    #[derive(Serialize, Deserialize)]
+    struct Hasty;
+
+    impl Task<Log> for Hasty {
+        const NAME: &'static str = "Hasty";
+
+        fn options() -> TaskOptions {
+            TaskOptions::new().retry(EnqueueRetry::never())
+        }
+
+        async fn run(self, _: Context<Log>) -> Outcome {
+            done_with("at once")
+        }
+    }
+
+    let world = World::start(QUEUES).await;
+    let patient = EnqueueRetry::new().codes(["ABORTED"]).unwrap().initial(Duration::from_millis(5));
+    let app = shop(&world).task::<Hasty>().enqueue_retry(patient.clone()).build().unwrap();
+    let fails = |code: &str, times| {
+        world.emulator.clear_faults();
+        world.emulator.inject(Fault::status("CreateTask", code).times(times)).unwrap();
+    };
+    fails("ABORTED", 2);
+    to("ada").asap(&app).await.unwrap();
+    fails("UNAVAILABLE", 1);
+    assert_eq!(to("bob").asap(&app).await.unwrap_err().kind(), Kind::Unavailable, "it is not among the app's codes any more");
+    fails("ABORTED", 1);
+    assert!(Hasty.asap(&app).await.is_err(), "the type's own");
+    fails("ABORTED", 1);
+    Hasty.enqueue(&app).retry(patient).send().await.unwrap();
+    assert_eq!(world.tasks("shop").await.len(), 2);
+}
+
 #[tokio::test]
 async fn what_cannot_be_is_refused_before_it_is_sent() {
     let world = World::start(QUEUES).await;

@@ -8,7 +8,7 @@ mod layout;
 mod message;
 mod python;
 
-pub(crate) use answer::{Answer, What, answer};
+pub(crate) use answer::{Answer, What, answer, status};
 pub(crate) use arguments::read;
 pub(crate) use body::{Call, Incoming, Outgoing};
 /// A task is at most this large, with its headers (Google's limit).
