@@ -339,7 +339,7 @@ async fn a_lease_lasts_as_long_as_it_is_extended_by() {
         publish(&world, &[2], "", &[]).await;
         // What comes again comes no later than what was published after it.
         let figures = until(&app, "the next", |figures| figures.received >= if comes_again { 3 } else { 2 }).await;
-        assert_eq!(figures.received, if comes_again { 3 } else { 2 }, "{extension:?}");
+        assert_eq!(figures.received > 2, comes_again, "{extension:?}: {figures:?}");
         app.state().gate.add_permits(1000);
         pulling.stop().await;
     }
