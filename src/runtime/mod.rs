@@ -93,6 +93,7 @@ mod provisioning;
 mod publisher;
 mod pull;
 pub mod push;
+pub mod python_time;
 mod registry;
 mod subscriber;
 mod task;

@@ -1,5 +1,6 @@
 //! Tasks are enqueued, run, repeated, refused.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -72,6 +73,18 @@ struct Stranger;
 
 impl Task<Log> for Stranger {
     const NAME: &'static str = "Stranger";
+
+    async fn run(self, _: Context<Log>) -> Outcome {
+        done_with("never")
+    }
+}
+
+/// JSON has no such keys.
+#[derive(Serialize, Deserialize)]
+struct Unwritable(HashMap<Vec<u8>, u8>);
+
+impl Task<Log> for Unwritable {
+    const NAME: &'static str = "Unwritable";
 
     async fn run(self, _: Context<Log>) -> Outcome {
         done_with("never")
@@ -230,6 +243,7 @@ async fn what_cannot_be_is_refused_before_it_is_sent() {
     refused(to(&"x".repeat(1024 * 1024)).asap(&app).await, "takes 1 MiB");
     refused(to("ada").enqueue(&app).header("X-A", "a\r\nX-Evil: 1").send().await, "`X-A` with this value is no header");
     refused(to("ada").enqueue(&app).dispatch_deadline(Duration::from_secs(1)).send().await, "not between 15 s and 30 min");
+    refused(Unwritable(HashMap::from([(vec![7], 1)])).asap(&app).await, "task `Unwritable` cannot be written as JSON");
     assert!(world.tasks("shop").await.is_empty());
 
     let twice = shop(&world).task::<Send>().build().err().unwrap();
