@@ -133,11 +133,11 @@ async fn tasks_and_messages_are_known_by_what_makes_two_deliveries_the_same() {
     assert_eq!(task(&app, "q", "8").await, (200, 2));
     assert_eq!(task(&app, "other", "7").await, (200, 3));
     // A message by its id within its subscription, or by where it was redriven from.
-    assert_eq!(message(&app, "a", "1", None).await, (200, 4));
-    assert_eq!(message(&app, "a", "1", None).await, (200, 4));
-    assert_eq!(message(&app, "b", "1", None).await, (200, 5));
-    assert_eq!(message(&app, "a", "2", Some("held/9")).await, (200, 6));
-    assert_eq!(message(&app, "a", "3", Some("held/9")).await, (200, 6), "a copy of the same dead letter");
+    assert_eq!(message(&app, "aaa", "1", None).await, (200, 4));
+    assert_eq!(message(&app, "aaa", "1", None).await, (200, 4));
+    assert_eq!(message(&app, "bbb", "1", None).await, (200, 5));
+    assert_eq!(message(&app, "aaa", "2", Some("held/9")).await, (200, 6));
+    assert_eq!(message(&app, "aaa", "3", Some("held/9")).await, (200, 6), "a copy of the same dead letter");
     assert_eq!(app.state().store.0.rows().map(|rows| rows.len()).unwrap_or_default(), 6);
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redrive::emulator::Fault;
 use redrive::runtime::{
-    App, Builder, Compat, Content, Context, Message, Outcome, Received, Subscriber, Subscription, Task, TaskOptions, done,
+    App, Builder, Compat, Content, Context, Message, Outcome, Periodic, Received, Subscriber, Subscription, Task, TaskOptions, done,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -260,7 +260,13 @@ async fn a_subscription_is_made_as_declared() {
         .subscriber::<Full>()
         .subscriber::<Pulled>()
         .subscriber::<Addressed>();
+    let app = app.periodic::<Report>("0 3 * * *", "").scheduled::<Report>(Periodic::new("0 4 * * *", "").named("Open").without_token());
     settle(&app.build().unwrap(), false).await;
+    let job = async |id: &str| {
+        get(&world, &format!("/v1/projects/shop/locations/europe-west1/jobs/{id}")).await["httpTarget"]["oidcToken"].clone()
+    };
+    let token = json!({ "serviceAccountEmail": "a@x", "audience": URL });
+    assert_eq!((job("staging__shop__Report").await, job("staging__shop__Open").await), (token.clone(), Value::Null));
     let made = subscription(&world, "billing-by-name").await;
     assert_eq!(made["topic"], "projects/shop/topics/staging__shop__orders");
     assert_eq!(made["retryPolicy"], json!({ "minimumBackoff": "20s", "maximumBackoff": "300s" }));
@@ -273,7 +279,7 @@ async fn a_subscription_is_made_as_declared() {
     assert_eq!((&made["topic"], &made["pushConfig"]), (&json!("projects/shop/topics/other--orders"), &json!({})));
     assert_eq!((&made["enableMessageOrdering"], &made["enableExactlyOnceDelivery"]), (&json!(true), &json!(true)));
     let made = subscription(&world, "staging__shop__Mail").await;
-    assert_eq!(made["pushConfig"]["oidcToken"], json!({ "serviceAccountEmail": "a@x", "audience": URL }));
+    assert_eq!(made["pushConfig"]["oidcToken"], token);
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ async fn a_task_goes_through_its_topic_to_the_one_endpoint() {
     eventually("the second", async || (app.state().lock().unwrap().len() == 3).then_some(())).await;
     let post = async |path: &str, data: &str| {
         let data = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, data);
-        let body = json!({ "message": { "data": data, "messageId": "1" }, "subscription": "projects/shop/subscriptions/x" });
+        let body = json!({ "message": { "data": data, "messageId": "1" }, "subscription": "projects/shop/subscriptions/sub" });
         http.post(format!("{}{path}", served.url)).json(&body).send().await.unwrap().status().as_u16()
     };
     assert_eq!(post("/tasks/pubsub/", r#"{"task_name": "send_Welcome", "kwargs": {"user_id": 1}}"#).await, 204);
