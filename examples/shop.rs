@@ -13,11 +13,15 @@ use std::time::Duration;
 
 use redrive::cloud::Cloud;
 use redrive::emulator::Emulator;
-use redrive::runtime::{App, Context, Host, Message, Outcome, Received, Subscriber, Subscription, Task, TaskOptions, discard, done};
+use redrive::runtime::{
+    App, Context, Host, Message, Outcome, Received, Subscriber, Subscription, Task, TaskOptions, discard, done, stop_signal,
+};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
-/// An order is placed this often.
+/// So many orders wait when the shop opens.
+const ORDERS_AT_OPENING: u64 = 20;
+/// Afterwards an order is placed this often.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// What handlers share.
@@ -126,6 +130,7 @@ impl Task<Shop> for CloseTheBooks {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    redrive::runtime::logging::init().await?;
     let emulator = Emulator::builder().project("shop".parse()?).start().await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let host = Host {
@@ -152,8 +157,10 @@ async fn main() -> anyhow::Result<()> {
     }
     println!("\nwatch it: cargo run -- --emulator {} --project shop", emulator.address());
     let orders = tokio::spawn(place_orders(app.clone()));
-    app.serve_on(listener, async { drop(tokio::signal::ctrl_c().await) }).await?;
+    app.serve_on(listener, stop_signal()?).await?;
     orders.abort();
+    emulator.shutdown().await;
+    println!("the shop is closed");
     Ok(())
 }
 
@@ -167,7 +174,9 @@ async fn place_orders(app: App<Shop>) -> redrive::Result<()> {
         if order.is_multiple_of(10) {
             ExportOrder { order }.asap(&app).await?;
         }
-        tokio::time::sleep(PAUSE).await;
+        if order >= ORDERS_AT_OPENING {
+            tokio::time::sleep(PAUSE).await;
+        }
     }
     Ok(())
 }

@@ -29,3 +29,8 @@ mod wal;
 pub use error::{Error, Result};
 #[cfg(feature = "manage")]
 pub use runtime::manage;
+
+/// The Rust on the README's page is compiled, and run, as that of the documentation is.
+#[cfg(all(doctest, feature = "tool"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -18,23 +18,35 @@ pub(crate) struct Rows<T> {
 pub(crate) type Page<R> = (Vec<R>, String);
 
 /// Reads pages until the last, or until there are `max` rows. `fetch` gets a page's token.
-pub(crate) async fn read_all<R, F>(max: usize, mut fetch: impl FnMut(String) -> F) -> Result<(Vec<R>, bool)>
+pub(crate) async fn read_all<R, F>(max: usize, fetch: impl FnMut(String) -> F) -> Result<(Vec<R>, bool)>
 where
     F: Future<Output = Result<Page<R>>>,
 {
-    let mut rows = Vec::new();
+    read_kept(max, fetch, Some).await
+}
+
+/// Reads pages until the last, or until `max` rows were looked at, and keeps what `keep` makes of them.
+pub(crate) async fn read_kept<R, T, F>(
+    max: usize,
+    mut fetch: impl FnMut(String) -> F,
+    mut keep: impl FnMut(R) -> Option<T>,
+) -> Result<(Vec<T>, bool)>
+where
+    F: Future<Output = Result<Page<R>>>,
+{
+    let (mut kept, mut left) = (Vec::new(), max);
     let mut token = String::new();
     loop {
         let (page, next) = fetch(token.clone()).await?;
-        rows.extend(page);
-        let more = !next.is_empty();
-        if rows.len() > max || (more && rows.len() == max) {
-            rows.truncate(max);
-            return Ok((rows, true));
+        let (rows, more) = (page.len(), !next.is_empty());
+        kept.extend(page.into_iter().take(left).filter_map(&mut keep));
+        if rows > left || (more && rows == left) {
+            return Ok((kept, true));
         }
+        left -= rows;
         // A server that repeats its token would be asked forever.
         if !more || next == token {
-            return Ok((rows, false));
+            return Ok((kept, false));
         }
         token = next;
     }

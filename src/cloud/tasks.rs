@@ -9,7 +9,7 @@ use crate::cloud::Cloud;
 use crate::cloud::call::{ATTEMPT_TIMEOUT, call};
 use crate::cloud::convert::{count, duration, timestamp};
 use crate::cloud::endpoint::Api;
-use crate::cloud::pages::{Rows, read_all};
+use crate::cloud::pages::{Rows, read_all, read_kept};
 use crate::cloud::raw;
 use crate::cloud::rest::Request;
 use crate::error::Result;
@@ -22,6 +22,8 @@ const QUEUES_MAX: usize = 10_000;
 
 /// Rows asked for in one page: Google's maximum for tasks.
 const PAGE_ROWS: i32 = 1000;
+/// Tasks in full may have a megabyte each.
+const FULL_PAGE_ROWS: i32 = 100;
 
 impl Cloud {
     /// Lists the locations that Cloud Tasks serves in this project.
@@ -61,6 +63,27 @@ impl Cloud {
         })
         .await?;
         Ok(Rows::convert(rows, |row| &row.name, task))
+    }
+
+    /// Lists at most `max` tasks of a queue, and returns what `keep` makes of them, with whether there are more. What is not kept stays no longer than its page; what
+    /// cannot be read is left out.
+    pub(crate) async fn filter_tasks<T>(
+        &self,
+        queue: &QueueName,
+        full: bool,
+        max: usize,
+        keep: impl Fn(Task) -> Option<T>,
+    ) -> Result<(Vec<T>, bool)> {
+        let asked = self.asked(Api::Tasks, "list the tasks", queue, if full { FULL_VIEW } else { "cloudtasks.tasks.list" });
+        let (client, parent) = (self.cloud_tasks().await?, queue.to_string());
+        let most = if full { FULL_PAGE_ROWS } else { PAGE_ROWS };
+        let size = i32::try_from(max).unwrap_or(most).clamp(1, most);
+        let fetch = async |token| {
+            let list = client.list_tasks().set_parent(&parent).set_response_view(view(full)).set_page_size(size).set_page_token(token);
+            let page = call(&asked, list.send()).await?;
+            Ok((page.tasks, page.next_page_token))
+        };
+        read_kept(max, fetch, |row| task(&row).ok().and_then(&keep)).await
     }
 
     /// Gets a task.

@@ -131,7 +131,8 @@ impl<S: Send + Sync + 'static> Builder<S> {
         if self.config.compat == Compat::SingleEndpoint && self.registry.periodic().next().is_some() {
             return Err(Error::invalid("in this format tasks go over Pub/Sub, and there are no periodic ones"));
         }
-        let app = App::built(self.state, cloud, host, self.config, self.registry.with_own()?);
+        let registry = self.registry.with_own(self.config.compat)?;
+        let app = App::built(self.state, cloud, host, self.config, registry);
         check(&app)?;
         Ok(app)
     }

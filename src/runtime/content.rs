@@ -135,6 +135,10 @@ pub trait Entity {
     /// What is published of it.
     type Content: Content;
 
+    /// What its publisher is called, where messages of it go through Cloud Tasks in the format of `django-google-cloud-tasks`, which names their tasks so; the app
+    /// [`publishes_records`](crate::runtime::Builder::publishes_records) of it then.
+    const PUBLISHER: &'static str = "";
+
     /// Returns its topic, without the app's prefix.
     fn topic(&self) -> std::borrow::Cow<'_, str>;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use google_cloud_tasks_v2::model as google;
 use google_cloud_tasks_v2::model::HttpMethod;
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
@@ -33,14 +34,40 @@ impl<S: Send + Sync + 'static> App<S> {
         let Some(why) = ended.why().filter(|_| ended.has_failed() && attempt_of(entry, &info).is_some_and(Attempt::is_last)) else {
             return ended;
         };
-        let Some(dying) = Dying::new(entry, info, request, why.clone()) else { return ended };
-        let (app, task, id) = (self.clone(), entry.name, dying.name.id().to_owned());
+        match Dying::new(info, request, why, entry.options.dispatch_deadline) {
+            Some(dying) => self.keep(entry.name, dying).await,
+            None => ended,
+        }
+    }
+
+    /// Keeps a task that has no handler here (any more), once it was tried as often as any task of its queue may be: provisioning made the attempts of a queue with
+    /// a dead set endless, so that nothing else ends it. Before that it is answered as unknown: another revision of the service may have its handler.
+    pub(crate) async fn keep_unknown(&self, name: &str, info: TaskInfo, request: Call) -> Ended {
+        let max = info.queue.as_ref().and_then(|queue| self.attempts_in(queue));
+        if max.is_none_or(|max| info.retry_count.saturating_add(1) < max) {
+            return Ended::Unknown;
+        }
+        let why = Ended::Unknown.why().unwrap_or_default();
+        match Dying::new(info, request, why, None) {
+            Some(dying) => self.keep(name, dying).await,
+            None => Ended::Unknown,
+        }
+    }
+
+    /// Returns the most attempts that a task with a dead set has in a queue of this app; nothing where there is none.
+    fn attempts_in(&self, queue: &QueueName) -> Option<u32> {
+        let own = self.registry().tasks().filter(|entry| entry.options.dead_set && self.queues_of(&entry.options).contains(queue));
+        own.filter_map(|entry| entry.options.attempts_max).max()
+    }
+
+    async fn keep(&self, task: &str, dying: Dying) -> Ended {
+        let (app, why, id) = (self.clone(), dying.why.clone(), dying.name.id().to_owned());
         // A task of its own: it is made also when the caller hangs up meanwhile.
         let kept = tokio::spawn(async move { app.copy_to_dead_set(dying).await }).await;
         match kept.unwrap_or_else(|panic| Err(Error::new(Kind::Internal, panic.to_string()))) {
             Ok(()) => Ended::Dead(why),
             Err(error) => {
-                tracing::error!(target: "redrive::runtime", task, task_id = id, %error, hint = error.hint(), "the task failed for the last time and could not be kept in the dead set; it stays where it is");
+                tracing::error!(target: "redrive::runtime", task = %text::line(task), task_id = id, %error, hint = error.hint(), "the task failed for the last time and could not be kept in the dead set; it stays where it is");
                 Ended::Retry { why, after: Some(RETRY_AFTER) }
             }
         }
@@ -64,10 +91,13 @@ impl<S: Send + Sync + 'static> App<S> {
                     self.make_dead_set(&dying.dead).await?;
                     made = true;
                 }
-                // An earlier answer was lost: the copy is there.
-                Kind::AlreadyExists if self.is_copy_there(&copy, &dying).await? => return Ok(()),
-                // It was settled from there and its name is blocked, or it is of an earlier task of this name: one too many is better than one too few.
-                Kind::AlreadyExists => copy = copy.set_name(format!("{}/tasks/{}", dying.dead, Uuid::new_v4().simple())),
+                Kind::AlreadyExists => match self.taken_by(&copy, &dying).await? {
+                    // An earlier answer was lost: the copy is there.
+                    TakenBy::Itself => return Ok(()),
+                    TakenBy::Earlier(created) => copy = copy.set_name(dying.name_of_copy(&created.as_second().to_string())?),
+                    // It was settled from there and its name is blocked: one too many is better than one too few.
+                    TakenBy::Nothing => copy = copy.set_name(format!("{}/tasks/{}", dying.dead, Uuid::new_v4().simple())),
+                },
                 // A task as large as they may be has no room for the reason.
                 Kind::InvalidInput if dying.is_large() && has_reason(&copy) => copy = self.http_copy(&dying, None)?,
                 _ => return Err(error),
@@ -75,14 +105,23 @@ impl<S: Send + Sync + 'static> App<S> {
         }
     }
 
-    /// Tells whether the copy that is there is the one of this very task; where it may not be looked at, its name has to do.
-    async fn is_copy_there(&self, copy: &google::Task, dying: &Dying) -> Result<bool> {
-        match self.cloud().get_task(&copy.name.parse()?, false).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_not_found() => Ok(false),
-            Err(error) if error.is_access() => Ok(dying.enqueued().is_some()),
-            Err(error) => Err(error),
+    /// Tells whose copy is there under a name; where it may not be looked at, the name has to do.
+    async fn taken_by(&self, copy: &google::Task, dying: &Dying) -> Result<TakenBy> {
+        let found = match self.cloud().get_task(&copy.name.parse()?, false).await {
+            Ok(found) => found,
+            Err(error) if error.is_not_found() => return Ok(TakenBy::Nothing),
+            Err(error) if error.is_access() => return Ok(if dying.enqueued().is_some() { TakenBy::Itself } else { TakenBy::Nothing }),
+            Err(error) => return Err(error),
+        };
+        if dying.enqueued().is_some() {
+            return Ok(TakenBy::Itself);
         }
+        // Others say nothing that would tell it from an earlier task of the same name and body; a copy that is older than the task is none of it.
+        let own = self.cloud().get_task(&dying.name, false).await.ok().and_then(|own| own.create_time);
+        Ok(match (own, found.create_time) {
+            (Some(own), Some(copied)) if copied < own => TakenBy::Earlier(own),
+            _ => TakenBy::Itself,
+        })
     }
 
     /// Makes the queue and pauses it before anything is in it. Provisioning does the same beforehand.
@@ -108,8 +147,7 @@ impl<S: Send + Sync + 'static> App<S> {
         }
         let deadline = dying.dispatch_deadline.and_then(|limit| google_cloud_wkt::Duration::try_from(limit).ok());
         let call = Call { path: dying.request.path.clone(), headers, body: dying.request.body.clone() };
-        let id: TaskId = id_of_copy(&dying.queue, &dying.name, &dying.incarnation()).parse()?;
-        Ok(self.http_task(&call).set_name(TaskName::new(dying.dead.clone(), id).to_string()).set_or_clear_dispatch_deadline(deadline))
+        Ok(self.http_task(&call).set_name(dying.name_of_copy("")?).set_or_clear_dispatch_deadline(deadline))
     }
 
     /// Returns the task that makes a request to this service.
@@ -129,6 +167,16 @@ impl<S: Send + Sync + 'static> App<S> {
     }
 }
 
+/// What is there under the name of a copy.
+enum TakenBy {
+    /// The copy of this very task.
+    Itself,
+    /// That of an earlier task; this one is from then.
+    Earlier(Timestamp),
+    /// Nothing any more; the name is blocked for a while.
+    Nothing,
+}
+
 /// A task that is to be kept.
 struct Dying {
     dead: QueueName,
@@ -141,16 +189,27 @@ struct Dying {
 }
 
 impl Dying {
-    fn new<S>(entry: &TaskEntry<S>, info: TaskInfo, request: Call, why: String) -> Option<Self> {
+    /// `dispatch_deadline` is that of its type.
+    fn new(info: TaskInfo, request: Call, why: String, dispatch_deadline: Option<Duration>) -> Option<Self> {
         let (queue, name) = (info.queue?, info.name?);
         let dead = dead_set_of(&queue).ok()?;
-        let dispatch_deadline = info.dispatch_deadline.or(entry.options.dispatch_deadline);
+        let dispatch_deadline = info.dispatch_deadline.or(dispatch_deadline);
         Some(Self { dead, queue, name, request, dispatch_deadline, attempts: info.retry_count.saturating_add(1), why })
     }
 
     /// What tells it from another task of the same name: a name is free again after a day, and a copy may lie for a month.
     fn incarnation(&self) -> String {
         short_hash(self.enqueued().map_or(&self.request.body[..], str::as_bytes))
+    }
+
+    /// Returns the full name of its copy; `distinction` tells it from one that has that name already.
+    fn name_of_copy(&self, distinction: &str) -> Result<String> {
+        let incarnation = match distinction {
+            "" => self.incarnation(),
+            _ => short_hash(format!("{}{distinction}", self.incarnation()).as_bytes()),
+        };
+        let id: TaskId = id_of_copy(&self.queue, &self.name, &incarnation).parse()?;
+        Ok(TaskName::new(self.dead.clone(), id).to_string())
     }
 
     /// What its enqueueing was called, where that was this runtime's.

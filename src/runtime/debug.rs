@@ -6,12 +6,10 @@ use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::cloud::Rows;
 use crate::error::{Error, Result};
 use crate::model::task::Task as Stored;
 use crate::names::{QueueName, TaskName};
 use crate::runtime::delivery::Ended;
-use crate::runtime::enqueue::queue::backup_of;
 use crate::runtime::propagation::Headers;
 use crate::runtime::wire::{Incoming, Route};
 use crate::runtime::{App, Origin, Task, TaskInfo};
@@ -97,10 +95,9 @@ impl<S: Send + Sync + 'static> App<S> {
     ///
     /// As [`discard_tasks`](Self::discard_tasks).
     pub async fn discard_named(&self, task: &str, attempts_min: u32) -> Result<Discarded> {
-        let (stored, cut) = self.stored_tasks(task, !self.layout().names_in_path(), TASKS_MAX).await?;
+        let is_doomed = |stored: Stored| (stored.dispatch_count >= attempts_min).then_some(stored.name);
+        let (doomed, cut) = self.stored_tasks(task, !self.layout().names_in_path(), TASKS_MAX, is_doomed).await?;
         let mut report = Discarded { cut, ..Discarded::default() };
-        let doomed: Vec<TaskName> =
-            stored.into_iter().filter(|stored| stored.dispatch_count >= attempts_min).map(|stored| stored.name).collect();
         let mut deletions = stream::iter(doomed)
             .map(|name| async move {
                 let deleted = self.cloud().delete_task(&name).await;
@@ -117,17 +114,28 @@ impl<S: Send + Sync + 'static> App<S> {
         Ok(report)
     }
 
-    /// Returns the waiting tasks of a type, in all queues that it uses, and whether there were more in one than were looked at.
-    pub(crate) async fn stored_tasks(&self, task: &str, full: bool, max: usize) -> Result<(Vec<Stored>, bool)> {
+    /// Returns what `keep` makes of the waiting tasks of a type, in all queues that it uses, and whether there were more in one than were looked at. Of all others
+    /// nothing stays in memory for longer than their page.
+    pub(crate) async fn stored_tasks<T>(
+        &self,
+        task: &str,
+        full: bool,
+        max: usize,
+        keep: impl Fn(Stored) -> Option<T>,
+    ) -> Result<(Vec<T>, bool)> {
         let (mut found, mut cut) = (Vec::new(), false);
+        let keep_own = |stored: Stored| {
+            let is_own = self.read_stored(&stored).is_ok_and(|read| read.name == task);
+            is_own.then(|| keep(stored)).flatten()
+        };
         for queue in self.queues_of_task(task)? {
-            let Rows { items, truncated, .. } = match self.cloud().list_tasks(&queue, full, max).await {
+            let (kept, truncated) = match self.cloud().filter_tasks(&queue, full, max, keep_own).await {
                 // Nothing was ever enqueued there.
                 Err(error) if error.is_not_found() => continue,
                 listed => listed?,
             };
             cut |= truncated;
-            found.extend(items.into_iter().filter(|stored| self.read_stored(stored).is_ok_and(|read| read.name == task)));
+            found.extend(kept);
         }
         Ok((found, cut))
     }
@@ -140,16 +148,7 @@ impl<S: Send + Sync + 'static> App<S> {
                 self.registry().tasks().map(|entry| format!("`{}`", entry.name)).collect::<Vec<_>>().join(", ")
             ))
         })?;
-        let mut queues: Vec<QueueName> = entry.options.priorities.iter().map(|(_, queue)| self.queue_name(queue)).collect();
-        queues.push(match &entry.options.queue {
-            Some(queue) => self.queue_name(queue),
-            None => self.queue_name(&self.layout().queue().parse()?),
-        });
-        let backups: Vec<QueueName> = queues.iter().filter_map(|queue| backup_of(queue).ok()).collect();
-        queues.extend(backups);
-        queues.sort();
-        queues.dedup();
-        Ok(queues)
+        Ok(self.queues_of(&entry.options))
     }
 
     /// Returns the payload of a stored task of this app.

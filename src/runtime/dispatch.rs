@@ -1,6 +1,5 @@
 //! From work that has arrived to its handler, and to how that ended: under its headers, in its span, within its time, with panics caught.
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
@@ -25,13 +24,12 @@ const MARGIN: Duration = Duration::from_secs(3);
 
 impl<S: Send + Sync + 'static> App<S> {
     /// Does a piece of work, as a span of its own in the trace that it came with, and writes how it ended.
-    pub(crate) async fn dispatch(&self, delivery: Delivery) -> Ended {
-        let hop = trace::Parent::hop(delivery.headers());
-        let span = logging::span_of(&delivery, hop);
+    pub(crate) async fn dispatch(&self, delivery: Delivery, request: Option<logging::Request>) -> Ended {
+        let (span, hop) = logging::span_of(&delivery);
         let begun = Instant::now();
         let work = async {
             let ended = trace::under(hop, self.hand_on(delivery)).await;
-            logging::write(&ended, begun);
+            logging::write(&ended, begun, request);
             ended
         };
         work.instrument(span).await
@@ -47,7 +45,7 @@ impl<S: Send + Sync + 'static> App<S> {
                     };
                     self.keep_dead(entry, info, *request, ended).await
                 }
-                None => Ended::Unknown,
+                None => self.keep_unknown(&name, info, *request).await,
             },
             Delivery::Message { subscriber, data, info, headers } => self.do_message(&subscriber, data, info, headers).await,
             Delivery::Event { body, info, headers } => match self.registry().event(&info.kind) {
@@ -94,20 +92,14 @@ pub(crate) async fn run(
     deadline: Duration,
 ) -> Ended {
     let work = async { Ok::<_, Malformed>(begin()?.await) };
-    let guarded = AssertUnwindSafe(propagation::under(headers, work)).catch_unwind();
+    let guarded = AssertUnwindSafe(logging::caught(propagation::under(headers, work))).catch_unwind();
     match tokio::time::timeout(deadline, guarded).await {
         Err(_) => Ended::TimedOut(deadline),
-        Ok(Err(panic)) => Ended::Panicked(words(&*panic)),
+        Ok(Err(panic)) => Ended::Panicked(logging::told(&*panic)),
         Ok(Ok(Err(Malformed(why)))) => Ended::Malformed(why),
         Ok(Ok(Ok(Err(failure)))) => Ended::Failed(failure),
         Ok(Ok(Ok(Ok(Verdict::Done(result))))) => Ended::Done(result),
         Ok(Ok(Ok(Ok(Verdict::Discard(why))))) => Ended::Discarded(why),
         Ok(Ok(Ok(Ok(Verdict::Retry { why, after })))) => Ended::Retry { why, after },
     }
-}
-
-/// What a panic said.
-fn words(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())
 }

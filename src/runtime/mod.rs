@@ -93,6 +93,7 @@ mod provisioning;
 mod publisher;
 mod pull;
 pub mod push;
+pub mod python_time;
 mod registry;
 mod subscriber;
 mod task;
@@ -116,7 +117,7 @@ pub use outcome::{Failure, Outcome, Verdict, discard, done, done_with, retry, re
 pub use periodic::Periodic;
 pub use publisher::{Committed, Outbox, Publish, Publisher};
 pub use pull::{Pull, PullFigures, Pulling};
-pub use push::{Drained, Metrics, Places, Push};
+pub use push::{BodyBytes, Drained, Metrics, Places, Push, stop_signal};
 pub use subscriber::{Received, Subscriber, Subscription};
 pub use task::{Task, TaskOptions};
 

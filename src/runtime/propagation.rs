@@ -60,7 +60,7 @@ impl Headers {
 /// Returns the headers of the work that is being done; none outside of any. What is asked for here has this work as its parent in the trace.
 pub(crate) fn current() -> Headers {
     let mut headers = CURRENT.try_with(|headers| headers.borrow().clone()).unwrap_or_default();
-    if let Some(hop) = trace::current().filter(|_| headers.get(trace::HEADER).is_some()) {
+    if let Some(hop) = trace::current() {
         headers.set(trace::HEADER, hop.to_string());
     }
     headers

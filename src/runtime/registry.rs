@@ -10,10 +10,10 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, Result};
 use crate::runtime::events::{Event, EventBody as _, EventOptions};
 use crate::runtime::periodic::{PeriodicEntry, PeriodicTasks};
-use crate::runtime::publisher::PublishLater;
+use crate::runtime::publisher::{PublishLater, publish_for};
 use crate::runtime::subscriber::{Handed, SubscriberEntry, Subscribers};
 use crate::runtime::wire::What;
-use crate::runtime::{Context, Outcome, Task, TaskOptions, wire};
+use crate::runtime::{Compat, Context, Outcome, Task, TaskOptions, wire};
 
 /// A name of a handler is no longer than this: it becomes a part of names that Google limits.
 const NAME_BYTES_MAX: usize = 100;
@@ -59,6 +59,8 @@ pub(crate) struct Registry<S> {
     periodic: PeriodicTasks<S>,
     events: BTreeMap<&'static str, EventEntry<S>>,
     publishes_by_tasks: bool,
+    /// Publishers by name, and whether they are those of records.
+    publishers: BTreeMap<&'static str, bool>,
 }
 
 impl<S> Default for Registry<S> {
@@ -69,6 +71,7 @@ impl<S> Default for Registry<S> {
             periodic: PeriodicTasks::default(),
             events: BTreeMap::new(),
             publishes_by_tasks: false,
+            publishers: BTreeMap::new(),
         }
     }
 }
@@ -89,12 +92,15 @@ impl<S: Send + Sync + 'static> Registry<S> {
     }
 
     /// Adds the runtime's own tasks.
-    pub(crate) fn with_own(mut self) -> Result<Self> {
+    pub(crate) fn with_own(mut self, compat: Compat) -> Result<Self> {
         for register in self.periodic.registrations() {
             register(&mut self)?;
         }
         if self.publishes_by_tasks {
             self.add_task::<PublishLater>()?;
+            if compat == Compat::DjangoGoogleCloudTasks {
+                self.add_tasks_of_publishers()?;
+            }
         }
         if self.subscribers.all().any(|entry| entry.options.via_tasks.is_some()) {
             self.add_task::<Handed>()?;
@@ -110,6 +116,31 @@ impl<S: Send + Sync + 'static> Registry<S> {
     /// Tells whether tasks publish messages.
     pub(crate) fn publishes_by_tasks(&self) -> bool {
         self.publishes_by_tasks
+    }
+
+    /// Adds a publisher.
+    pub(crate) fn add_publisher(&mut self, name: &'static str, is_record: bool) {
+        self.publishers.insert(name, is_record);
+    }
+
+    /// Tells whether a publisher of this name is one of records; nothing where there is none.
+    pub(crate) fn is_publisher(&self, name: &str) -> Option<bool> {
+        self.publishers.get(name).copied()
+    }
+
+    /// Adds a task for each publisher, called as that.
+    fn add_tasks_of_publishers(&mut self) -> Result<()> {
+        for name in self.publishers.keys().copied() {
+            check_name("publisher", name)?;
+            let run: Run<S> = Arc::new(move |payload, cx| publish_for(name, &payload, cx));
+            if self.tasks.insert(name, TaskEntry { name, options: TaskOptions::default(), run }).is_some() {
+                return Err(Error::invalid(format!(
+                    "`{name}` is a task, and what a task that publishes to that topic is called in this format"
+                ))
+                .with_hint("give the task another `NAME`, or leave `publishes_by_tasks()` out"));
+            }
+        }
+        Ok(())
     }
 
     /// Adds a handler of events.

@@ -201,6 +201,9 @@ impl TaskOptions {
     ///
     /// Attempts are those that Cloud Tasks counts: also such as never reached the handler (no instance, 429 by [`concurrent`](Self::concurrent)) or never came to an end.
     /// A small number therefore keeps tasks that were tried less often; none is lost by it.
+    ///
+    /// A task in such a queue whose type is not registered (any more) is answered 404 as often as any task of the queue may be tried, so that a revision that has
+    /// its type can do it, and then kept likewise.
     #[must_use]
     pub fn dead_set(mut self, attempts: u32) -> Self {
         self.dead_set = true;

@@ -114,7 +114,7 @@ impl<S: Send + Sync + 'static> TestApp<S> {
     /// Fails when the type is not registered, and when the payload of a task is not what the type takes.
     pub async fn enqueued<T: Task<S>>(&self) -> Result<Seen<T>> {
         let mut items = Vec::new();
-        for stored in self.app.stored_tasks(T::NAME, true, TASKS_MAX).await?.0 {
+        for stored in self.app.stored_tasks(T::NAME, true, TASKS_MAX, Some).await?.0 {
             let payload = self.app.payload_of(&stored)?;
             let value = crate::runtime::decode(&payload)
                 .map_err(|why| Error::invalid(format!("a stored task `{}` cannot be read: {}", T::NAME, why.0)))?;

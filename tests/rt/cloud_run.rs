@@ -22,6 +22,10 @@ async fn on_cloud_run_everything_is_found() {
     assert_eq!(found.url, format!("https://orders-{}.europe-west1.run.app", found.project_number));
     assert_eq!(found.account, format!("{}-compute@developer.gserviceaccount.com", found.project_number));
     assert!(!found.instance_id.is_empty());
+    let token = found.id_token("https://other.example").await.unwrap();
+    let claims = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, token.split('.').nth(1).unwrap()).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!((claims["aud"].as_str(), claims["email"].as_str()), (Some("https://other.example"), Some(found.account.as_str())));
     let named =
         [here[0], here[1], ("SERVICE_URL", "https://shop.example/"), ("CLOUD_RUN_REGION", "us-east1"), ("GOOGLE_CLOUD_PROJECT", "other")];
     let found = detect(&named).await.unwrap();

@@ -142,6 +142,72 @@ async fn a_task_whose_attempts_never_end_is_kept_too() {
     assert_eq!((attempt(ATTEMPTS + 2).await, tasks(&app, "shop-dead").await.len()), (202, 1));
 }
 
+/// Its handler is in no revision any more. Provisioning made the queue's attempts endless, so it ends here: as often as others are tried it is unknown, as
+/// another revision may have its handler, then it is kept.
+#[tokio::test]
+async fn a_task_that_nobody_knows_any_more_is_kept_in_the_end() {
+    #[derive(Serialize, Deserialize)]
+    struct Former;
+
+    impl Task<Shop> for Former {
+        const NAME: &'static str = "Former";
+
+        async fn run(self, _: Context<Shop>) -> Outcome {
+            done()
+        }
+    }
+
+    let app = start().await;
+    let before = redrive::runtime::App::new(Shop::default()).named("shop").task::<Charge>().task::<Former>();
+    let before = before.on(app.cloud().clone()).host(app.host().clone()).build().unwrap();
+    Former.enqueue(&before).header("x-gateway", "k").send().await.unwrap();
+    // In a queue without a dead set it is the queue's own matter.
+    let own = "projects/demo/locations/europe-west1/queues/plain".parse::<redrive::names::QueueName>().unwrap();
+    let made = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://{}/v2/projects/demo/locations/europe-west1/queues", app.emulator().address());
+    let made =
+        made.post(url).json(&serde_json::json!({ "name": own.to_string(), "retryConfig": { "maxAttempts": 2 } })).send().await.unwrap();
+    assert!(made.status().is_success());
+    Former.enqueue(&before).queue("plain".parse().unwrap()).send().await.unwrap();
+    app.advance(LONG).await.unwrap();
+    assert!(tasks(&app, "shop").await.is_empty() && tasks(&app, "plain").await.is_empty());
+    let dead = tasks(&app, "shop-dead").await;
+    let [kept] = &dead[..] else { panic!("{dead:?}") };
+    assert!(kept.request.url.ends_with("/tasks/Former"), "{}", kept.request.url);
+    assert_eq!((header(kept, "redrive-attempts"), header(kept, "x-gateway")), ("3", "k"));
+    assert!(header(kept, "redrive-error").contains("no handler"), "{kept:?}");
+    // A revision that has the handler again runs it from there.
+    let (ops, _folder) = ops_of(app.emulator());
+    ops.run_task(&kept.name).await.unwrap();
+    eventually("it was tried again", async || {
+        let kept = tasks(&app, "shop-dead").await.remove(0);
+        (kept.response_count == 1).then_some(())
+    })
+    .await;
+}
+
+/// Others say nothing that would tell a task from an earlier one of the same name and body: the times of the task and of the copy do.
+#[tokio::test]
+async fn tasks_of_others_with_one_name_and_body_have_copies_of_their_own() {
+    let app = start().await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let queue = "projects/demo/locations/europe-west1/queues/shop";
+    let url = format!("http://{}/v2/{queue}/tasks", app.emulator().address());
+    let token = serde_json::json!({ "serviceAccountEmail": app.host().account, "audience": app.host().url });
+    let task = serde_json::json!({ "task": { "name": format!("{queue}/tasks/charge"), "httpRequest": {
+        "url": format!("{}/tasks/Charge", app.host().url), "body": "eyJvcmRlciI6N30=", "oidcToken": token,
+    } } });
+    for count in 1..=3 {
+        let made = http.post(&url).json(&task).send().await.unwrap();
+        assert!(made.status().is_success(), "{}", made.text().await.unwrap());
+        // The answer to the first copy is lost each time: the second try finds it.
+        app.emulator().inject(Fault::drop_after_commit("CreateTask").times(1)).unwrap();
+        app.advance(Duration::from_hours(26)).await.unwrap();
+        assert_eq!(tasks(&app, "shop-dead").await.len(), count);
+        assert!(tasks(&app, "shop").await.is_empty());
+    }
+}
+
 /// Without provisioning: what is made on first use must not give tasks up by itself.
 #[tokio::test]
 async fn queues_made_on_first_use_leave_the_counting_to_the_runtime() {

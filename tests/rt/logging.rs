@@ -126,7 +126,8 @@ async fn a_record_says_where_it_stands() {
         (&"POST".into(), &"/tasks/Work".into(), &"Google-Cloud-Tasks".into())
     );
     let done = find(&records, "done");
-    assert_eq!(done["severity"], "INFO");
+    assert_eq!((&done["severity"], &done["httpRequest"]["status"]), (&"INFO".into(), &200.into()));
+    assert!(done["httpRequest"]["latency"].as_str().is_some_and(|text| text.ends_with('s') && text.contains('.')), "{done}");
     assert!(done["took_ms"].is_u64() && done["logging.googleapis.com/spanId"] == span);
     let seen = seen.lock().unwrap();
     assert_eq!(seen[0], format!("00-{TRACE}-{SPAN}-01"), "the handler is told what arrived");
@@ -149,6 +150,7 @@ async fn errors_are_reported_and_hostile_text_stays_text() {
         let place = &error["context"]["reportLocation"];
         assert!(place["filePath"].is_string() && place["lineNumber"].is_u64() && place["functionName"].is_string());
         assert_eq!(error["context"]["httpRequest"]["url"], "/tasks/Work");
+        assert!(error["context"]["httpRequest"]["responseStatusCode"].as_u64().is_some_and(|status| status >= 400), "{error}");
         let message = error["message"].as_str().unwrap();
         assert!(message.starts_with("failed: ") && !message.contains('\n') && !message.contains('\u{1b}'), "{message:?}");
     }
@@ -168,6 +170,9 @@ async fn how_it_ended_has_its_severity() {
     assert_eq!(find(&records, "not done")["severity"], "WARNING");
     let refused = find(&records, "a request is refused");
     assert_eq!((&refused["severity"], &refused["httpRequest"]["status"]), (&"WARNING".into(), &404.into()));
+    assert!(refused["httpRequest"]["latency"].is_string());
+    let statuses: Vec<_> = records.iter().filter_map(|record| record["httpRequest"]["status"].as_u64()).collect();
+    assert_eq!(statuses, [202, 404, 404]);
 }
 
 #[test]
@@ -200,4 +205,43 @@ async fn on_cloud_run_the_log_knows_its_project() {
     let record = &written.records()[0];
     assert_eq!(record["logging.googleapis.com/trace"], format!("projects/shop/traces/{TRACE}"));
     assert_eq!(record["serviceContext"], serde_json::json!({ "service": "orders", "version": "orders-00007" }));
+}
+
+/// Set for the process in which something panics.
+const PANICS: &str = "REDRIVE_TEST_PANICS";
+
+/// Panics are records, too: those of handlers say where they were and are told once, others are errors of their own. The hook is the process's, therefore this test
+/// is run once more in a process that begins the log as a service does.
+#[test]
+fn panics_are_records() {
+    if std::env::var_os(PANICS).is_some() {
+        panic_everywhere();
+        return;
+    }
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "logging::panics_are_records", "--nocapture", "--test-threads=2"]).env_remove("RUST_LOG");
+    command.envs([(PANICS, "1"), ("K_SERVICE", "orders"), ("GOOGLE_CLOUD_PROJECT", "shop"), ("RUST_BACKTRACE", "0")]);
+    let output = command.output().unwrap();
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success(), "{out}{err}");
+    assert!(!err.contains("panicked at"), "nothing is written as text: {err}");
+    let records: Vec<Value> = out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let errors: Vec<&Value> = records.iter().filter(|record| record["severity"] == "ERROR").collect();
+    let [within, outside] = errors[..] else { panic!("{records:#?}") };
+    let message = within["message"].as_str().unwrap();
+    assert!(message.starts_with("failed: panicked: ") && message.contains("(at tests/rt/logging.rs:"), "{message}");
+    assert_eq!(within["httpRequest"]["status"], 500);
+    assert_eq!(outside["message"], "a panic outside of handlers: lost\\n{}");
+    assert!(outside["place"].as_str().unwrap().starts_with("tests/rt/logging.rs:"), "{outside}");
+    assert_eq!((outside["thread"].as_str(), outside["@type"].is_string()), (Some("beside"), true));
+}
+
+fn panic_everywhere() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        redrive::runtime::logging::init().await.unwrap();
+        assert_eq!(call(&app(&Seen::default()), "/tasks/Work", r#"{"what":"panic"}"#).await, 500);
+    });
+    let beside = std::thread::Builder::new().name("beside".to_owned()).spawn(|| panic!("lost\n{{}}")).unwrap();
+    assert!(beside.join().is_err());
 }

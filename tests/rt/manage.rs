@@ -1,5 +1,7 @@
 //! The commands of a service's own binary.
 
+use std::io::{BufRead as _, BufReader};
+
 use redrive::runtime::{App, Builder, Context, Exit, Message, Outcome, Task, discard, done_with, manage_from};
 use serde::{Deserialize, Serialize};
 
@@ -130,4 +132,44 @@ async fn mistakes_and_help_are_as_those_of_the_tool() {
     let (exit, _, err) = run(&app, "provision --\u{1b}[2J").await;
     assert_eq!(exit, Exit::Usage);
     assert!(!err.contains('\u{1b}'), "{err}");
+}
+
+/// Set for the process that serves.
+const SERVES: &str = "REDRIVE_TEST_SERVES";
+
+/// Without a command a service serves at `$PORT` until SIGTERM: this test is run once more as such a service.
+#[test]
+fn it_serves_until_it_is_told_to_stop() {
+    if std::env::var_os(SERVES).is_some() {
+        serve();
+        return;
+    }
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "manage::it_serves_until_it_is_told_to_stop", "--nocapture", "--test-threads=2"]).env_remove("RUST_LOG");
+    command.envs([(SERVES, "1"), ("PORT", "0"), ("K_SERVICE", "shop"), ("GOOGLE_CLOUD_PROJECT", "shop")]);
+    let mut process = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let record = |line: String| serde_json::from_str::<serde_json::Value>(&line).ok().filter(|record| record["message"] == "serving");
+    let serving = lines.by_ref().find_map(record).expect("it says where it serves");
+    let port = serving["address"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let answer = runtime.block_on(async {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let answer = http.post(format!("http://127.0.0.1:{port}/tasks/Other")).body("null").send().await.unwrap();
+        answer.json::<serde_json::Value>().await.unwrap()
+    });
+    assert_eq!(answer, serde_json::json!({ "result": 1, "status": "executed" }));
+    let told = std::process::Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    let rest: Vec<String> = lines.collect();
+    assert!(process.wait().unwrap().success(), "{rest:?}");
+}
+
+fn serve() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        redrive::runtime::logging::init().await.unwrap();
+        let app = crate::support::alone((), "http://127.0.0.1:9", None).task::<Other>().build().unwrap();
+        assert_eq!(run(&app, "").await, (Exit::Done, String::new(), String::new()));
+    });
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redrive::emulator::Fault;
 use redrive::runtime::{
-    App, Builder, Compat, Content, Context, Message, Outcome, Received, Subscriber, Subscription, Task, TaskOptions, done,
+    App, Builder, Compat, Content, Context, Message, Outcome, Periodic, Received, Subscriber, Subscription, Task, TaskOptions, done,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -231,8 +231,55 @@ async fn every_format_settles() {
             let made = subscription(&world, "prod-shop-tasks-report-sub").await;
             assert_eq!((&made["topic"], &made["ackDeadlineSeconds"]), (&json!("projects/shop/topics/prod-shop-tasks-report"), &json!(300)));
             assert_eq!(made["pushConfig"]["pushEndpoint"], "http://127.0.0.1:9/tasks/pubsub/");
+            assert_eq!(made["retryPolicy"], json!({ "minimumBackoff": "10s", "maximumBackoff": "600s" }));
         }
     }
+}
+
+/// Everything that a subscription may declare is what is made, under names of this app's making.
+#[tokio::test]
+async fn a_subscription_is_made_as_declared() {
+    subscriber!(
+        Full,
+        "Full",
+        Subscription::to("orders")
+            .named("billing-by-name".parse().unwrap())
+            .backoff(Duration::from_secs(20), Duration::from_mins(5))
+            .retries(7)
+            .dead_letters("lost")
+            .dead_letter_subscription("lost-and-found")
+            .without_token()
+    );
+    subscriber!(Pulled, "Pulled", Subscription::to_foreign("other--orders").pulled().ordered().exactly_once());
+    let world = World::start("topics: [{ name: other--orders }]").await;
+    let host = redrive::runtime::Host { location: "europe-west1".parse().unwrap(), url: URL.to_owned(), account: Some("a@x".to_owned()) };
+    let app = shop(&world)
+        .environment("staging")
+        .delimiter("__")
+        .host(host)
+        .subscriber::<Full>()
+        .subscriber::<Pulled>()
+        .subscriber::<Addressed>();
+    let app = app.periodic::<Report>("0 3 * * *", "").scheduled::<Report>(Periodic::new("0 4 * * *", "").named("Open").without_token());
+    settle(&app.build().unwrap(), false).await;
+    let job = async |id: &str| {
+        get(&world, &format!("/v1/projects/shop/locations/europe-west1/jobs/{id}")).await["httpTarget"]["oidcToken"].clone()
+    };
+    let token = json!({ "serviceAccountEmail": "a@x", "audience": URL });
+    assert_eq!((job("staging__shop__Report").await, job("staging__shop__Open").await), (token.clone(), Value::Null));
+    let made = subscription(&world, "billing-by-name").await;
+    assert_eq!(made["topic"], "projects/shop/topics/staging__shop__orders");
+    assert_eq!(made["retryPolicy"], json!({ "minimumBackoff": "20s", "maximumBackoff": "300s" }));
+    let policy = json!({ "deadLetterTopic": "projects/shop/topics/staging__shop__lost", "maxDeliveryAttempts": 7 });
+    assert_eq!(made["deadLetterPolicy"], policy);
+    assert_eq!(made["pushConfig"], json!({ "pushEndpoint": "http://127.0.0.1:9/subscriptions/Full" }), "without a token");
+    let held = subscription(&world, "staging__shop__lost-and-found").await;
+    assert_eq!((&held["topic"], &held["messageRetentionDuration"]), (&policy["deadLetterTopic"], &json!("2678400s")));
+    let made = subscription(&world, "staging__shop__Pulled").await;
+    assert_eq!((&made["topic"], &made["pushConfig"]), (&json!("projects/shop/topics/other--orders"), &json!({})));
+    assert_eq!((&made["enableMessageOrdering"], &made["enableExactlyOnceDelivery"]), (&json!(true), &json!(true)));
+    let made = subscription(&world, "staging__shop__Mail").await;
+    assert_eq!(made["pushConfig"]["oidcToken"], token);
 }
 
 #[tokio::test]
@@ -261,6 +308,29 @@ async fn a_task_that_would_be_tried_for_ever_is_said() {
     let plan = shop(&world).task::<Send>().task::<Careless>().build().unwrap().plan(false).await.unwrap();
     assert_eq!(plan.refused(), 1);
     assert!(plan.to_string().contains("`Careless` has none and would be tried for ever"), "{plan}");
+}
+
+/// The same for messages that go through such a queue: handed over without dead letters, or published by tasks.
+#[tokio::test]
+async fn messages_that_would_be_tried_for_ever_are_said() {
+    subscriber!(Endless, "Endless", Subscription::to("orders").via_tasks());
+    subscriber!(Ended, "Endless", Subscription::to("orders").via_tasks().retries(5).dead_letters("dead"));
+    subscriber!(Elsewhere, "Endless", Subscription::to("orders").via_queue("others".parse().unwrap()));
+    let world = World::start("").await;
+    let plan = async |change: fn(Builder<()>) -> Builder<()>| change(shop(&world)).build().unwrap().plan(false).await.unwrap();
+    let warned = plan(|app| app.task::<Send>().subscriber::<Endless>()).await;
+    assert_eq!(warned.refused(), 1, "{warned}");
+    assert!(warned.to_string().contains("! queue         shop "), "{warned}");
+    assert!(warned.to_string().contains("messages that `Endless` hands to it have no limit"), "{warned}");
+    let warned = plan(|app| app.task::<Send>().publishes::<OrderPlaced>().publishes_by_tasks()).await;
+    assert!(warned.refused() == 1 && warned.to_string().contains("messages published by tasks"), "{warned}");
+    for fine in [
+        plan(|app| app.task::<Send>().subscriber::<Ended>()).await,
+        plan(|app| app.task::<Send>().subscriber::<Elsewhere>()).await,
+        plan(|app| app.subscriber::<Endless>()).await,
+    ] {
+        assert_eq!(fine.refused(), 0, "{fine}");
+    }
 }
 
 /// A dead set that is given up, rights that nobody may read, a body without envelope: each is said or made, and the rest goes on.

@@ -155,6 +155,48 @@ async fn a_task_publishes_it_later() {
     );
 }
 
+/// Where tasks are called as publishers, who may call them publishes to this app's topics and no others; and no task has such a name.
+#[tokio::test]
+async fn tasks_that_are_called_as_publishers_publish_to_own_topics_only() {
+    let world = World::start(SEED).await;
+    let declared = || shop(&world).compat(Compat::DjangoGoogleCloudTasks).publishes::<OrderPlaced>();
+    let app = declared().publishes_by_tasks().build().unwrap();
+    let post = async |body: &'static str| {
+        let request = http::Request::post("/tasks/orders").body(http_body_util::Full::new(bytes::Bytes::from_static(body.as_bytes())));
+        tower::ServiceExt::oneshot(app.push(), request.unwrap()).await.unwrap().status().as_u16()
+    };
+    assert_eq!(post(r#"{"message": {"order": 1}, "attributes": null}"#).await, 200);
+    assert_eq!(post(r#"{"message": {"order": 2}, "attributes": {"a": "b"}, "topic_name": "shop--customers-fr"}"#).await, 200);
+    for other in [r#"{"message": {}, "topic_name": "other--orders"}"#, r#"{"message": {}, "topic_name": "no topic/"}"#] {
+        assert_eq!(post(other).await, 202, "discarded: {other}");
+    }
+    assert_eq!(post(r#"{"message": 7}"#).await, 400);
+    let (orders, french) = (pull(&world, "held").await.messages, pull(&world, "to-fr").await.messages);
+    assert_eq!((orders.len(), &orders[0].message.data[..]), (1, &br#"{"order": 1}"#[..]));
+    assert_eq!((french.len(), french[0].message.attributes["a"].as_str()), (1, "b"));
+    // What the format cannot say goes in this crate's own.
+    let ordered = app.publisher::<OrderPlaced>().publish(OrderPlaced { order: 3 }).ordering_key("ada").asap().await.unwrap();
+    let stored = world.tasks("shop").await.remove(0);
+    assert_eq!((stored.name.id(), stored.request.url.ends_with("/tasks/redrive.publish")), (ordered.id.as_str(), true));
+
+    #[derive(Serialize, Deserialize)]
+    struct Orders;
+
+    impl Task<Log> for Orders {
+        const NAME: &'static str = "orders";
+
+        async fn run(self, _: Context<Log>) -> Outcome {
+            done()
+        }
+    }
+
+    let error = declared().publishes_by_tasks().task::<Orders>().build().err().unwrap();
+    assert!(error.is_invalid_input() && error.to_string().contains("`orders` is a task, and"), "{error}");
+    declared().task::<Orders>().build().unwrap();
+    let error = declared().publishes_records::<Customer>().build().err().unwrap();
+    assert!(error.hint().unwrap().contains("PUBLISHER"), "{error}");
+}
+
 #[tokio::test]
 async fn an_outbox_sends_after_the_commit_and_not_otherwise() {
     let world = World::start(SEED).await;

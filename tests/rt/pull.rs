@@ -325,6 +325,26 @@ async fn a_handler_is_cut_off_when_its_lease_or_its_own_deadline_is_over() {
     }
 }
 
+/// What a lease is extended by is how long a message waits whose process has died, and what keeps it from others while the process is silent.
+#[tokio::test]
+async fn a_lease_lasts_as_long_as_it_is_extended_by() {
+    for (extension, comes_again) in [(Duration::from_secs(10), true), (Duration::from_mins(10), false)] {
+        let world = World::start(SEED).await;
+        let app = bench(&world, 0).build().unwrap();
+        let pulling = app.pull().only("Billing").extension(extension).start().unwrap();
+        publish(&world, &[1], "", &[]).await;
+        until(&app, "a handler", |figures| figures.running == 1).await;
+        // Faster than the client could extend anything.
+        world.emulator.advance(Duration::from_mins(1)).await.unwrap();
+        publish(&world, &[2], "", &[]).await;
+        // What comes again comes no later than what was published after it.
+        let figures = until(&app, "the next", |figures| figures.received >= if comes_again { 3 } else { 2 }).await;
+        assert_eq!(figures.received > 2, comes_again, "{extension:?}: {figures:?}");
+        app.state().gate.add_permits(1000);
+        pulling.stop().await;
+    }
+}
+
 /// Pushed, the same deadline is answered as such.
 #[tokio::test]
 async fn a_pushed_message_has_its_handlers_deadline() {

@@ -1,5 +1,6 @@
 //! Tasks are enqueued, run, repeated, refused.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -72,6 +73,18 @@ struct Stranger;
 
 impl Task<Log> for Stranger {
     const NAME: &'static str = "Stranger";
+
+    async fn run(self, _: Context<Log>) -> Outcome {
+        done_with("never")
+    }
+}
+
+/// JSON has no such keys.
+#[derive(Serialize, Deserialize)]
+struct Unwritable(HashMap<Vec<u8>, u8>);
+
+impl Task<Log> for Unwritable {
+    const NAME: &'static str = "Unwritable";
 
     async fn run(self, _: Context<Log>) -> Outcome {
         done_with("never")
@@ -181,6 +194,42 @@ async fn what_is_not_taken_is_sent_again_as_the_policy_says() {
     assert_eq!(bodies.len(), 3, "{bodies:?}");
 }
 
+/// The app's policy holds for every task, a type's own goes before it, and what the caller says before both.
+#[tokio::test]
+async fn policies_of_the_app_of_the_type_and_of_the_call() {
+    #[derive(Serialize, Deserialize)]
+    struct Hasty;
+
+    impl Task<Log> for Hasty {
+        const NAME: &'static str = "Hasty";
+
+        fn options() -> TaskOptions {
+            TaskOptions::new().retry(EnqueueRetry::never())
+        }
+
+        async fn run(self, _: Context<Log>) -> Outcome {
+            done_with("at once")
+        }
+    }
+
+    let world = World::start(QUEUES).await;
+    let patient = EnqueueRetry::new().codes(["ABORTED"]).unwrap().initial(Duration::from_millis(5));
+    let app = shop(&world).task::<Hasty>().enqueue_retry(patient.clone()).build().unwrap();
+    let fails = |code: &str, times| {
+        world.emulator.clear_faults();
+        world.emulator.inject(Fault::status("CreateTask", code).times(times)).unwrap();
+    };
+    fails("ABORTED", 2);
+    to("ada").asap(&app).await.unwrap();
+    fails("UNAVAILABLE", 1);
+    assert_eq!(to("bob").asap(&app).await.unwrap_err().kind(), Kind::Unavailable, "it is not among the app's codes any more");
+    fails("ABORTED", 1);
+    assert!(Hasty.asap(&app).await.is_err(), "the type's own");
+    fails("ABORTED", 1);
+    Hasty.enqueue(&app).retry(patient).send().await.unwrap();
+    assert_eq!(world.tasks("shop").await.len(), 2);
+}
+
 #[tokio::test]
 async fn what_cannot_be_is_refused_before_it_is_sent() {
     let world = World::start(QUEUES).await;
@@ -194,6 +243,7 @@ async fn what_cannot_be_is_refused_before_it_is_sent() {
     refused(to(&"x".repeat(1024 * 1024)).asap(&app).await, "takes 1 MiB");
     refused(to("ada").enqueue(&app).header("X-A", "a\r\nX-Evil: 1").send().await, "`X-A` with this value is no header");
     refused(to("ada").enqueue(&app).dispatch_deadline(Duration::from_secs(1)).send().await, "not between 15 s and 30 min");
+    refused(Unwritable(HashMap::from([(vec![7], 1)])).asap(&app).await, "task `Unwritable` cannot be written as JSON");
     assert!(world.tasks("shop").await.is_empty());
 
     let twice = shop(&world).task::<Send>().build().err().unwrap();

@@ -2,16 +2,22 @@
 
 use std::time::Duration;
 
+use reqwest::Url;
+
 use crate::cloud::{Environment, metadata_url};
 
 /// All questions together take no longer.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
-/// Answers are names and numbers.
-const ANSWER_BYTES_MAX: usize = 1024;
+/// Answers are names, numbers, and a token of about a kilobyte.
+const ANSWER_BYTES_MAX: usize = 8 * 1024;
+/// Where there are ID tokens of the service's account.
+const TOKEN_PATH: &str = "instance/service-accounts/default/identity";
 
 /// What it said; what it did not say is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Metadata {
+    /// Its address.
+    pub(super) base: String,
     pub(super) project: Option<String>,
     pub(super) project_number: Option<String>,
     pub(super) region: Option<String>,
@@ -19,12 +25,25 @@ pub(super) struct Metadata {
     pub(super) account: Option<String>,
 }
 
+/// Asks for an ID token of the account that the service acts as, for an audience.
+pub(super) async fn id_token(base: &str, audience: &str) -> Result<String, String> {
+    let client = client()?;
+    let mut url = Url::parse(&format!("{base}/computeMetadata/v1/{TOKEN_PATH}")).map_err(|error| error.to_string())?;
+    url.query_pairs_mut().append_pair("audience", audience).append_pair("format", "full");
+    let token = tokio::time::timeout(ASK_TIMEOUT, text(&client, url.into())).await.ok().flatten();
+    token.ok_or_else(|| "the metadata server gives no token".to_owned())
+}
+
+fn client() -> Result<reqwest::Client, String> {
+    let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    builder.build().map_err(|error| error.to_string())
+}
+
 impl Metadata {
     /// Asks everything at once; fails where there is no metadata server.
     pub(super) async fn ask(environment: &Environment) -> Result<Self, String> {
         let url = metadata_url(environment).map_err(|error| error.to_string())?;
-        let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-        let client = builder.build().map_err(|error| error.to_string())?;
+        let client = client()?;
         let of = |path: &'static str| text(&client, format!("{url}/computeMetadata/v1/{path}"));
         let all = async {
             tokio::join!(
@@ -42,7 +61,7 @@ impl Metadata {
         }
         // `projects/NUMBER/regions/REGION`
         let region = region.and_then(|text| text.rsplit('/').next().map(str::to_owned));
-        Ok(Self { project, project_number, region, instance_id, account })
+        Ok(Self { base: url, project, project_number, region, instance_id, account })
     }
 }
 

@@ -6,7 +6,7 @@ mod metadata;
 use std::fmt;
 
 use crate::cloud::Environment;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
 use crate::names::{LocationId, ProjectId};
 
 use metadata::Metadata;
@@ -31,6 +31,8 @@ pub struct CloudRun {
     pub url: String,
     /// The service account that this process acts as.
     pub account: String,
+    /// The address of the metadata server.
+    metadata: String,
 }
 
 /// Says that this process is not on Cloud Run, or why what it should know there cannot be found.
@@ -125,6 +127,16 @@ impl CloudRun {
             instance_id: said("instance's id", metadata.instance_id.as_deref())?,
             url,
             account: said("service account", metadata.account.as_deref())?,
+            metadata: metadata.base,
         })
+    }
+
+    /// Returns an ID token of the account that this process acts as, with which it calls another service: the audience is usually that service's URL.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the metadata server gives none.
+    pub async fn id_token(&self, audience: &str) -> Result<String> {
+        metadata::id_token(&self.metadata, audience).await.map_err(|why| Error::new(Kind::Unavailable, why))
     }
 }

@@ -50,6 +50,7 @@ pub struct Enqueued {
 #[must_use = "nothing happens until it is sent"]
 pub struct Enqueue<S, T> {
     app: App<S>,
+    task: &'static str,
     payload: Result<Value>,
     queue: Option<QueueId>,
     name: Naming,
@@ -77,6 +78,7 @@ impl<S: Send + Sync + 'static, T: Task<S>> Enqueue<S, T> {
         let options = T::options();
         Self {
             app,
+            task: T::NAME,
             payload,
             queue: None,
             name: options.naming,
@@ -87,6 +89,11 @@ impl<S: Send + Sync + 'static, T: Task<S>> Enqueue<S, T> {
             retry: options.retry,
             of: PhantomData,
         }
+    }
+
+    /// Calls the task otherwise than its type, with another payload: where a format has a name for each publisher.
+    pub(crate) fn called(self, task: &'static str, payload: Value) -> Self {
+        Self { task, payload: Ok(payload), ..self }
     }
 
     /// Sets the queue.

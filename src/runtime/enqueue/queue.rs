@@ -29,6 +29,21 @@ impl<S: Send + Sync + 'static> App<S> {
         }
     }
 
+    /// Returns every queue that tasks of a type go to, unless a caller names another: its own, those of its priorities, and what stands in for them.
+    pub(crate) fn queues_of(&self, options: &TaskOptions) -> Vec<QueueName> {
+        let mut queues: Vec<QueueName> = options.priorities.iter().map(|(_, queue)| self.queue_name(queue)).collect();
+        queues.extend(match &options.queue {
+            Some(queue) => Some(self.queue_name(queue)),
+            // A name that is none was refused when the app was built.
+            None => self.layout().queue().parse().ok().map(|queue| self.queue_name(&queue)),
+        });
+        let backups: Vec<QueueName> = queues.iter().filter_map(|queue| backup_of(queue).ok()).collect();
+        queues.extend(backups);
+        queues.sort();
+        queues.dedup();
+        queues
+    }
+
     /// Creates a queue that is missing and returns it, or, where its name was used too recently, a queue that stands in for it.
     pub(crate) async fn make_queue(&self, queue: &QueueName) -> Result<QueueName> {
         // Where tasks have a dead set this runtime counts their attempts, and Cloud Tasks must not.

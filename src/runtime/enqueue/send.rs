@@ -67,14 +67,14 @@ impl<S: Send + Sync + 'static, T: Task<S>> Enqueue<S, T> {
     }
 
     fn sending(self, now: Timestamp) -> Result<Sending> {
-        let app = &self.app;
+        let (app, name) = (&self.app, self.task);
         let payload = self.payload?;
-        app.layout().check_payload(T::NAME, &payload)?;
-        let options = match app.registry().task(T::NAME) {
+        app.layout().check_payload(name, &payload)?;
+        let options = match app.registry().task(name) {
             Some(entry) => &entry.options,
             None => {
-                return Err(Error::invalid(format!("task `{}` is not registered in this app", T::NAME))
-                    .with_hint(format!("add `.task::<{}>()` where the app is built", T::NAME)));
+                return Err(Error::invalid(format!("task `{}` is not registered in this app", name))
+                    .with_hint(format!("add `.task::<{}>()` where the app is built", name)));
             }
         };
         let queue = match &self.queue {
@@ -84,8 +84,8 @@ impl<S: Send + Sync + 'static, T: Task<S>> Enqueue<S, T> {
         let task_id = match &self.name {
             Naming::Free => None,
             Naming::Named(id) => Some(id.clone()),
-            Naming::OnlyOnce => Some(T::NAME.replace('.', "-").parse()?),
-            Naming::Deduplicated => Some(app.layout().deduplicated(T::NAME, &app.layout().canonical(&payload)).parse()?),
+            Naming::OnlyOnce => Some(name.replace('.', "-").parse()?),
+            Naming::Deduplicated => Some(app.layout().deduplicated(name, &app.layout().canonical(&payload)).parse()?),
         };
         let (due, limit) = (self.when.moment(now, app.config().eta_max)?, self.dispatch_deadline);
         if let Some(deadline) = limit.filter(|deadline| !is_dispatch_deadline(deadline)) {
@@ -95,13 +95,13 @@ impl<S: Send + Sync + 'static, T: Task<S>> Enqueue<S, T> {
         let (with, plain): (Vec<_>, Vec<_>) = self
             .headers
             .into_iter()
-            .partition(|(name, _)| app.config().propagated.iter().any(|propagated| propagated.eq_ignore_ascii_case(name)));
-        for (name, value) in with {
-            headers.set(&name, value);
+            .partition(|(header, _)| app.config().propagated.iter().any(|propagated| propagated.eq_ignore_ascii_case(header)));
+        for (header, value) in with {
+            headers.set(&header, value);
         }
         let project = app.cloud().project().id();
         let (priority, takes_context) = (self.priority, options.takes_context);
-        let outgoing = Outgoing { name: T::NAME, payload, queue: queue.id(), project, priority, takes_context, headers: &headers, now };
+        let outgoing = Outgoing { name, payload, queue: queue.id(), project, priority, takes_context, headers: &headers, now };
         let mut call = app.layout().encode(outgoing);
         call.headers.extend(plain);
         if options.dead_set {
@@ -110,9 +110,9 @@ impl<S: Send + Sync + 'static, T: Task<S>> Enqueue<S, T> {
         if let Some(deadline) = limit.filter(|deadline| Some(*deadline) != options.dispatch_deadline) {
             call.headers.push((DEADLINE_HEADER.to_owned(), deadline.as_secs().to_string()));
         }
-        check(T::NAME, &call)?;
+        check(name, &call)?;
         let retry = self.retry.unwrap_or_else(|| app.config().retry.clone());
-        Ok(Sending { name: T::NAME, queue, call, task_id, due, dispatch_deadline: limit, retry })
+        Ok(Sending { name, queue, call, task_id, due, dispatch_deadline: limit, retry })
     }
 }
 

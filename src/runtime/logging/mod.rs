@@ -2,16 +2,21 @@
 //!
 //! Everything of the runtime is an event or a span of `tracing` with the target `redrive::runtime`, so that any other subscriber (OpenTelemetry's, say) can be
 //! used instead of or beside [`CloudLogging`]. `traceparent` goes along with tasks and messages; a handler finds what arrived with
-//! [`Context::header`](crate::runtime::Context::header), and what it enqueues and publishes has the handler's own span as its parent.
+//! [`Context::header`](crate::runtime::Context::header), and what it enqueues and publishes has the handler's own span as its parent. With the layer of
+//! `tracing-opentelemetry` these are the spans that OpenTelemetry exports: children of what arrived, parents of what is asked for.
 
 mod fields;
 mod layer;
+mod otel;
 mod outcome;
+mod panics;
 pub(crate) mod trace;
 
 pub use layer::CloudLogging;
 
-pub(crate) use outcome::{span_of, write};
+pub(crate) use otel::join_request;
+pub(crate) use outcome::{Request, span_of, write};
+pub(crate) use panics::{caught, told};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -25,7 +30,7 @@ use crate::runtime::CloudRun;
 const FILTER_DEFAULT: &str = "info";
 
 /// Writes the log of this process: JSON for Cloud Logging where this is Cloud Run or App Engine, readable text to standard error elsewhere. `RUST_LOG` filters;
-/// without it everything from `INFO` is written.
+/// without it everything from `INFO` is written. Panics are records too, those outside of handlers as errors.
 ///
 /// Cloud Logging finds the trace of a record by the project's id: that is `GOOGLE_CLOUD_PROJECT`, or on Cloud Run what the metadata server says, which is
 /// asked for 2 s at most.
@@ -41,7 +46,9 @@ pub async fn init() -> Result<()> {
         Some(layer) => registry.with(layer).try_init(),
         None => registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).try_init(),
     };
-    begun.map_err(|error| Error::invalid("something writes the log already").with_source(error))
+    begun.map_err(|error| Error::invalid("something writes the log already").with_source(error))?;
+    panics::install();
+    Ok(())
 }
 
 impl CloudLogging {

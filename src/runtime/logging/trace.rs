@@ -5,12 +5,16 @@
 use std::fmt;
 use std::future::Future;
 
+use tracing::Span;
 use uuid::Uuid;
 
+use super::otel::position;
 use crate::runtime::propagation::Headers;
 
 /// The header of W3C's Trace Context.
 pub(crate) const HEADER: &str = "traceparent";
+/// What the systems of a trace say to each other beside it: passed on as it came.
+pub(crate) const STATE_HEADER: &str = "tracestate";
 /// Google's own header.
 pub(crate) const GOOGLE_HEADER: &str = "x-cloud-trace-context";
 /// The attribute in which Google's Pub/Sub clients have it.
@@ -50,6 +54,14 @@ impl Parent {
         (trace != 0 && span != 0).then_some(Self { trace, span, flags: u8::from(options == "o=1") })
     }
 
+    pub(super) fn of_parts(trace: u128, span: u64, flags: u8) -> Self {
+        Self { trace, span, flags }
+    }
+
+    pub(super) fn parts(&self) -> (u128, u64, u8) {
+        (self.trace, self.span, self.flags)
+    }
+
     /// Returns the position of the work that arrived with these headers: a new span in their trace.
     pub(crate) fn hop(headers: &Headers) -> Option<Self> {
         let parent = Self::parse(headers.get(HEADER)?)?;
@@ -80,9 +92,9 @@ impl fmt::Display for Parent {
     }
 }
 
-/// Returns the position of the work that is being done.
+/// Returns the position of the work that is being done: OpenTelemetry's, where that has one.
 pub(crate) fn current() -> Option<Parent> {
-    HOP.try_with(|hop| *hop).ok()
+    position(&Span::current()).or_else(|| HOP.try_with(|hop| *hop).ok())
 }
 
 /// Does work at this position.

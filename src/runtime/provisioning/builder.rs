@@ -1,11 +1,24 @@
 //! Settings of provisioning.
 
-use crate::runtime::{Builder, Message};
+use crate::error::Error;
+use crate::runtime::{Builder, Entity, Message};
 
 impl<S: Send + Sync + 'static> Builder<S> {
     /// Says that the app publishes messages of a type, so that provisioning creates their topic. Publishing itself does not need it.
-    pub fn publishes<M: Message>(self) -> Self {
+    pub fn publishes<M: Message>(mut self) -> Self {
+        self.registry_mut().add_publisher(M::TOPIC, false);
         self.publishes_to(M::TOPIC)
+    }
+
+    /// Says that the app publishes records of a type by tasks, in the format of `django-google-cloud-tasks`: tasks that are called as its
+    /// [`PUBLISHER`](Entity::PUBLISHER) publish to the app's own topics. In other formats it says nothing.
+    pub fn publishes_records<E: Entity>(mut self) -> Self {
+        if E::PUBLISHER.is_empty() {
+            return self.note(Err(Error::invalid("a record that is published by tasks of its own needs a name for them")
+                .with_hint("set `const PUBLISHER: &'static str` where `Entity` is implemented for it")));
+        }
+        self.registry_mut().add_publisher(E::PUBLISHER, true);
+        self
     }
 
     /// The same, by the name of a topic, without the app's prefix: for topics that depend on what is published.

@@ -142,7 +142,10 @@ impl<S: Send + Sync + 'static> App<S> {
                 let needs = queues.entry(self.queue_of(&entry.options, priority)?).or_default();
                 needs.dead_set |= entry.options.dead_set;
                 if !entry.options.dead_set {
-                    needs.without.get_or_insert(entry.name);
+                    let name = entry.name;
+                    needs.without.get_or_insert_with(|| {
+                        format!("`{name}` has none and would be tried for ever: give that one `.dead_set(…)` or a queue of its own")
+                    });
                 }
             }
         }
@@ -154,15 +157,23 @@ impl<S: Send + Sync + 'static> App<S> {
             };
             let needs = queues.entry(queue).or_default();
             needs.attempts_min = needs.attempts_min.max(entry.attempts_max());
+            if entry.attempts_max().is_none() {
+                let name = entry.name;
+                needs.without.get_or_insert_with(|| {
+                    format!(
+                        "messages that `{name}` hands to it have no limit and would be tried for ever: give that one `.dead_letters(…)` or a queue of its own (`.via_queue(…)`)"
+                    )
+                });
+            }
         }
         if self.registry().publishes_by_tasks() {
-            queues.entry(self.queue_name(&self.layout().queue().parse()?)).or_default();
+            let needs = queues.entry(self.queue_name(&self.layout().queue().parse()?)).or_default();
+            let words = "messages published by tasks go through it and would be tried for ever: give the tasks with a dead set a queue of their own";
+            needs.without.get_or_insert_with(|| words.to_owned());
         }
         for (name, Needs { dead_set, without, attempts_min }) in queues {
-            if let (true, Some(task)) = (dead_set, without) {
-                let words = format!(
-                    "its attempts are endless, for it has a dead set; `{task}` has none and would be tried for ever: give that one `.dead_set(…)` or a queue of its own"
-                );
+            if let (true, Some(without)) = (dead_set, without) {
+                let words = format!("its attempts are endless, for it has a dead set; {without}");
                 wanted.warnings.push(("queue", name.id().to_owned(), words));
             }
             if dead_set {
@@ -180,8 +191,8 @@ impl<S: Send + Sync + 'static> App<S> {
 struct Needs {
     /// Whether one of them has a dead set.
     dead_set: bool,
-    /// One that has none.
-    without: Option<&'static str>,
+    /// What would be tried in it without end, and what helps.
+    without: Option<String>,
     /// How many attempts the runtime counts to, for messages that were handed over.
     attempts_min: Option<u32>,
 }

@@ -17,7 +17,7 @@ use crate::runtime::{App, Content, Enqueued, Entity, Message};
 
 pub use outbox::{Committed, Outbox};
 
-pub(crate) use later::{PublishLater, bytes_as_base64};
+pub(crate) use later::{PublishLater, bytes_as_base64, publish_for};
 pub(crate) use send::Ready;
 
 /// Publishes messages of one type; made by [`App::publisher`].
@@ -55,6 +55,8 @@ pub struct Publish<S> {
     app: App<S>,
     /// The short name, with the app's prefix.
     topic: String,
+    /// What its publisher is called, where it has a type.
+    publisher: &'static str,
     data: Result<Bytes>,
     attributes: BTreeMap<String, String>,
     ordering_key: String,
@@ -69,7 +71,7 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Publishes a record: content, attributes and topic are made of it at once, so that it may change afterwards.
     pub fn publish_entity<E: Entity>(&self, entity: &E) -> Publish<S> {
         let publish = Publish::new(self.clone(), &entity.topic(), &entity.content());
-        Publish { attributes: entity.attributes(), ordering_key: entity.ordering_key(), ..publish }
+        Publish { publisher: E::PUBLISHER, attributes: entity.attributes(), ordering_key: entity.ordering_key(), ..publish }
     }
 
     /// Publishes content to a topic (named without the app's prefix) that has no type of its own.
@@ -88,7 +90,7 @@ impl<S: Send + Sync + 'static, M: Message> Publisher<S, M> {
     #[expect(clippy::needless_pass_by_value, reason = "what is published is done with")]
     pub fn publish(&self, message: M) -> Publish<S> {
         let publish = Publish::new(self.app.clone(), M::TOPIC, &message);
-        Publish { attributes: message.attributes(), ordering_key: message.ordering_key(), ..publish }
+        Publish { publisher: M::TOPIC, attributes: message.attributes(), ordering_key: message.ordering_key(), ..publish }
     }
 
     /// Returns the full name of the topic.
@@ -107,7 +109,7 @@ impl<S: Send + Sync + 'static> Publish<S> {
         let data = content
             .encode()
             .map_err(|failure| Error::invalid(format!("a message for topic `{}` cannot be written: {failure}", topic.escape_debug())));
-        Self { app, topic, data, attributes: BTreeMap::new(), ordering_key: String::new() }
+        Self { app, topic, publisher: "", data, attributes: BTreeMap::new(), ordering_key: String::new() }
     }
 
     /// Adds an attribute.
@@ -134,6 +136,9 @@ impl<S: Send + Sync + 'static> Publish<S> {
     }
 
     /// Has it published by a task: Cloud Tasks takes it now, and tries again until Pub/Sub has it. A message of this way is at most about 750 kB.
+    ///
+    /// In the format of `django-google-cloud-tasks` the task is the one that this library's publisher of the same name has, so that either side can do it; content
+    /// that is no JSON object, and messages with an ordering key, are beyond that format and go in this crate's own.
     ///
     /// # Errors
     ///

@@ -30,7 +30,7 @@ pub(super) async fn send<S: Send + Sync + 'static>(publish: Publish<S>) -> Resul
 
 /// Writes the message: content with what goes along, checked against Google's limits.
 pub(super) fn ready<S: Send + Sync + 'static>(publish: Publish<S>) -> Result<Ready> {
-    let Publish { app, topic, data, mut attributes, ordering_key } = publish;
+    let Publish { app, topic, data, mut attributes, ordering_key, .. } = publish;
     let headers = propagation::current();
     let data = app.layout().message_data(data?, &headers);
     if app.layout().headers_are_attributes() {
@@ -106,7 +106,7 @@ impl<S: Send + Sync + 'static> App<S> {
             let (subscriber, data) = (entry.name.to_owned(), ready.draft.data.clone());
             let delivery = self.delivered(subscriber, data, info);
             // Boxed: what a subscriber publishes may come here again.
-            let ended = Box::pin(self.dispatch(delivery)).await;
+            let ended = Box::pin(self.dispatch(delivery, None)).await;
             if !ended.is_settled() {
                 tracing::error!(target: "redrive::runtime", subscriber = entry.name, ?ended, "the message was not processed; in eager mode it is not delivered again");
             }

@@ -286,7 +286,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let info = self.info(&message, handler.delivery_attempt());
         let delivery = self.app.delivered(self.name.to_owned(), message.data, info.clone());
         // Longer than its lease nobody keeps it from being delivered again.
-        let ended = match tokio::time::timeout(self.lease, self.app.dispatch(delivery)).await {
+        let ended = match tokio::time::timeout(self.lease, self.app.dispatch(delivery, None)).await {
             Ok(ended) => ended,
             Err(_) => Ended::TimedOut(self.lease),
         };

@@ -65,8 +65,8 @@ impl<S: Send + Sync + 'static> Decoder<'_, S> {
 
     fn task(&self, name: Option<String>, parts: &Parts, body: Bytes) -> Result<Arrived, Refusal> {
         let Incoming { name, payload, id } = self.app.layout().decode(name, body.clone())?;
-        // Only a dead set keeps the request, so that only for one its headers are copied.
-        let is_kept = self.app.registry().task(&name).is_some_and(|entry| entry.options.dead_set);
+        // Only a dead set keeps the request, so that only for one its headers are copied; what has no handler may end there, too.
+        let is_kept = self.app.registry().task(&name).is_none_or(|entry| entry.options.dead_set);
         let headers = if is_kept { own_headers(&parts.headers) } else { Vec::new() };
         let request = Box::new(Call { path: self.path.to_owned(), headers, body });
         let info = task_info(&parts.headers, &self.app.entrance().location);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::runtime::App;
 use crate::runtime::oidc::{Auth, TokenMetrics};
-use crate::runtime::push::Places;
+use crate::runtime::push::{BodyBytes, Places};
 use crate::runtime::wire::What;
 
 /// How the endpoint is doing. Numbers count from the start of the process.
@@ -15,6 +15,8 @@ pub struct Metrics {
     pub all: Places,
     /// The places of each handler: `task Send`, `subscriber Billing`, `event upload`.
     pub handlers: BTreeMap<String, Places>,
+    /// What bodies take of memory.
+    pub bodies: BodyBytes,
     /// What came of tokens; zeros where none are asked for.
     pub tokens: TokenMetrics,
 }
@@ -39,6 +41,7 @@ impl<S: Send + Sync + 'static> App<S> {
         Metrics {
             all: entrance.gates.all.look(),
             handlers: own.iter().map(|((what, name), gate)| (format!("{} {name}", kind(what)), gate.look())).collect(),
+            bodies: entrance.memory.look(),
             tokens: match &entrance.auth {
                 Auth::Tokens(verifier) => verifier.metrics(),
                 Auth::Nobody | Auth::Missing => TokenMetrics::default(),

@@ -1,7 +1,7 @@
 //! The endpoint that Cloud Tasks, Pub/Sub, Cloud Scheduler and senders of events call: a `tower::Service`, an axum `Router` around it, and a server.
 //!
 //! A request goes through this, and is answered at the first step that it fails: its path → its method → the size that it announces → who sends it (a token
-//! or a signed URL, before a byte of the body is read) → a place → the body, within size and time → what it says → a place of its handler → the handler →
+//! or a signed URL, before a byte of the body is read) → a place → room for the body → the body, within size and time → what it says → a place of its handler → the handler →
 //! the one table of answers. The cause of a failure goes to the log and never into the answer.
 //!
 //! A caller that hangs up has its handler dropped where it waits next, as one that takes longer than its deadline: both services then try again.
@@ -26,10 +26,15 @@
 //! * **The dispatch deadline** of a task (15 s to 30 min) works likewise, and Cloud Run's own request timeout (5 min by default) cuts off
 //!   before it: set the latter to the longest deadline of a handler.
 //!
+//! Places count requests, not bytes: what their bodies take together is limited by [`Builder::body_memory`](crate::runtime::Builder::body_memory), 128 MiB
+//! without it. What a body becomes (decoded from base64, read as JSON) comes on top, about twice as much again: set it to a quarter of the instance's memory
+//! where messages are large. What finds no room is answered with 429 at once.
+//!
 //! [`App::metrics`](crate::runtime::App::metrics) says how full the places are and how long was waited for them: waiting that grows means more instances or a
 //! smaller queue limit; requests turned away mean that the limits in front of the service are wider than the service.
 
 mod body;
+mod bytes;
 mod decode;
 mod gate;
 mod metrics;
@@ -38,9 +43,10 @@ mod serve;
 mod service;
 mod settings;
 
+pub use bytes::BodyBytes;
 pub use gate::Places;
 pub use metrics::Metrics;
-pub use serve::Drained;
+pub use serve::{Drained, stop_signal};
 pub use service::Push;
 
 pub(crate) use settings::Settings;
@@ -56,6 +62,7 @@ use crate::runtime::events::Links;
 use crate::runtime::oidc::{Auth, auth_of};
 use crate::runtime::registry::Registry;
 use crate::runtime::wire::What;
+use bytes::Memory;
 use gate::{Gates, Place};
 
 /// What the endpoint of one app keeps between requests.
@@ -63,6 +70,7 @@ pub(crate) struct Entrance {
     pub(crate) auth: Auth,
     pub(crate) links: Option<Arc<Links>>,
     gates: Gates,
+    memory: Memory,
     location: Location,
 }
 
@@ -72,6 +80,7 @@ impl Entrance {
             auth: auth_of(&config.oidc, cloud, host),
             links: Links::new(&config.events, &config.mount, host).map(Arc::new),
             gates: Gates::new(config.push.concurrent_max, registry.handlers()),
+            memory: Memory::new(config.push.memory_max),
             location: Location::new(cloud.project().clone(), host.location.clone()),
         }
     }

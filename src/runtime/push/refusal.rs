@@ -1,5 +1,7 @@
 //! What a request is refused with before it reaches a handler. What is said to the caller is fixed; the cause goes to the log.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
@@ -27,7 +29,7 @@ pub(super) enum Refusal {
     /// The body is not what this endpoint takes.
     Malformed(String),
     /// What reads the payload panicked.
-    Panicked,
+    Panicked(String),
 }
 
 impl Refusal {
@@ -43,25 +45,27 @@ impl Refusal {
             Self::Denied(Denied::Later(_)) => (StatusCode::SERVICE_UNAVAILABLE, "try again later"),
             Self::Busy => (StatusCode::TOO_MANY_REQUESTS, "all places are taken"),
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "the body is not what this endpoint takes"),
-            Self::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, "the work failed"),
+            Self::Panicked(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the work failed"),
         }
     }
 
     /// Writes it to the log; returns the answer.
-    pub(super) fn respond(self, path: &str) -> Response<Full<Bytes>> {
+    pub(super) fn respond(self, path: &str, begun: Instant) -> Response<Full<Bytes>> {
         let (status, said) = self.answer();
         let why = match &self {
             Self::Broken(why) | Self::Malformed(why) => why.clone(),
+            Self::Panicked(words) => format!("panicked: {words}"),
             Self::Denied(denied) => denied.to_string(),
             _ => said.to_owned(),
         };
         // Both may be the caller's words.
         let (path, why) = (crate::model::text::line(path), crate::model::text::line(&why));
         let status_code = status.as_u16();
+        let latency_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         if status.is_server_error() {
-            tracing::error!(target: "redrive::runtime", http_status = status_code, http_path = %path, why = %why, "a request is refused");
+            tracing::error!(target: "redrive::runtime", http_status = status_code, http_latency_ms = latency_ms, http_path = %path, why = %why, "a request is refused");
         } else {
-            tracing::warn!(target: "redrive::runtime", http_status = status_code, http_path = %path, why = %why, "a request is refused");
+            tracing::warn!(target: "redrive::runtime", http_status = status_code, http_latency_ms = latency_ms, http_path = %path, why = %why, "a request is refused");
         }
         let mut response = json(status, format!(r#"{{"error":"{said}"}}"#).into());
         let mut header = |name, value| drop(response.headers_mut().insert(name, HeaderValue::from_static(value)));

@@ -63,6 +63,7 @@ impl<S: Send + Sync + 'static> App<S> {
         };
         let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
         let listener = TcpListener::bind(address).await.map_err(|error| Error::from(error).context(format!("`{address}`")))?;
+        let address = listener.local_addr()?;
         tracing::info!(target: "redrive::runtime", %address, "serving");
         self.serve_on(listener, stop_signal()?).await
     }
@@ -121,8 +122,20 @@ impl<S: Send + Sync + 'static> App<S> {
     }
 }
 
-/// Ends when the process is asked to stop.
-fn stop_signal() -> Result<impl Future<Output = ()>> {
+/// Ends when the process is asked to stop, by SIGTERM (as Cloud Run does) or Ctrl-C: for [`App::serve_on`] and [`App::serve_router`]. Signals count from the call.
+///
+/// # Errors
+///
+/// Fails when signals cannot be listened for.
+///
+/// ```no_run
+/// # async fn example(app: redrive::runtime::App<()>) -> redrive::Result<()> {
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+/// app.serve_on(listener, redrive::runtime::stop_signal()?).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn stop_signal() -> Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     Ok(async move {

@@ -93,13 +93,15 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let push = self.clone();
         async move {
+            let begun = Instant::now();
             let (parts, body) = request.into_parts();
             let path = if push.nested { format!("{}{}", push.app.config().mount, parts.uri.path()) } else { parts.uri.path().to_owned() };
             let span = span_of(&path, &parts);
             let answer = async {
                 // Handlers' own panics are caught where they run; this is for what reads their payloads.
-                let answered = AssertUnwindSafe(push.answer(&path, &parts, body)).catch_unwind().await;
-                answered.unwrap_or(Err(Refusal::Panicked)).unwrap_or_else(|refusal| refusal.respond(&path))
+                let answered = AssertUnwindSafe(logging::caught(push.answer(&path, &parts, body, begun))).catch_unwind().await;
+                let answered = answered.unwrap_or_else(|panic| Err(Refusal::Panicked(logging::told(&*panic))));
+                answered.unwrap_or_else(|refusal| refusal.respond(&path, begun))
             };
             Ok(answer.instrument(span).await)
         }
@@ -108,7 +110,7 @@ where
 }
 
 impl<S: Send + Sync + 'static> Push<S> {
-    async fn answer<B>(&self, path: &str, parts: &Parts, body: B) -> Result<Response<Full<Bytes>>, Refusal>
+    async fn answer<B>(&self, path: &str, parts: &Parts, body: B, begun: Instant) -> Result<Response<Full<Bytes>>, Refusal>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -126,18 +128,20 @@ impl<S: Send + Sync + 'static> Push<S> {
         let claim = self.admit(&route, path, parts).await.map_err(Refusal::Denied)?;
         let gates = &app.entrance().gates;
         let _place = gates.all.enter(settings.wait_max).await.ok_or(Refusal::Busy)?;
-        let body = read(body, bytes_max, settings.body_time_max).await?;
+        let mut held = app.entrance().memory.begin();
+        let body = read(body, bytes_max, settings.body_time_max, &mut held).await?;
         let decoder = Decoder { app, path };
         let Arrived { delivery, what, place, name, id } = decoder.decode(route, parts, body)?;
+        let request = logging::Request { begun, compat: app.config().compat, what };
         let own = match gates.own(&place) {
             Some(gate) => gate.enter(settings.wait_max).await.map(Some),
             // Nothing of this name: that is found out, and logged, where the rest is.
             None => Some(None),
         };
         let ended = if let Some(_place) = own {
-            app.dispatch(delivery).await
+            app.dispatch(delivery, Some(request)).await
         } else {
-            logging::write(&Ended::Busy, Instant::now());
+            logging::write(&Ended::Busy, Instant::now(), Some(request));
             Ended::Busy
         };
         if let Some(claim) = claim {
@@ -178,10 +182,12 @@ impl<S: Send + Sync + 'static> Push<S> {
 /// The span of a request: what was asked, for the log.
 fn span_of(path: &str, parts: &Parts) -> Span {
     let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
-    tracing::info_span!(
+    let span = tracing::info_span!(
         target: "redrive::runtime", "request", http_method = parts.method.as_str(), http_url = %line(path), http_user_agent = text(USER_AGENT),
         http_request_size = text(CONTENT_LENGTH),
-    )
+    );
+    logging::join_request(&span, &parts.headers);
+    span
 }
 
 /// Returns the token of a request.

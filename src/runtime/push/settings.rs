@@ -14,6 +14,8 @@ const WAIT_MAX: Duration = Duration::from_millis(100);
 const PUSH_BYTES_MAX: usize = 14 * 1024 * 1024;
 /// Cloud Tasks takes no larger task.
 const TASK_BYTES_MAX: usize = 1024 * 1024;
+/// Bodies together: a quarter of the memory that Cloud Run gives an instance by default (512 MiB), for reading them takes as much again and more.
+const MEMORY_MAX: usize = 128 * 1024 * 1024;
 /// A body arrives within this time: Google's senders have it at hand.
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 /// The head of a request arrives within this time, and an idle connection is closed after it.
@@ -30,6 +32,7 @@ pub(crate) struct Settings {
     pub(super) wait_max: Duration,
     pub(super) push_bytes_max: usize,
     pub(super) task_bytes_max: usize,
+    pub(super) memory_max: usize,
     pub(super) body_time_max: Duration,
     pub(super) header_time_max: Duration,
     pub(super) connections_max: usize,
@@ -45,6 +48,7 @@ impl Default for Settings {
             wait_max: WAIT_MAX,
             push_bytes_max: PUSH_BYTES_MAX,
             task_bytes_max: TASK_BYTES_MAX,
+            memory_max: MEMORY_MAX,
             body_time_max: BODY_TIME_MAX,
             header_time_max: HEADER_TIME_MAX,
             connections_max: CONNECTIONS_MAX,
@@ -94,6 +98,13 @@ impl<S: Send + Sync + 'static> Builder<S> {
     /// Sets how many bytes a task may have; 1 MiB without this, which is the most that Cloud Tasks takes.
     pub fn task_bytes(mut self, max: usize) -> Self {
         self.config_mut().push.task_bytes_max = max;
+        self
+    }
+
+    /// Limits how many bytes the bodies of all requests under way may have together; 128 MiB without this. What finds no room is answered with 429; a body
+    /// that is alone always has room.
+    pub fn body_memory(mut self, max: usize) -> Self {
+        self.config_mut().push.memory_max = max;
         self
     }
 

@@ -25,7 +25,17 @@ pub(crate) enum What {
 
 /// Says what is answered. Cloud Tasks and Cloud Scheduler take 200–299 as done; Pub/Sub takes 102, 200, 201, 202 and 204.
 pub(crate) fn answer(compat: Compat, what: What, ended: &Ended, id: Option<&str>, task: &str) -> Answer {
-    let status = match ended {
+    let status = status(compat, what, ended);
+    let retry_after = match ended {
+        Ended::Retry { after, .. } => *after,
+        _ => None,
+    };
+    Answer { status, body: if status == 204 { None } else { Some(body(compat, what, ended, id, task)) }, retry_after }
+}
+
+/// Returns the status of the answer.
+pub(crate) fn status(compat: Compat, what: What, ended: &Ended) -> u16 {
+    match ended {
         Ended::Done(_) if what == What::Event && compat == Compat::DjangoGcp => 201,
         Ended::Done(_) if compat == Compat::SingleEndpoint => 204,
         Ended::Done(_) => 200,
@@ -38,12 +48,7 @@ pub(crate) fn answer(compat: Compat, what: What, ended: &Ended, id: Option<&str>
         Ended::Unknown if compat == Compat::SingleEndpoint => 400,
         Ended::Unknown => 404,
         Ended::Malformed(_) => 400,
-    };
-    let retry_after = match ended {
-        Ended::Retry { after, .. } => *after,
-        _ => None,
-    };
-    Answer { status, body: if status == 204 { None } else { Some(body(compat, what, ended, id, task)) }, retry_after }
+    }
 }
 
 fn body(compat: Compat, what: What, ended: &Ended, id: Option<&str>, task: &str) -> Value {

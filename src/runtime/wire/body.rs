@@ -180,7 +180,7 @@ fn sorted(value: &Value) -> Value {
 }
 
 /// A time as Python's `isoformat` writes it in UTC.
-fn iso_format(time: Timestamp) -> String {
+pub(crate) fn iso_format(time: Timestamp) -> String {
     let format = if time.subsec_nanosecond() < 1000 { "%Y-%m-%dT%H:%M:%S+00:00" } else { "%Y-%m-%dT%H:%M:%S.%6f+00:00" };
     time.strftime(format).to_string()
 }

@@ -195,6 +195,8 @@ mod tests {
             (native.queue(), native.topic("orders").as_str(), native.job("Nightly").as_str()),
             ("shop", "shop--orders", "shop--Nightly")
         );
+        let unnamed = |compat| Layout { name: None, ..layout(compat) };
+        assert_eq!((unnamed(Compat::DjangoGoogleCloudTasks).queue(), unnamed(Compat::Native).queue()), ("tasks", "default"));
         assert_eq!(native.url(&native.task_path("Send")), "https://s.example/api/tasks/Send");
         assert_eq!(native.audience("/api/tasks/Send"), "https://s.example");
         let a = layout(Compat::DjangoGoogleCloudTasks);

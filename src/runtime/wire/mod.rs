@@ -8,9 +8,9 @@ mod layout;
 mod message;
 mod python;
 
-pub(crate) use answer::{Answer, What, answer};
+pub(crate) use answer::{Answer, What, answer, status};
 pub(crate) use arguments::read;
-pub(crate) use body::{Call, Incoming, Outgoing};
+pub(crate) use body::{Call, Incoming, Outgoing, iso_format};
 /// A task is at most this large, with its headers (Google's limit).
 pub(crate) const TASK_BYTES_MAX: usize = 1024 * 1024;
 

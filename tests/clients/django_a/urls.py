@@ -35,6 +35,15 @@ def publish(message, attributes):
     return tasks.Placed.sync(message=message, attributes=attributes)
 
 
+def publish_asap(message, attributes):
+    """By way of Cloud Tasks."""
+    return tasks.Placed.asap(message=message, attributes=attributes).task_id
+
+
+def save_asap(order):
+    return tasks.OrderSaved.asap(obj=tasks.Order(pk=order)).task_id
+
+
 def set_up():
     """What the library's commands do."""
     app = apps.get_app_config("django_cloud_tasks")
@@ -49,5 +58,5 @@ def discard(task):
     return len(getattr(tasks, task).discard())
 
 
-actions = [save, enqueue, enqueue_once, later, publish, set_up, debug, discard]
+actions = [save, save_asap, enqueue, enqueue_once, later, publish, publish_asap, set_up, debug, discard]
 urlpatterns = [path("", include("django_cloud_tasks.urls")), *urls({action.__name__: action for action in actions})]

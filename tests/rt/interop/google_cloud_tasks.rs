@@ -73,6 +73,9 @@ impl Task<Shop> for Fails {
 #[derive(Serialize, Deserialize)]
 struct Passes {
     price: u32,
+    /// Whether the message goes by way of Cloud Tasks.
+    #[serde(default)]
+    later: bool,
 }
 
 impl Task<Shop> for Passes {
@@ -80,7 +83,12 @@ impl Task<Shop> for Passes {
 
     async fn run(self, cx: Context<Shop>) -> Outcome {
         Price { price: self.price, quantity: 1, label: "passed".to_owned() }.asap(cx.app()).await?;
-        cx.app().publisher::<Placed>().publish(Placed { order: self.price }).attribute("kind", "passed").await?;
+        let placed = cx.app().publisher::<Placed>().publish(Placed { order: self.price }).attribute("kind", "passed");
+        if self.later {
+            placed.asap().await?;
+        } else {
+            placed.await?;
+        }
         done()
     }
 }
@@ -110,6 +118,7 @@ struct Order(u32);
 
 impl Entity for Order {
     type Content = Placed;
+    const PUBLISHER: &'static str = "OrderSaved";
 
     fn topic(&self) -> Cow<'_, str> {
         "sales-order".into()
@@ -151,6 +160,9 @@ fn configure(app: Builder<Shop>) -> Builder<Shop> {
         .task::<Passes>()
         .periodic::<Nightly>("0 3 * * *", "")
         .subscriber::<Billing>()
+        .publishes::<Placed>()
+        .publishes_records::<Order>()
+        .publishes_by_tasks()
 }
 
 #[tokio::test]
@@ -164,6 +176,7 @@ async fn tasks_and_messages_go_both_ways() {
     messages_reach_rust(&mut scene).await;
     what_work_passes_on_reaches_django(&scene).await;
     records_are_published_the_same(&scene).await;
+    messages_by_tasks_go_both_ways(&scene).await;
     jobs_run_in_rust(&mut scene).await;
 }
 
@@ -271,7 +284,7 @@ async fn what_work_passes_on_reaches_django(scene: &Scene) {
     let context = [("traceparent", TRACE), ("x-tenant", "t-4")];
     let theirs = json!({"message": {"order": 9}, "attributes": {"kind": "passed"}});
     scene.django.act_with("publish", theirs, &context).await;
-    let passes = Passes { price: 9 }.enqueue(&scene.sender).header("traceparent", TRACE).header("x-tenant", "t-4");
+    let passes = Passes { price: 9, later: false }.enqueue(&scene.sender).header("traceparent", TRACE).header("x-tenant", "t-4");
     passes.here().await.unwrap();
     let [theirs, ours] = scene.held("shop--Placed").await;
     assert_eq!(theirs, ours);
@@ -296,6 +309,48 @@ async fn records_are_published_the_same(scene: &Scene) {
     let [theirs, ours] = scene.held("shop--sales-order").await;
     assert_eq!(theirs, (r#"{"order": 12}"#.to_owned(), json!({"kind": "saved"})));
     assert_eq!(theirs, ours);
+}
+
+/// Messages by way of Cloud Tasks: both store the same task, and each does the other's.
+async fn messages_by_tasks_go_both_ways(scene: &Scene) {
+    // What Django stored is done by Rust, and what Rust stored for itself, too: the messages are the same.
+    scene.pause("shop", true).await;
+    let id = scene.django.act("publish_asap", json!({"message": {"order": 21}, "attributes": {"kind": "later"}})).await;
+    let ours = scene.worker.publisher::<Placed>().publish(Placed { order: 21 }).attribute("kind", "later").asap().await.unwrap();
+    let bare = scene.django.act("publish_asap", json!({"message": {"order": 22}, "attributes": null})).await;
+    let our_bare = scene.worker.publisher::<Placed>().publish(Placed { order: 22 }).asap().await.unwrap();
+    let saved = scene.django.act("save_asap", json!({"order": 23})).await;
+    let our_saved = scene.worker.publish_entity(&Order(23)).asap().await.unwrap();
+    let stored = scene.stored("shop").await;
+    for (theirs, ours) in [(&id, &ours), (&bare, &our_bare), (&saved, &our_saved)] {
+        assert_eq!(stored[theirs.as_str().unwrap()], stored[&ours.id]);
+    }
+    assert_eq!(stored[&ours.id]["body"], r#"{"message": {"order": 21}, "attributes": {"kind": "later"}}"#);
+    assert_eq!(stored[&our_bare.id]["body"], r#"{"message": {"order": 22}, "attributes": null}"#);
+    let record = r#"{"message": {"order": 23}, "attributes": {"kind": "saved"}, "topic_name": "shop--sales-order"}"#;
+    assert_eq!(
+        (&stored[&our_saved.id]["body"], &stored[&our_saved.id]["url"]),
+        (&json!(record), &json!(format!("{}/tasks/OrderSaved", scene.rust_url)))
+    );
+    scene.pause("shop", false).await;
+    assert_eq!(scene.held("shop--sales-order").await, [(); 2].map(|()| (r#"{"order": 23}"#.to_owned(), json!({"kind": "saved"}))));
+    let mut messages = [scene.held("shop--Placed").await, scene.held("shop--Placed").await].concat();
+    messages.sort_by_key(|(data, _)| data.clone());
+    let (later, bare) = ((r#"{"order": 21}"#.to_owned(), json!({"kind": "later"})), (r#"{"order": 22}"#.to_owned(), Value::Null));
+    assert_eq!(messages, [later.clone(), later, bare.clone(), bare]);
+
+    // What Rust stored for Django is done there, with its headers; beside it what Django publishes itself.
+    let context = [("traceparent", TRACE), ("x-tenant", "t-5")];
+    scene.django.act_with("publish", json!({"message": {"order": 24}, "attributes": {"kind": "passed"}}), &context).await;
+    let passes = Passes { price: 24, later: true }.enqueue(&scene.sender).header("traceparent", TRACE).header("x-tenant", "t-5");
+    passes.here().await.unwrap();
+    let [theirs, ours] = scene.held("shop--Placed").await;
+    assert_eq!(theirs, ours);
+    assert!(ours.0.starts_with(r#"{"order": 24, "_http_headers": {"#), "{ours:?}");
+    scene.sender.publish_entity(&Order(25)).asap().await.unwrap();
+    scene.django.act("save", json!({"order": 25})).await;
+    let [theirs, ours] = scene.held("shop--sales-order").await;
+    assert_eq!((&theirs, theirs.0.as_str()), (&ours, r#"{"order": 25}"#));
 }
 
 /// The job that the library's command makes runs the Rust task of its name, and this crate's provisioning makes the same.
