@@ -6,6 +6,7 @@ mod activity;
 mod browse;
 mod debug;
 mod discard;
+mod doctor;
 mod editor;
 mod guard;
 mod hold;
@@ -25,6 +26,7 @@ use crate::error::{Error, Result};
 
 pub use activity::Activity;
 pub use debug::{HANDLER_BODY_BYTES_MAX, HandlerAnswer, curl};
+pub use doctor::{Finding, Health};
 pub use guard::{Guard, Typed};
 pub use peek::{Peek, PeekMode};
 pub use publish::{

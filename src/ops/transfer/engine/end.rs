@@ -131,7 +131,10 @@ impl Engine {
     /// Returns when a pull that brings nothing is the end.
     fn quiet_at(&self) -> Elapsed {
         let hidden = self.pulls.answer_lost.map_or(Elapsed::ZERO, |at| at + self.settings.ack_deadline + REDELIVERY_GRACE);
-        let ours = self.acks.settled_at(self.settings.exactly_once, REDELIVERY_GRACE).max(hidden);
+        // An ack that does not take costs a copy no more than another delivery.
+        let settled =
+            if self.settings.drains { self.settings.late } else { self.acks.settled_at(self.settings.exactly_once, REDELIVERY_GRACE) };
+        let ours = settled.max(hidden);
         // What ran out is looked for as long from then on.
         let lapsed = self.items.values().filter_map(|item| Some(item.lease.as_ref()?.ends)).max();
         match lapsed {
