@@ -356,18 +356,18 @@ mod tests {
     fn a_theme_is_read_again_when_its_file_changes_and_a_broken_one_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("mine.toml");
-        std::fs::write(&file, "inherits = \"dark\"\nfg = \"#010203\"\n").unwrap();
+        std::fs::write(&file, "inherits = \"dark\"\n[roles]\nfg = \"#010203\"\n").unwrap();
         let theme = Theme::load("mine", Some(folder.path()), Depth::True, false).unwrap();
         let (chosen, files) = (Some("mine".to_owned()), theme_files(Some(folder.path())));
         let mut look = Look { theme, chosen, files, depth: Depth::True, ascii: false, folder: Some(folder.path().to_owned()), asks: false };
         let before = look.theme.clone();
         assert!(look.reload().is_none(), "nothing changed");
-        std::fs::write(&file, "inherits = \"dark\"\nfg = \"#040506\"\nbg = \"#000000\"\n").unwrap();
+        std::fs::write(&file, "inherits = \"dark\"\n[roles]\nfg = \"#040506\"\nbg = \"#000000\"\n").unwrap();
         assert!(matches!(look.reload(), Some(Message::Themed(name, None)) if name == "mine"));
         let changed = look.theme.clone();
         assert_ne!(changed, before);
         assert!(look.reload().is_none());
-        std::fs::write(&file, "fg = \"no colour\"\n").unwrap();
+        std::fs::write(&file, "[roles]\nfg = \"no colour\"\n").unwrap();
         let Some(Message::Themed(_, Some(error))) = look.reload() else { panic!("it is broken") };
         assert!(error.to_string().contains("mine.toml"), "{error}");
         assert_eq!(look.theme, changed, "the last good theme stays");

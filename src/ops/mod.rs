@@ -123,6 +123,7 @@ mod tests {
         sendable((ops.tasks(&queue, true, 1), ops.task(&task), ops.run_task(&task), ops.debug_task(&task, "localhost:1")));
         sendable((ops.pause_queue(&queue), ops.resume_queue(&queue), ops.purge_queue(&queue), ops.discard_tasks(Vec::new(), |_| {})));
         sendable((ops.run_job(&job), ops.pause_job(&job), ops.resume_job(&job)));
+        sendable(ops.doctor());
         sendable((ops.publish(&topic, Draft::default()), ops.peek(&subscription, PeekMode::Leased, 1)));
         Ok(())
     }

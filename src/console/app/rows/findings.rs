@@ -22,8 +22,8 @@ impl FindingRow {
 impl Row for FindingRow {
     const COLUMNS: &'static [Column] = &[
         Column::text("about", "what", 28, 0),
-        Column::text("found", "found", 72, 0),
-        Column::text("advice", "what to do", Column::FILL, 3),
+        Column::text("found", "found", Column::FILL, 0),
+        Column::text("advice", "what to do", 60, Column::WIDE),
     ];
 
     fn key(&self) -> &str {

@@ -180,6 +180,10 @@ impl Engine {
             return;
         }
         self.release_all(step);
+        // What the end itself gave up of a copy.
+        if self.acks.is_waiting() {
+            step.wake_at(Elapsed::ZERO);
+        }
         if self.publishing.is_empty() && self.left.is_empty() && self.acks.is_idle() && self.pulls.in_flight.is_none() {
             self.ended = true;
             step.end = Some(state);
