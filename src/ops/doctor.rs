@@ -260,7 +260,7 @@ fn dead_letters(related: &[DeadLetterRelation], all: &[Subscription], numbers: O
     let holders: BTreeSet<&SubscriptionName> = related.iter().flat_map(|relation| &relation.holders).collect();
     for holder in all.iter().filter(|one| holders.contains(&one.name)) {
         let oldest = numbers.and_then(|numbers| numbers.subscriptions.get(&holder.name)?.oldest_age);
-        findings.extend(oldest.and_then(|oldest| expiring(holder, oldest.value)));
+        findings.extend(oldest.and_then(|oldest| expiring(holder.name.id(), holder.retention, oldest.value)));
     }
     if findings.is_empty() {
         let words = if related.is_empty() {
@@ -290,18 +290,26 @@ fn broken(relation: &DeadLetterRelation, broken: Broken) -> Finding {
     }
 }
 
-fn expiring(holder: &Subscription, oldest: Duration) -> Option<Finding> {
-    let left = holder.retention.saturating_sub(oldest);
-    if left >= EXPIRES_SOON {
+fn expiring(id: &str, retention: Duration, oldest: Duration) -> Option<Finding> {
+    let left = retention.saturating_sub(oldest);
+    // What is kept for a short time only is not always about to go.
+    if left >= EXPIRES_SOON.min(retention / 4) {
         return None;
     }
-    let (id, hours) = (holder.name.id(), left.as_secs() / 3600);
-    let words =
-        format!("the oldest message of `{id}` is deleted within {} h: it is kept for {} h", hours + 1, holder.retention.as_secs() / 3600);
+    let words = format!("the oldest message of `{id}` is deleted within {}: it is kept for {}", span(left), span(retention));
     let finding = Finding::new(format!("dead letters in {id}"), Health::Warn, words);
     Some(finding.advise(format!(
         "redrive them (`redrive dlq redrive {id} --dry-run`), or keep them: `redrive dlq export {id} --to-file {id}.jsonl`"
     )))
+}
+
+/// Writes a span in whole units, rounded up.
+fn span(span: Duration) -> String {
+    match span.as_secs().div_ceil(60) {
+        minutes @ 0..120 => format!("{minutes} min"),
+        minutes @ 120..2880 => format!("{} h", minutes.div_ceil(60)),
+        minutes => format!("{} d", minutes.div_ceil(24 * 60)),
+    }
 }
 
 fn missing_right(resource: &str, right: Right, agent: &str) -> Finding {
@@ -337,6 +345,19 @@ mod tests {
         assert_eq!(found(-90, true), (Health::Warn, "this machine is 90 s behind the server".into(), 1));
         assert_eq!(found(3600, true).1, "this machine is 3600 s ahead of the server");
         assert_eq!(found(3600, false).0, Health::Good);
+    }
+
+    #[test]
+    fn what_expires_soon_is_told_in_time() {
+        let (day, week) = (Duration::from_hours(24), Duration::from_hours(7 * 24));
+        assert!(expiring("hold", week, 5 * day).is_none());
+        let finding = expiring("hold", week, week - Duration::from_mins(11 * 60 + 30)).unwrap();
+        assert_eq!(finding.found, "the oldest message of `hold` is deleted within 12 h: it is kept for 7 d");
+        assert!(finding.advice[0].contains("redrive dlq export hold --to-file hold.jsonl"), "{finding:?}");
+        let short = Duration::from_mins(10);
+        assert!(expiring("hold", short, Duration::from_mins(2)).is_none(), "it is always gone within a day");
+        let finding = expiring("hold", short, Duration::from_mins(9)).unwrap();
+        assert_eq!(finding.found, "the oldest message of `hold` is deleted within 1 min: it is kept for 10 min");
     }
 
     #[test]

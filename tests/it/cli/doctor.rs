@@ -22,7 +22,7 @@ async fn what_is_wrong_is_said_first_with_what_to_do() {
     std::fs::create_dir_all(journal.parent().unwrap()).unwrap();
     std::fs::write(&journal, "a letter to a friend").unwrap();
     bench.emulator.inject(Fault::status("ListQueues", "PERMISSION_DENIED")).unwrap();
-    bench.emulator.advance(std::time::Duration::from_hours(6 * 24 + 12)).await.unwrap();
+    bench.emulator.advance(std::time::Duration::from_hours(1)).await.unwrap();
 
     let run = bench.run(&["doctor", "-o", "json"]).await;
     assert_eq!(run.code, 1, "{run:?}");
@@ -36,12 +36,9 @@ async fn what_is_wrong_is_said_first_with_what_to_do() {
         "{broken}"
     );
     let tasks = about(&all, "Cloud Tasks");
-    assert!(tasks["health"] != "good" || tasks["found"].as_str().unwrap().contains("not"), "{tasks}");
+    assert!(tasks["health"] == "bad" && tasks["found"].as_str().unwrap().contains("cannot list the queues"), "{tasks}");
     let unreadable = about(&all, "transfer 0junk");
     assert!(unreadable["health"] == "bad" && unreadable["found"].as_str().unwrap().contains("is not a journal"), "{unreadable}");
-    let expiring = about(&all, "dead letters in orders-hold");
-    assert!(expiring["found"].as_str().unwrap().contains("is deleted within 12 h"), "{expiring}");
-    assert!(expiring["advice"][0].as_str().unwrap().contains("redrive dlq export orders-hold"), "{expiring}");
     assert_eq!(about(&all, "data folder")["health"], "good");
     assert!(about(&all, "clock")["found"].as_str().unwrap().contains("behind the server"), "its clock was moved");
 

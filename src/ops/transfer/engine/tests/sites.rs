@@ -38,10 +38,17 @@ fn without_any_one_sync_something_goes_wrong() {
     // Logs that are written in one go are the emulator's alone.
     let others = within("src/wal/mod.rs", "write_whole");
     assert_eq!(met, sites_in(&FILES).difference(&others).cloned().collect(), "each call of a sync in the source is met");
+    let mut unnoticed = BTreeSet::new();
     for site in sites {
         let goes_wrong = |seed: &u64| catch_unwind(AssertUnwindSafe(|| play(rough(*seed, Some(site))))).is_err();
-        let noticed = (0..SCHEDULES).find(goes_wrong);
-        let seed = noticed.unwrap_or_else(|| panic!("nothing goes wrong without the sync of {}", place(site)));
-        println!("without {}: schedule {seed} goes wrong", place(site));
+        match (0..SCHEDULES).find(goes_wrong) {
+            Some(seed) => println!("without {}: schedule {seed} goes wrong", place(site)),
+            None => drop(unnoticed.insert(place(site))),
+        }
     }
+    println!("unnoticed: {unnoticed:?}");
+    // A journal that has no record yet has nothing to lose, and a record of a failed commit that a crash brings back tells what is true or only of a
+    // doubt more. The emulator's store needs both, and misses them (`without_any_one_sync_something_is_lost`).
+    let after_failure = within("src/wal/mod.rs", "commit").last().cloned();
+    assert_eq!(unnoticed, within("src/wal/mod.rs", "begin").into_iter().chain(after_failure).collect());
 }
