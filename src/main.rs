@@ -8,8 +8,9 @@ use redrive::cli::open::{Opened, Subject};
 use redrive::cli::{self, Cli, Exit, Guard, Output};
 use redrive::console::{self, Config, Connection, Start};
 use redrive::error::Result;
+use redrive::names::ProjectId;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 
 /// Most of what the emulator and a transfer do for a message is small and short-lived memory, given from one thread to another.
 #[global_allocator]
@@ -52,19 +53,23 @@ fn run_command(runtime: &Runtime, cli: Cli, config: &Config) -> Exit {
 /// Runs the console on `subject`, which is opened behind its first frame.
 fn open_console(runtime: &Runtime, cli: &Cli, subject: Subject, config: Config, folder: Option<PathBuf>) -> Result<Exit> {
     cli::log_to_file(cli.verbosity())?;
-    let (deliver, connection) = oneshot::channel();
+    let (sender, connection) = mpsc::channel(1);
     let (read_only, rules, handle) = (cli.read_only(), config.clone(), runtime.handle().clone());
     let title = subject.title();
-    let open = move || {
+    let open = move |project: Option<ProjectId>| {
+        let (sender, rules) = (sender.clone(), rules.clone());
         let deliver = move |opened: Result<Opened>| {
-            // The receiver is gone only when the console has ended.
-            let _ = deliver.send(opened.map(|it| Connection { ops: it.ops, sample: it.sample }));
+            // It is full or gone only when nobody waits for it any more.
+            let _ = sender.try_send(opened.map(|it| Connection { ops: it.ops, sample: it.sample }));
         };
         let guard = move |project: &str| {
             let guard = rules.guard(project);
             Guard { read_only: read_only || guard.read_only, ..guard }
         };
-        handle.spawn(subject.open(guard, deliver));
+        match subject.of_project(project) {
+            Ok(subject) => drop(handle.spawn(subject.open(guard, deliver))),
+            Err(error) => deliver(Err(error)),
+        }
     };
     let theme = cli.theme().map(str::to_owned);
     let start = Start { title, open: Box::new(open), connection, config, config_folder: folder, theme, ascii: false, read_only };

@@ -100,6 +100,11 @@ pub(super) enum Command {
     /// List, show, cancel and resume redrives and discards
     #[command(subcommand, visible_alias = "transfer")]
     Transfers(transfers::Transfers),
+    /// Look at connection, rights, clock, data folder, transfers and dead letters, and say what to do
+    #[command(
+        after_help = "Examples:\n  redrive doctor\n  redrive doctor -o json | jq '.[] | select(.health != \"good\")'\n\nChanges nothing. It exits with 1 where something does not work."
+    )]
+    Doctor,
     /// Print a completion script for a shell
     Completions(completions::Completions),
 }

@@ -10,6 +10,7 @@ mod completions;
 mod confirm;
 mod demo;
 mod dlq;
+mod doctor;
 mod edit;
 mod emulator;
 mod exit;
@@ -113,6 +114,7 @@ impl Command {
             Self::Dlq(dlq) => dlq.run(session).await,
             Self::Jobs(jobs) => jobs.run(session).await,
             Self::Transfers(transfers) => transfers.run(session).await,
+            Self::Doctor => Box::pin(doctor::run(session)).await,
             Self::Completions(completions) => completions.run(session),
         }
     }

@@ -9,8 +9,8 @@ use super::carry::{Consent, carry_out};
 use super::dlq::Which;
 use super::session::Session;
 use crate::error::Result;
-use crate::ops::Ops;
 use crate::ops::transfer::{Delivery, Kind};
+use crate::ops::{Ops, PeekMode};
 
 /// How dead letters go back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -45,8 +45,10 @@ pub(super) struct Replay {
     #[arg(long)]
     allow_remote: bool,
     /// Take away what the handler took, in place of leaving it where it is
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["snapshot", "lease"])]
     take: bool,
+    #[command(flatten)]
+    reading: Reading,
 }
 
 #[derive(Debug, Args)]
@@ -56,6 +58,25 @@ pub(super) struct Export {
     /// File to write, a line of JSON for each message; must not exist
     #[arg(long, value_name = "FILE")]
     to_file: PathBuf,
+    #[command(flatten)]
+    reading: Reading,
+}
+
+/// How what stays is read.
+#[derive(Debug, Args)]
+struct Reading {
+    /// Read from a snapshot, which leases nothing there [default: where there are many, or a lease would disturb]
+    #[arg(long, conflicts_with = "lease")]
+    snapshot: bool,
+    /// Lease the messages until the end, 10,000 at most [default: where there are few]
+    #[arg(long)]
+    lease: bool,
+}
+
+impl Reading {
+    fn mode(&self) -> Option<PeekMode> {
+        if self.snapshot { Some(PeekMode::Snapshot) } else { self.lease.then_some(PeekMode::Leased) }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -75,13 +96,15 @@ impl Replay {
         let delivery = Delivery::Handler { url: self.to_url, anywhere: self.allow_remote };
         let (mut request, consent) = self.which.request(ops, Kind::Replay, delivery)?;
         request.leave = !self.take;
+        request.reading = self.reading.mode();
         carry_out(session, ops, request, &[], &consent).await
     }
 }
 
 impl Export {
     pub(super) async fn run(self, session: &mut Session<'_, '_>, ops: &Ops) -> Result<Exit> {
-        let (request, consent) = self.which.request(ops, Kind::Export, Delivery::File(self.to_file))?;
+        let (mut request, consent) = self.which.request(ops, Kind::Export, Delivery::File(self.to_file))?;
+        request.reading = self.reading.mode();
         carry_out(session, ops, request, &[], &consent).await
     }
 }

@@ -3,7 +3,7 @@
 use super::home::Home;
 use crate::demo;
 use crate::emulator::Emulator;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::names::ProjectId;
 use crate::ops::{Cloud, EMULATOR_PROJECT, Found, Guard, Ops, Settings};
 
@@ -35,6 +35,24 @@ impl Subject {
         match self {
             Self::Demo { .. } => "starting the sample shop".to_owned(),
             Self::Found(_) => "looking for project and credentials".to_owned(),
+        }
+    }
+
+    /// Returns what is asked for in another project; `None` is the same one.
+    ///
+    /// # Errors
+    ///
+    /// Fails where it is sample data: that is of one project.
+    pub fn of_project(&self, project: Option<ProjectId>) -> Result<Self> {
+        match (self, project) {
+            (_, None) => Ok(self.clone()),
+            (Self::Found(settings), Some(project)) => {
+                Ok(Self::Found(Box::new(Settings { project: Some(project), ..(**settings).clone() })))
+            }
+            (Self::Demo { .. }, Some(_)) => {
+                Err(Error::new(Kind::FailedPrecondition, "the sample shop has no other project")
+                    .with_hint("open the console without `demo`"))
+            }
         }
     }
 

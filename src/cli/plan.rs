@@ -153,7 +153,8 @@ mod tests {
     }
 
     fn plan(matches: Option<u64>, complete: bool) -> Plan {
-        let receiver = |id, failed, matches| Receiver { subscription: subscription(id), filter: String::new(), failed, matches };
+        let receiver =
+            |id, failed, matches| Receiver { subscription: subscription(id), filter: String::new(), failed, matches, skips: false };
         let source = Source::Subscription(subscription("orders-hold"));
         let request = Request { rate_max: Some(20), max: Some(7), ..Request::new(Kind::Redrive, source) };
         let route = Route {

@@ -51,6 +51,7 @@ pub(crate) use enqueue::code_of;
 pub(crate) use figures::{Of, QueueStats, TimeSeries};
 pub(crate) use metadata::url as metadata_url;
 pub(crate) use pages::Rows;
+pub(crate) use pubsub::Passing;
 pub(crate) use tasks::{FULL_VIEW, task_of};
 
 use address::Address;

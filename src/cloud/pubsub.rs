@@ -34,8 +34,20 @@ const LABELS: [(&str, &str); 1] = [("made-by", "redrive")];
 /// A subscription made for a moment lives this long after its last use: the shortest that Pub/Sub allows.
 const PASSING_TTL_S: i64 = 24 * 60 * 60;
 
-/// The lease of what is pulled from it: long enough to acknowledge a batch.
-const PASSING_ACK_DEADLINE_S: i32 = 60;
+/// How a subscription made for a moment delivers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Passing<'a> {
+    pub(crate) filter: &'a str,
+    pub(crate) ordered: bool,
+    pub(crate) ack_deadline: Duration,
+}
+
+impl<'a> Passing<'a> {
+    /// Takes what passes a filter, without order; what is pulled is leased long enough to acknowledge a batch.
+    pub(crate) fn filtered(filter: &'a str) -> Self {
+        Self { filter, ordered: false, ack_deadline: Duration::from_mins(1) }
+    }
+}
 
 impl Cloud {
     /// Lists the topics of the project.
@@ -99,7 +111,7 @@ impl Cloud {
     }
 
     /// Makes a pulled subscription, labelled as ours, that expires by itself when nobody has used it for a day.
-    pub(crate) async fn create_passing_subscription(&self, name: &SubscriptionName, topic: &TopicName, filter: &str) -> Result<()> {
+    pub(crate) async fn create_passing_subscription(&self, name: &SubscriptionName, topic: &TopicName, terms: Passing<'_>) -> Result<()> {
         let asked = self.asked(Api::PubSub, "make a subscription", name, "pubsub.subscriptions.create");
         let create = self
             .subscription_admin()
@@ -107,9 +119,10 @@ impl Cloud {
             .create_subscription()
             .set_name(name.to_string())
             .set_topic(topic.to_string())
-            .set_filter(filter)
+            .set_filter(terms.filter)
+            .set_enable_message_ordering(terms.ordered)
             .set_labels(LABELS)
-            .set_ack_deadline_seconds(PASSING_ACK_DEADLINE_S)
+            .set_ack_deadline_seconds(i32::try_from(terms.ack_deadline.as_secs()).unwrap_or(i32::MAX))
             .set_expiration_policy(ExpirationPolicy::new().set_ttl(google_cloud_wkt::Duration::clamp(PASSING_TTL_S, 0)));
         call(&asked, create.send()).await.map(drop)
     }

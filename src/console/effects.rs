@@ -124,6 +124,7 @@ async fn read(ops: &Ops, fetch: Fetch) -> Fetched {
         }
         Fetch::Transfers => Fetched::Transfers(blocking(ops, Ops::transfers).await),
         Fetch::Activity => Fetched::Activity(blocking(ops, |ops| ops.activity(ACTIVITY_MAX)).await),
+        Fetch::Doctor => Fetched::Doctor(Ok(Box::pin(ops.doctor()).await)),
         Fetch::Plan(request) => Fetched::Plan(Box::pin(ops.plan_transfer(*request)).await),
     }
 }
@@ -149,6 +150,7 @@ fn late(fetch: Fetch) -> Fetched {
         Fetch::Messages(subscription, _) => Fetched::Messages(subscription, Err(timed_out())),
         Fetch::Transfers => Fetched::Transfers(Err(timed_out())),
         Fetch::Activity => Fetched::Activity(Err(timed_out())),
+        Fetch::Doctor => Fetched::Doctor(Err(timed_out())),
         Fetch::Plan(_) => Fetched::Plan(Err(timed_out())),
     }
 }
@@ -174,6 +176,7 @@ async fn change(ops: &Ops, operation: Operation, id: CallId, back: &Sender<Messa
         Operation::Hold(name) => ops.hold_subscription(&name).await?,
         Operation::Release(name) => ops.release_subscription(&name).await?,
         Operation::CancelTransfer(transfer) => ops.cancel_transfer(&transfer).await?,
+        Operation::PruneTransfers(transfers) => drop(ops.prune_transfers(&transfers).await?),
         Operation::ResumeTransfer(transfer) => {
             // One that asks whether its canary may be followed goes on where it is.
             if ops.watch_transfer(&transfer).is_ok_and(|watch| watch.borrow().state == State::Asking) {

@@ -13,10 +13,10 @@ use crate::model::queue::Queue;
 use crate::model::subscription::Subscription;
 use crate::model::task::Task;
 use crate::model::topic::Topic;
-use crate::names::{JobName, QueueName, SubscriptionName, TaskName, TopicName};
+use crate::names::{JobName, ProjectId, QueueName, SubscriptionName, TaskName, TopicName};
 use crate::ops::Place;
 use crate::ops::transfer::{Plan, Request, Summary, TransferId};
-use crate::ops::{Activity, HandlerAnswer, Peek, PeekMode, Report};
+use crate::ops::{Activity, Finding, HandlerAnswer, Peek, PeekMode, Report};
 
 /// Names a call, so that late answers of replaced ones can be dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,6 +102,8 @@ pub(crate) enum Fetch {
     Transfers,
     /// The activity log.
     Activity,
+    /// What may be wrong.
+    Doctor,
     /// What a transfer would do.
     Plan(Box<Request>),
 }
@@ -131,6 +133,8 @@ pub(crate) enum Fetched {
     Transfers(Result<Listing<Summary>>),
     /// The activity log.
     Activity(Result<Listing<Activity>>),
+    /// What may be wrong.
+    Doctor(Result<Listing<Finding>>),
     /// What a transfer would do.
     Plan(Result<Plan>),
 }
@@ -168,6 +172,8 @@ pub(crate) enum Operation {
     CancelTransfer(TransferId),
     /// Goes on with a transfer.
     ResumeTransfer(TransferId),
+    /// Deletes kept copies.
+    PruneTransfers(Vec<TransferId>),
 }
 
 /// What an [`Operation`] came to.
@@ -207,6 +213,10 @@ pub(crate) enum Effect {
     Mouse(bool),
     /// Opens a text in the user's editor.
     Edit(String),
+    /// Begins to connect to another project.
+    Context(ProjectId),
+    /// Gives the terminal to the shell until the console is called back.
+    Suspend,
     /// Loads a theme.
     Theme(String),
     /// Panics in a task of its own, so that a test can see what becomes of the terminal. In debug builds only.

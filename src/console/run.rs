@@ -1,12 +1,12 @@
 //! The outermost loop: waits for input, answers, the clock and signals, and draws. The only `select!` of the console, and its only clock.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crossterm::event::EventStream;
 use futures_util::StreamExt;
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::console::action::Keymap;
@@ -19,6 +19,7 @@ use crate::console::terminal::{self, Screen};
 use crate::console::theme::{self, Depth, Theme};
 use crate::console::view;
 use crate::error::{Error, Kind, Result};
+use crate::names::ProjectId;
 use crate::ops::Ops;
 
 /// Answers waiting to be taken in; beyond it their senders wait.
@@ -31,10 +32,10 @@ const TICK: Duration = Duration::from_secs(1);
 pub struct Start {
     /// What stands in the header until the project is known.
     pub title: String,
-    /// Begins to make the connection; called after the first frame, so that nothing delays that one.
-    pub open: Box<dyn FnOnce() + Send>,
-    /// Delivers the connection, or why there is none, once it is known; the first frame does not wait for it.
-    pub connection: oneshot::Receiver<Result<Connection>>,
+    /// Begins to make the connection; called after the first frame, so that nothing delays that one, and again for another project.
+    pub open: Box<dyn FnMut(Option<ProjectId>) + Send>,
+    /// Delivers each connection, or why there is none, once it is known; the first frame does not wait for it.
+    pub connection: mpsc::Receiver<Result<Connection>>,
     /// The configuration.
     pub config: Config,
     /// The folder of configuration and themes.
@@ -70,17 +71,20 @@ pub async fn run(start: Start) -> Result<()> {
     let config = if start.read_only { start.config.read_only() } else { start.config };
     let app = App::new(start.title, config, keymap, themes, (size.width, size.height), Timestamp::now());
     let (back, answers) = mpsc::channel(ANSWERS_MAX);
-    let mut console = Console { app, look, runner: Runner::new(back), screen: &mut screen, to_edit: None };
+    let mut console =
+        Console { app, look, runner: Runner::new(back), screen: &mut screen, to_edit: None, to_suspend: false, open: start.open };
     console.draw()?;
-    (start.open)();
+    (console.open)(None);
     console.serve(answers, start.connection).await
 }
 
 /// How things look: the theme, and what it depends on.
 struct Look {
     theme: Theme,
-    /// Whether the theme was chosen by name; else it follows the terminal's background.
-    chosen: bool,
+    /// The theme's name, where it was chosen; else it follows the terminal's background.
+    chosen: Option<String>,
+    /// The user's theme files as they were when they were read.
+    files: Vec<ThemeFile>,
     depth: Depth,
     ascii: bool,
     folder: Option<PathBuf>,
@@ -106,14 +110,42 @@ impl Look {
         };
         let term = env("TERM").unwrap_or_default();
         let asks = name.is_none() && depth > Depth::Ansi16 && !matches!(term.as_str(), "dumb" | "linux" | "");
-        Ok(Self { theme, chosen: name.is_some(), depth, ascii, folder, asks })
+        let files = theme_files(folder.as_deref());
+        Ok(Self { theme, chosen: name.cloned(), files, depth, ascii, folder, asks })
     }
 
     fn load(&mut self, name: &str) -> Result<()> {
         self.theme = Theme::load(name, self.folder.as_deref(), self.depth, self.ascii)?;
-        self.chosen = true;
+        self.chosen = Some(name.to_owned());
         Ok(())
     }
+
+    /// Reads the chosen theme again where one of the user's files has changed: it may build on any of them. The last good theme stays.
+    fn reload(&mut self) -> Option<Message> {
+        let name = self.chosen.clone()?;
+        let files = theme_files(self.folder.as_deref());
+        if files == self.files {
+            return None;
+        }
+        self.files = files;
+        let error = self.load(&name).err();
+        Some(Message::Themed(name, error))
+    }
+}
+
+/// A theme file: its name, when it was written, its length.
+type ThemeFile = (std::ffi::OsString, Option<std::time::SystemTime>, u64);
+
+fn theme_files(folder: Option<&Path>) -> Vec<ThemeFile> {
+    let entries = folder.and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    let file = |entry: std::fs::DirEntry| {
+        // The target of a link counts: dotfiles are often kept so.
+        let about = std::fs::metadata(entry.path()).ok()?;
+        Some((entry.file_name(), about.modified().ok(), about.len()))
+    };
+    let mut files: Vec<ThemeFile> = entries.filter_map(file).collect();
+    files.sort();
+    files
 }
 
 struct Console<'a> {
@@ -123,16 +155,19 @@ struct Console<'a> {
     screen: &'a mut Screen,
     /// A text that waits for the editor.
     to_edit: Option<String>,
+    /// Whether the shell is to have the terminal.
+    to_suspend: bool,
+    /// Begins to make a connection to a project.
+    open: Box<dyn FnMut(Option<ProjectId>) + Send>,
 }
 
 impl Console<'_> {
-    async fn serve(&mut self, mut answers: mpsc::Receiver<Message>, mut connection: oneshot::Receiver<Result<Connection>>) -> Result<()> {
+    async fn serve(&mut self, mut answers: mpsc::Receiver<Message>, mut connection: mpsc::Receiver<Result<Connection>>) -> Result<()> {
         let mut events = EventStream::new();
         let mut reader = Reader::default();
         let mut signals = Signals::new()?;
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut connected = false;
         if self.look.asks {
             self.screen.write(ASK_BACKGROUND)?;
         }
@@ -145,10 +180,7 @@ impl Console<'_> {
                 },
                 Some(message) = answers.recv() => Some(message),
                 _ = ticks.tick() => Some(self.tick()?),
-                answer = &mut connection, if !connected => {
-                    connected = true;
-                    Some(self.connected(answer.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "the start was given up")))))
-                }
+                Some(answer) = connection.recv() => Some(self.connected(answer)),
                 () = signals.ended() => return Ok(()),
                 () = terminal::panicked() => return Err(Error::new(Kind::Internal, "a part of the console panicked; the reason is told above")),
             };
@@ -172,6 +204,18 @@ impl Console<'_> {
                     return Ok(());
                 }
             }
+            if std::mem::take(&mut self.to_suspend) {
+                drop(events);
+                Screen::lend();
+                let suspended = terminal::suspend();
+                self.screen.take_back(self.app.mouse())?;
+                events = EventStream::new();
+                // It may have another size now; everything is drawn anew.
+                let (message, error) = (self.tick()?, suspended.err());
+                if self.step(Message::Themed(String::new(), error)) == Flow::End || self.step(message) == Flow::End {
+                    return Ok(());
+                }
+            }
             if self.app.take_dirty() {
                 self.draw()?;
             }
@@ -183,7 +227,10 @@ impl Console<'_> {
     }
 
     /// What a second brings. A new size between the first frame and the first look at the terminal's signals is told by nobody, so it is looked at here.
-    fn tick(&self) -> Result<Message> {
+    fn tick(&mut self) -> Result<Message> {
+        if let Some(message) = self.look.reload() {
+            return Ok(message);
+        }
         let size = self.screen.terminal.size()?;
         let same = (size.width, size.height) == self.app.size();
         Ok(if same { Message::Tick } else { Message::Resize(size.width, size.height) })
@@ -193,7 +240,7 @@ impl Console<'_> {
         match input {
             Input::Message(message) => Some(message),
             Input::Nothing => None,
-            Input::Background(_) if self.look.chosen => None,
+            Input::Background(_) if self.look.chosen.is_some() => None,
             Input::Background(light) => {
                 self.look.theme = Theme::standard(light, self.look.depth, self.look.ascii);
                 Some(Message::Themed(String::new(), None))
@@ -227,6 +274,14 @@ impl Console<'_> {
             Effect::Save { name, extension, content } => Some(Message::Saved(effects::save(&name, extension, &content))),
             Effect::Edit(text) => {
                 self.to_edit = Some(text);
+                None
+            }
+            Effect::Context(project) => {
+                (self.open)(Some(project));
+                None
+            }
+            Effect::Suspend => {
+                self.to_suspend = true;
                 None
             }
             Effect::Mouse(on) => self.screen.mouse(on).err().map(|error| Message::Themed(String::new(), Some(error))),
@@ -290,5 +345,31 @@ impl Signals {
     async fn ended(&mut self) {
         // ctrl-c is a key here; anything else ends the process.
         std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_theme_is_read_again_when_its_file_changes_and_a_broken_one_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mine.toml");
+        std::fs::write(&file, "inherits = \"dark\"\n[roles]\nfg = \"#010203\"\n").unwrap();
+        let theme = Theme::load("mine", Some(folder.path()), Depth::True, false).unwrap();
+        let (chosen, files) = (Some("mine".to_owned()), theme_files(Some(folder.path())));
+        let mut look = Look { theme, chosen, files, depth: Depth::True, ascii: false, folder: Some(folder.path().to_owned()), asks: false };
+        let before = look.theme.clone();
+        assert!(look.reload().is_none(), "nothing changed");
+        std::fs::write(&file, "inherits = \"dark\"\n[roles]\nfg = \"#040506\"\nbg = \"#000000\"\n").unwrap();
+        assert!(matches!(look.reload(), Some(Message::Themed(name, None)) if name == "mine"));
+        let changed = look.theme.clone();
+        assert_ne!(changed, before);
+        assert!(look.reload().is_none());
+        std::fs::write(&file, "[roles]\nfg = \"no colour\"\n").unwrap();
+        let Some(Message::Themed(_, Some(error))) = look.reload() else { panic!("it is broken") };
+        assert!(error.to_string().contains("mine.toml"), "{error}");
+        assert_eq!(look.theme, changed, "the last good theme stays");
     }
 }

@@ -6,6 +6,7 @@ mod activity;
 mod browse;
 mod debug;
 mod discard;
+mod doctor;
 mod editor;
 mod guard;
 mod hold;
@@ -25,6 +26,7 @@ use crate::error::{Error, Result};
 
 pub use activity::Activity;
 pub use debug::{HANDLER_BODY_BYTES_MAX, HandlerAnswer, curl};
+pub use doctor::{Finding, Health};
 pub use guard::{Guard, Typed};
 pub use peek::{Peek, PeekMode};
 pub use publish::{
@@ -121,6 +123,7 @@ mod tests {
         sendable((ops.tasks(&queue, true, 1), ops.task(&task), ops.run_task(&task), ops.debug_task(&task, "localhost:1")));
         sendable((ops.pause_queue(&queue), ops.resume_queue(&queue), ops.purge_queue(&queue), ops.discard_tasks(Vec::new(), |_| {})));
         sendable((ops.run_job(&job), ops.pause_job(&job), ops.resume_job(&job)));
+        sendable(ops.doctor());
         sendable((ops.publish(&topic, Draft::default()), ops.peek(&subscription, PeekMode::Leased, 1)));
         Ok(())
     }

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use crate::cloud::{ACK_IDS_BYTES_MAX, Cloud, PULL_MESSAGES_MAX, Place, Received};
+use crate::cloud::{self, ACK_IDS_BYTES_MAX, Cloud, PULL_MESSAGES_MAX, Place, Received};
 use crate::error::{Error, Kind, Result};
 use crate::model::message::Message;
 use crate::model::subscription::{Delivery, Subscription};
@@ -36,7 +37,8 @@ const SEEK_PATIENCE: Duration = Duration::from_secs(25);
 const PREFIX: &str = "redrive-peek-";
 
 /// How messages are looked at without being taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PeekMode {
     /// Leases and releases them: a sample; under a dead-letter policy each release counts as a delivery attempt.
     Leased,
@@ -111,18 +113,9 @@ impl Ops {
 
     async fn peek_snapshot(&self, about: &Subscription, max: usize) -> Result<(Seen, Option<String>)> {
         self.refuse_read_only()?;
-        let Some(topic) = &about.topic else {
-            return Err(Error::new(
-                Kind::FailedPrecondition,
-                format!("`{}` has no topic any more: no snapshot of it can be read", about.name),
-            )
-            .with_hint("look at it in the leased mode"));
-        };
         let passing = Passing::new(self.cloud().clone(), about)?;
         let looked = async {
-            passing.cloud.create_snapshot(&passing.snapshot, &about.name).await.map_err(too_old)?;
-            passing.cloud.create_passing_subscription(&passing.subscription, topic, &about.filter).await?;
-            passing.cloud.seek(&passing.subscription, &passing.snapshot).await?;
+            passing.open(about, cloud::Passing::filtered(&about.filter), "look at it in the leased mode").await?;
             let on_google = *passing.cloud.place() == Place::Google;
             let first_within = if on_google { SEEK_PATIENCE } else { PULL_WAIT };
             let look = Look { cloud: &passing.cloud, max, first_within, deadline: Instant::now() + SNAPSHOT_TIMEOUT };
@@ -205,13 +198,11 @@ fn refuse_unless_pulled(about: &Subscription) -> Result<()> {
 }
 
 /// Says what helps where Pub/Sub refuses a snapshot for the age of the oldest message.
-fn too_old(error: Error) -> Error {
+fn too_old(error: Error, instead: &str) -> Error {
     if error.kind() != Kind::FailedPrecondition {
         return error;
     }
-    error.with_hint(
-        "a snapshot would live less than an hour, for the oldest message is nearly seven days old: look at it in the leased mode",
-    )
+    error.with_hint(format!("a snapshot would live less than an hour, for the oldest message is nearly seven days old: {instead}"))
 }
 
 /// Splits ack ids so that each request stays below Pub/Sub's limit.
@@ -278,8 +269,8 @@ impl Drop for Leases {
     }
 }
 
-/// The snapshot and the subscription made for a look: removed also where the look is broken off.
-struct Passing {
+/// A snapshot and a subscription through which a backlog is read: removed also where that is broken off.
+pub(super) struct Passing {
     cloud: Cloud,
     snapshot: String,
     subscription: SubscriptionName,
@@ -290,14 +281,39 @@ impl Passing {
     fn new(cloud: Cloud, about: &Subscription) -> Result<Self> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let n = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{PREFIX}{:x}-{:x}-{n:x}", Timestamp::now().as_nanosecond(), std::process::id());
-        let project = about.name.project().clone();
-        let (snapshot, subscription) = (format!("{project}/snapshots/{id}"), SubscriptionName::new(project, id.parse()?));
+        Self::named(cloud, about, &format!("{:x}-{:x}-{n:x}", Timestamp::now().as_nanosecond(), std::process::id()))
+    }
+
+    /// Names both after what they are for; nothing is made yet.
+    pub(super) fn named(cloud: Cloud, about: &Subscription, id: &str) -> Result<Self> {
+        let subscription = ours(about.name.project(), id)?;
+        let snapshot = format!("{}/snapshots/{}", about.name.project(), subscription.id());
         Ok(Self { cloud, snapshot, subscription, removed: false })
     }
 
+    /// Makes both, and puts the backlog of `about` into the subscription; `instead` is what helps where that is not possible.
+    pub(super) async fn open(&self, about: &Subscription, terms: cloud::Passing<'_>, instead: &str) -> Result<()> {
+        let Some(topic) = &about.topic else {
+            let words = format!("`{}` has no topic any more: no snapshot of it can be read", about.name);
+            return Err(Error::new(Kind::FailedPrecondition, words).with_hint(instead));
+        };
+        self.cloud.create_snapshot(&self.snapshot, &about.name).await.map_err(|error| too_old(error, instead))?;
+        self.cloud.create_passing_subscription(&self.subscription, topic, terms).await?;
+        self.cloud.seek(&self.subscription, &self.snapshot).await
+    }
+
+    /// Returns the subscription.
+    pub(super) fn subscription(&self) -> &SubscriptionName {
+        &self.subscription
+    }
+
+    /// Removes what an earlier run under the same name left behind.
+    pub(super) async fn clear(&self) -> Result<()> {
+        remove(&self.cloud, &self.snapshot, &self.subscription).await.map_or(Ok(()), Err)
+    }
+
     /// Removes both; returns the first error that left something behind.
-    async fn remove(mut self) -> Option<Error> {
+    pub(super) async fn remove(mut self) -> Option<Error> {
         self.removed = true;
         remove(&self.cloud, &self.snapshot, &self.subscription).await
     }

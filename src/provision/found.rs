@@ -37,6 +37,13 @@ pub(super) struct Found {
     pub(super) agent: std::result::Result<String, String>,
 }
 
+/// Tells whether an app of this crate's runtime serves a subscription: such an app skips what is addressed to another.
+#[cfg(feature = "tool")]
+pub(crate) fn is_served_by_an_app(subscription: &model::subscription::Subscription) -> bool {
+    let labels = labels(&subscription.raw);
+    labels.owner().is_some() && !labels.0.contains_key(HOLDS_LABEL)
+}
+
 /// The labels of a resource; they say which app made it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Labels(pub(super) BTreeMap<String, String>);

@@ -8,7 +8,7 @@ mod diff;
 mod found;
 mod google;
 mod plan;
-mod rights;
+pub(crate) mod rights;
 
 use crate::cloud::Cloud;
 use crate::error::Result;
@@ -16,6 +16,8 @@ use crate::error::Result;
 pub use apply::Applied;
 pub use plan::Plan;
 
+#[cfg(feature = "tool")]
+pub(crate) use found::is_served_by_an_app;
 pub(crate) use plan::HOLD_SUFFIX;
 
 pub(crate) use desired::{DeadLetterPolicy, Desired, Job, Push, Queue, Subscription, Wrapping};

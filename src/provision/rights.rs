@@ -20,13 +20,13 @@ const SUBSCRIBERS: [&str; 4] = [SUBSCRIBER, "roles/pubsub.editor", "roles/pubsub
 
 /// What dead letters need of one resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Right {
+pub(crate) enum Right {
     Publish,
     Acknowledge,
 }
 
 impl Right {
-    pub(super) fn role(self) -> &'static str {
+    pub(crate) fn role(self) -> &'static str {
         match self {
             Self::Publish => PUBLISHER,
             Self::Acknowledge => SUBSCRIBER,
@@ -90,12 +90,12 @@ pub(super) async fn find(cloud: &Cloud, desired: &Desired, found: &mut Found) ->
 }
 
 /// Returns Pub/Sub's service agent in the project of a number, as a member of policies.
-pub(super) fn agent(number: &str) -> String {
+pub(crate) fn agent(number: &str) -> String {
     format!("serviceAccount:service-{number}@gcp-sa-pubsub.iam.gserviceaccount.com")
 }
 
 /// Tells whether a policy gives a member a right. What is bound to a condition may not hold, and does not count.
-pub(super) fn holds(policy: &Value, member: &str, right: Right) -> bool {
+pub(crate) fn holds(policy: &Value, member: &str, right: Right) -> bool {
     bindings(policy).any(|binding| {
         let is_role = binding.get("role").and_then(Value::as_str).is_some_and(|role| right.roles().contains(&role));
         is_role && binding.get("condition").is_none_or(Value::is_null) && members(binding).any(|it| it == member)

@@ -28,7 +28,7 @@ impl Watched {
         for topic in cloud.list_topics().await?.items {
             let id = format!("{PREFIX}{}", topic.name.id()).parse()?;
             let subscription = SubscriptionName::new(cloud.project().clone(), id);
-            cloud.create_passing_subscription(&subscription, &topic.name, "").await?;
+            cloud.create_passing_subscription(&subscription, &topic.name, crate::cloud::Passing::filtered("")).await?;
             topics.insert(topic.name, Topic { subscription, seen: Vec::new() });
         }
         Ok(Self(Mutex::new(topics)))

@@ -11,6 +11,7 @@ pub(crate) mod sim;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 #[cfg(test)]
 pub(crate) use disk::Site;
@@ -34,6 +35,11 @@ pub(crate) const RECORD_BYTES_MAX: usize = 32 * 1024 * 1024;
 const PENDING_BYTES_KEPT: usize = 1024 * 1024;
 /// A log that is written in one go is written in parts of about this many bytes.
 const WRITE_BYTES: usize = 1024 * 1024;
+
+/// Whoever looks whether a log is in use holds it for a moment: that is waited out, for so long at most.
+const LOOKS_WAIT: Duration = Duration::from_secs(1);
+/// Between two tries.
+const LOOKS_PAUSE: Duration = Duration::from_millis(2);
 
 /// Appends one record.
 pub(crate) type Append<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
@@ -207,7 +213,14 @@ fn checksum(len: &[u8], payload: &[u8]) -> u32 {
 }
 
 fn lock(file: &mut dyn DiskFile, path: &Path) -> Result<()> {
-    match file.try_lock(true) {
+    let begun = Instant::now();
+    let locked = loop {
+        match file.try_lock(true) {
+            Ok(false) if begun.elapsed() < LOOKS_WAIT => std::thread::sleep(LOOKS_PAUSE),
+            locked => break locked,
+        }
+    };
+    match locked {
         Ok(true) => Ok(()),
         Ok(false) => Err(Error::new(Kind::FailedPrecondition, format!("journal `{}` is in use by another process", path.display()))
             .with_hint("wait until that process is done, or stop it")),

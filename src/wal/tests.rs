@@ -106,6 +106,26 @@ fn one_process_at_a_time() {
     assert!(Wal::open(&RealDisk, &path, &mut |_| Ok(())).is_ok());
 }
 
+#[test]
+fn who_looks_whether_it_is_in_use_keeps_nobody_from_opening_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    drop(Wal::create(&RealDisk, &path).unwrap());
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    is_in_use(&RealDisk, &path);
+                }
+            });
+        }
+        let failed = (0..2000).find_map(|_| Wal::open(&RealDisk, &path, &mut |_| Ok(())).err());
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(failed.is_none(), "{failed:?}");
+    });
+}
+
 #[cfg(unix)]
 #[test]
 fn only_the_owner_may_read() {

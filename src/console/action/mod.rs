@@ -43,6 +43,7 @@ pub(crate) enum Act {
     HistoryForward,
     Favourite(Kind),
     Mouse,
+    Suspend,
     Publish,
     RunTask,
     DebugTask,
@@ -56,11 +57,15 @@ pub(crate) enum Act {
     Undo,
     Hold,
     MoveTasks,
+    EditTask,
     DiscardMessages,
+    ReplayMessages,
+    ExportMessages,
     Group,
     Lease,
     ResumeTransfer,
     CancelTransfer,
+    PruneTransfers,
 }
 
 /// The kinds of screens.
@@ -82,6 +87,7 @@ pub(crate) enum Kind {
     Transfers,
     Transfer,
     Activity,
+    Doctor,
     Text,
 }
 
@@ -104,6 +110,7 @@ impl Kind {
             Kind::Transfers => "transfers",
             Kind::Transfer => "transfer",
             Kind::Activity => "activity",
+            Kind::Doctor => "doctor",
             Kind::Text => "text",
         }
     }
@@ -131,7 +138,8 @@ impl On {
         | Kind::Causes.bit()
         | Kind::Jobs.bit()
         | Kind::Transfers.bit()
-        | Kind::Activity.bit());
+        | Kind::Activity.bit()
+        | Kind::Doctor.bit());
     /// Every screen that shows one thing.
     pub(crate) const DETAILS: On = On(Kind::Task.bit() | Kind::Message.bit() | Kind::Job.bit() | Kind::Transfer.bit() | Kind::Text.bit());
 

@@ -6,12 +6,14 @@ use Group::{Actions, Moving, View};
 
 const QUEUES: On = On::only(&[Kind::Queues]);
 const TASKS: On = On::only(&[Kind::Tasks, Kind::Task]);
+const TASK: On = On::only(&[Kind::Task]);
 const JOBS: On = On::only(&[Kind::Jobs, Kind::Job]);
 const HELD: On = On::only(&[Kind::DeadLetters, Kind::Messages, Kind::Message, Kind::Causes]);
 const EDITED: On = On::only(&[Kind::Messages, Kind::Message, Kind::Causes]);
 const UNDOES: On = On::only(&[Kind::Transfers, Kind::Subscriptions]);
 const SUBSCRIPTIONS: On = On::only(&[Kind::Subscriptions]);
 const MESSAGES: On = On::only(&[Kind::Messages]);
+const TRANSFERS: On = On::only(&[Kind::Transfers]);
 const MOVING: On = On::only(&[Kind::Transfers, Kind::Transfer]);
 const PUBLISHES: On = On::only(&[Kind::Topics, Kind::Subscriptions, Kind::Messages]);
 const SCROLLS: On = On::DETAILS;
@@ -27,10 +29,13 @@ const fn row(act: Act, id: &'static str, keys: &'static [&'static str], on: On, 
 pub(crate) const ACTIONS: &[Action] = &[
     row(Act::Redrive,         "dlq.redrive",        &["R"],              HELD,      "redrive…",  "Sends dead letters (all, or the marked ones) back to where they failed", Asks, Actions),
     row(Act::DiscardMessages, "dlq.discard",        &["ctrl-d"],         HELD,      "discard…",  "Takes messages off the subscription (all, or the marked ones) after a copy is kept on disk", Asks, Actions),
+    row(Act::ReplayMessages,  "dlq.replay",         &["x"],              HELD,      "",          "Sends messages (all, or the marked ones) to a handler on this machine, without credentials; they stay where they are", Asks, Actions),
+    row(Act::ExportMessages,  "dlq.export",         &["E"],              HELD,      "",          "Writes messages (all, or the marked ones) to a file that can be imported again; they stay where they are", Asks, Actions),
     row(Act::EditMessage,     "dlq.edit",           &["e"],              EDITED,    "edit…",     "Opens the message in your editor; redrives it, the marked ones or those of its cause with what was changed", Asks, Actions),
     row(Act::Undo,            "undo",               &["z"],              UNDOES,    "",          "Puts back what a discard took away, or how a held subscription pushed", Changes, Actions),
     row(Act::Hold,            "subscription.hold",  &["H"],              SUBSCRIPTIONS, "",      "Turns a push subscription to pull, so that its messages wait; `z` puts its configuration back", Asks, Actions),
     row(Act::MoveTasks,       "task.move",          &["m"],              TASKS,     "",          "Moves the task (or the marked ones) to another queue: created there, then deleted here", Asks, Actions),
+    row(Act::EditTask,        "task.edit",          &["e"],              TASK,      "edit…",     "Opens the task in your editor: when it is due, URL, method, headers, body; created anew with what was changed, then deleted", Asks, Actions),
     row(Act::Group,           "messages.group",     &["g"],              MESSAGES,  "by cause",  "Groups messages by why they failed", Reads, Actions),
     row(Act::Lease,           "messages.lease",     &["L"],              MESSAGES,  "",          "Looks by leasing instead of a snapshot, or back; leasing may count as a delivery attempt", Changes, Actions),
     row(Act::ToggleQueue,     "queue.pause",        &["P"],              QUEUES,    "pause/resume", "Pauses a running queue, resumes a paused one", Changes, Actions),
@@ -43,6 +48,7 @@ pub(crate) const ACTIONS: &[Action] = &[
     row(Act::ToggleJob,       "job.pause",          &["P"],              JOBS,      "pause/resume", "Pauses an enabled job, resumes a paused one", Changes, Actions),
     row(Act::ResumeTransfer,  "transfer.resume",    &["r"],              MOVING,    "resume",    "Goes on with a transfer that was cancelled or stopped", Changes, Actions),
     row(Act::CancelTransfer,  "transfer.cancel",    &["ctrl-c"],         MOVING,    "cancel",    "Stops a running transfer; what is leased is released, and it can be resumed", Changes, Actions),
+    row(Act::PruneTransfers,  "transfer.prune",     &["X"],              TRANSFERS, "",          "Deletes the kept copies of discards that are done (this one, or the marked ones); they cannot be undone then", Asks, Actions),
 
     row(Act::Open,            "nav.open",           &["enter"],          On::LISTS, "open",      "Opens what the cursor is on", Reads, Moving),
     row(Act::Back,            "nav.back",           &["esc"],            On::ALL,   "",          "Clears the filter first, then goes back", Reads, Moving),
@@ -64,6 +70,7 @@ pub(crate) const ACTIONS: &[Action] = &[
     row(Act::Favourite(Kind::Jobs),          "go.jobs",          &["6"], On::ALL,   "",          "Opens the scheduled jobs", Reads, Moving),
     row(Act::Favourite(Kind::Transfers),     "go.transfers",     &["w", "7"], On::ALL, "",       "Opens the transfers", Reads, Moving),
     row(Act::Favourite(Kind::Activity),      "go.activity",      &["@", "8"], On::ALL, "",       "Opens what was asked for and how it ended", Reads, Moving),
+    row(Act::Favourite(Kind::Doctor),        "go.doctor",        &["D"], On::ALL,   "doctor",    "Looks at connection, rights, clock, data folder, transfers and dead letters, and says what to do", Reads, Moving),
 
     row(Act::Command,         "app.command",        &[":"],              On::ALL,   "command",   "Opens the command line, with completion", Reads, View),
     row(Act::Filter,          "app.filter",         &["/"],              On::LISTS, "filter",    "Filters the rows: text, `!text`, `~fuzzy`, or terms such as `state=paused attempts>5 age>2h`", Reads, View),
@@ -83,5 +90,6 @@ pub(crate) const ACTIONS: &[Action] = &[
     row(Act::Save,            "table.save",         &["ctrl-s"],         On::ALL,   "",          "Saves what is shown to a file only you can read", Reads, View),
     row(Act::Refresh,         "app.refresh",        &["ctrl-r"],         On::ALL,   "",          "Asks again now", Reads, View),
     row(Act::Mouse,           "app.mouse",          &["M"],              On::ALL,   "",          "Switches the mouse off, so that the terminal selects text, or on", Reads, View),
+    row(Act::Suspend,         "app.suspend",        &["ctrl-z"],         On::ALL,   "",          "Gives the terminal to the shell; `fg` there goes on. What runs, waits meanwhile", Reads, View),
     row(Act::Quit,            "app.quit",           &["q", "ctrl-c"],    On::ALL,   "quit",      "Goes back; quits from the top screen (`:q` quits from anywhere)", Reads, View),
 ];

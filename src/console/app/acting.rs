@@ -53,6 +53,7 @@ impl App {
                 self.flash(Level::Info, if self.mouse { "mouse on" } else { "mouse off: the terminal selects text again" });
                 vec![Effect::Mouse(self.mouse)]
             }
+            Act::Suspend => vec![Effect::Suspend],
             Act::Describe => self.describe(),
             Act::Raw => self.raw(),
             Act::Copy => self.copy(),
@@ -76,13 +77,17 @@ impl App {
             Act::Undo => self.undo(),
             Act::Hold => self.hold(),
             Act::MoveTasks => self.pick_queue(),
+            Act::EditTask => self.edit_task(),
             Act::DiscardMessages => self.transfer(Kind::Discard),
+            Act::ReplayMessages => self.transfer(Kind::Replay),
+            Act::ExportMessages => self.transfer(Kind::Export),
             Act::Group => {
                 let screen = if let Screen::Messages(messages) = self.screen() { Some(Screen::causes(messages)) } else { None };
                 screen.map(|screen| self.open(screen)).unwrap_or_default()
             }
             Act::Lease => self.ask_lease(),
             Act::ResumeTransfer | Act::CancelTransfer => self.transfer_action(act),
+            Act::PruneTransfers => self.prune(),
             _ => vec![],
         }
     }
@@ -154,7 +159,7 @@ impl App {
             Screen::Text { .. } | Screen::Message { .. } | Screen::Task { .. } | Screen::Transfer { .. } | Screen::Job { .. } => {
                 return vec![];
             }
-            Screen::Messages(_) | Screen::Tasks(_) => return self.drill(),
+            Screen::Messages(_) | Screen::Tasks(_) | Screen::Doctor(_) => return self.drill(),
             screen => screen
                 .table()
                 .filter(|table| table.len() > 0)
@@ -265,7 +270,13 @@ impl App {
     }
 
     /// Asks before something that may cost data; what the context wants to be typed is typed first.
-    fn ask_danger(&mut self, (name, count): (&str, Option<usize>), title: &str, lines: Vec<String>, buttons: Vec<Button>) -> Vec<Effect> {
+    pub(super) fn ask_danger(
+        &mut self,
+        (name, count): (&str, Option<usize>),
+        title: &str,
+        lines: Vec<String>,
+        buttons: Vec<Button>,
+    ) -> Vec<Effect> {
         let word = match (self.rule.confirm, count) {
             (Typed::Nothing, _) => None,
             (Typed::Count, Some(count)) => Some(count.to_string()),
@@ -491,6 +502,7 @@ pub(super) fn gerund(operation: &Operation) -> &'static str {
         Operation::PurgeQueue(_) => "purging…",
         Operation::StartTransfer(_) => "starting…",
         Operation::CancelTransfer(_) => "cancelling…",
+        Operation::PruneTransfers(_) => "deleting copies…",
         Operation::Hold(_) => "holding…",
         Operation::Release(_) => "putting back…",
     }
@@ -506,6 +518,7 @@ pub(super) fn targets(operation: &Operation) -> Vec<String> {
         Operation::RunJob(job) | Operation::PauseJob(job) | Operation::ResumeJob(job) => vec![job.to_string()],
         Operation::StartTransfer(plan) => vec![plan.request.source.to_string()],
         Operation::CancelTransfer(id) | Operation::ResumeTransfer(id) => vec![id.0.clone()],
+        Operation::PruneTransfers(ids) => ids.iter().map(|id| id.0.clone()).collect(),
         Operation::Hold(name) | Operation::Release(name) => vec![name.to_string()],
     }
 }
@@ -529,5 +542,6 @@ pub(super) fn done_text(operation: &Operation) -> String {
         Operation::StartTransfer(_) => "transfer started".to_owned(),
         Operation::CancelTransfer(id) => format!("transfer {id} is cancelled; r resumes it"),
         Operation::ResumeTransfer(id) => format!("transfer {id} goes on"),
+        Operation::PruneTransfers(ids) => format!("the copies of {} discards are deleted", ids.len()),
     }
 }

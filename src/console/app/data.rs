@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 
 use crate::console::app::load::{Load, Phase};
-use crate::console::app::rows::{ActivityRow, DeadLetterRow, JobRow, QueueRow, SubscriptionRow, TopicRow, TransferRow};
+use crate::console::app::rows::{ActivityRow, DeadLetterRow, FindingRow, JobRow, QueueRow, SubscriptionRow, TopicRow, TransferRow};
 use crate::console::message::Fetched;
 use crate::model::dead_letter::DeadLetterRelation;
 use crate::model::job::Job;
@@ -14,8 +14,8 @@ use crate::model::numbers::Numbers;
 use crate::model::queue::Queue;
 use crate::model::subscription::Subscription;
 use crate::model::topic::Topic;
-use crate::ops::Activity;
 use crate::ops::transfer::Summary;
+use crate::ops::{Activity, Finding};
 
 /// The listings of the project, and its numbers.
 pub(crate) struct Data {
@@ -33,6 +33,8 @@ pub(crate) struct Data {
     pub(crate) transfers: Load<Listing<Summary>>,
     /// The activity log.
     pub(crate) activity: Load<Listing<Activity>>,
+    /// What the doctor found.
+    pub(crate) doctor: Load<Listing<Finding>>,
     /// Numbers.
     pub(crate) numbers: Load<Numbers>,
 }
@@ -48,6 +50,7 @@ impl Data {
             jobs: Load::Idle,
             transfers: Load::Idle,
             activity: Load::Idle,
+            doctor: Load::Idle,
             numbers: Load::Idle,
         }
     }
@@ -62,6 +65,7 @@ impl Data {
             Fetched::Jobs(answer) => self.jobs.finish(answer),
             Fetched::Transfers(answer) => self.transfers.finish(answer),
             Fetched::Activity(answer) => self.activity.finish(answer),
+            Fetched::Doctor(answer) => self.doctor.finish(answer),
             Fetched::Numbers(answer) => self.numbers.finish(answer),
             own @ (Fetched::Tasks(..) | Fetched::Task(..) | Fetched::Messages(..) | Fetched::Plan(_)) => return Some(own),
         }
@@ -111,6 +115,11 @@ impl Data {
     pub(crate) fn activity_rows(&self) -> Vec<ActivityRow> {
         let all = items(&self.activity);
         all.iter().enumerate().map(|(index, entry)| ActivityRow::new(entry.clone(), all.len() - index)).collect()
+    }
+
+    /// Makes the rows of what the doctor found.
+    pub(crate) fn finding_rows(&self) -> Vec<FindingRow> {
+        items(&self.doctor).iter().cloned().enumerate().map(|(index, finding)| FindingRow::new(finding, index)).collect()
     }
 
     /// Tells whether a transfer is under way.

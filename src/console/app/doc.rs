@@ -12,11 +12,14 @@ use crate::model::job::Job;
 use crate::model::message::{DEAD_LETTER_PREFIX, Message};
 use crate::model::task::{Attempt, Task};
 use crate::model::text;
-use crate::ops::HandlerAnswer;
 use crate::ops::transfer::Summary;
+use crate::ops::{Finding, HandlerAnswer, Health};
 
 /// A body is shown to this size; the rest is cut, and said to be.
 const BODY_BYTES_SHOWN: usize = 256 * 1024;
+
+/// Words for people are folded at this width.
+const WORDS_WIDTH: usize = 74;
 
 /// Bytes on one line of a hexadecimal dump.
 const HEX_BYTES_PER_LINE: usize = 16;
@@ -305,6 +308,43 @@ pub(crate) fn of_transfer(summary: &Summary) -> Doc {
     let lines: Vec<String> = summary.errors.iter().rev().map(|error| text::line(error).into_owned()).collect();
     let panels = if lines.is_empty() { vec![] } else { vec![Panel { title: "errors, newest first".to_owned(), lines, code: false }] };
     Doc { facts, panels, ..Doc::default() }
+}
+
+/// Shows what the doctor found, and what to do about it.
+pub(crate) fn of_finding(finding: &Finding) -> Doc {
+    let (word, tone) = match finding.health {
+        Health::Bad => ("bad", Some(Role::StateError)),
+        Health::Warn => ("may become bad", Some(Role::StateWarn)),
+        Health::Good => ("good", Some(Role::StateOk)),
+    };
+    let health = Fact { label: "health".to_owned(), value: Value::text(word), tone };
+    let facts = vec![said("what", finding.about.clone()), health];
+    let panel = |title: &str, lines: Vec<String>| Panel { title: title.to_owned(), lines, code: false };
+    let mut panels = vec![panel("found", folded(&finding.found))];
+    if !finding.advice.is_empty() {
+        panels.push(panel("what to do", finding.advice.iter().flat_map(|step| folded(step)).collect()));
+    }
+    Doc { facts, panels, ..Doc::default() }
+}
+
+/// Breaks words for people into lines that fit the narrowest terminal; what is in backticks stays whole, to be copied.
+fn folded(words: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut literal = false;
+    let pieces = words.split(|c: char| {
+        literal ^= c == '`';
+        c == ' ' && !literal
+    });
+    for word in pieces {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + word.chars().count() < WORDS_WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// Shows what a local handler answered.

@@ -81,6 +81,7 @@ impl App {
             subscriptions: ids(&mut super::data::items(&self.data.subscriptions).iter().map(|one| one.name.id().to_owned())),
             topics: ids(&mut super::data::items(&self.data.topics).iter().map(|topic| topic.name.id().to_owned())),
             themes: self.themes.clone(),
+            projects: self.config.context.iter().map(|rule| rule.project.clone()).filter(|project| !project.contains('*')).collect(),
         }
     }
 
@@ -100,6 +101,7 @@ impl App {
             Command::PanicBehind => vec![Effect::Panic],
             Command::Go(kind) => self.go(kind),
             Command::Theme(name) => vec![Effect::Theme(name)],
+            Command::Context(project) => self.change_context(&project),
             Command::Act(id) => match ACTIONS.iter().find(|action| action.id == id) {
                 Some(action) if action.on.has(self.screen().kind()) => self.act_on(action),
                 _ => {
@@ -124,6 +126,21 @@ impl App {
                 self.open_named("topic", &id, screen)
             }
         }
+    }
+
+    /// Asks for another project; what is under way here must come to its end where it can be seen.
+    fn change_context(&mut self, project: &str) -> Vec<Effect> {
+        match project.parse() {
+            Err(error) => self.flash_error(&error),
+            Ok(_) if !self.changing.is_empty() || self.data.transfer_runs() => {
+                self.flash(Level::Warn, "something is under way in this project: wait for its end, or cancel it");
+            }
+            Ok(project) => {
+                self.flash(Level::Info, format!("connecting to {project}"));
+                return vec![Effect::Context(project)];
+            }
+        }
+        vec![]
     }
 
     fn open_named(&mut self, what: &str, id: &str, screen: Option<Screen>) -> Vec<Effect> {
@@ -188,14 +205,35 @@ impl App {
     pub(super) fn on_connected(&mut self, answer: crate::error::Result<crate::console::message::Session>) -> Vec<Effect> {
         match answer {
             Ok(session) => {
+                let again = matches!(self.link, Link::Up(_));
                 self.rule = self.config.rule(&session.project);
                 self.link = Link::Up(session);
+                if again {
+                    self.forget();
+                }
                 self.refresh()
+            }
+            // Another project cannot be had: this one is still there.
+            Err(error) if matches!(self.link, Link::Up(_)) => {
+                self.flash_error(&error);
+                vec![]
             }
             Err(error) => {
                 self.link = Link::Broken(error);
                 vec![]
             }
         }
+    }
+
+    /// Forgets what was of another project; late answers of that are dropped.
+    fn forget(&mut self) {
+        self.data = super::Data::new();
+        self.history = vec![Screen::Overview(super::list::List::new())];
+        self.at = 0;
+        self.overlay = Overlay::None;
+        self.flash = None;
+        self.fetching.clear();
+        self.fetched.clear();
+        self.editing = None;
     }
 }

@@ -2,21 +2,26 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::dialog::{Button, Choice};
+use super::value::grouped;
 use super::{App, Dialog, Effect, Level, Overlay, Pick, PlanDialog, Screen};
 use crate::console::message::{Fetch, Operation};
 use crate::error::{Error, Result};
 use crate::model::message::Message;
 use crate::model::subscription::Delivery as Delivers;
-use crate::names::{QueueName, SubscriptionName};
-use crate::ops::transfer::{Delivery, Kind, Options, Request, Selection, Source, TaskChange, difference, document, replaced};
+use crate::names::{QueueName, SubscriptionName, TaskName};
+use crate::ops::transfer::{
+    Delivery, Kind, Options, Request, Selection, Source, Summary, TaskChange, difference, document, replaced, task_change, task_document,
+};
 
-/// A message that is in the editor, and those that are changed as it is.
-pub(crate) struct Editing {
-    message: Message,
-    subscription: SubscriptionName,
-    some: BTreeSet<String>,
-    hidden: usize,
+/// What is in the editor.
+pub(crate) enum Editing {
+    /// A message, and those that are changed as it is.
+    Message { message: Message, subscription: SubscriptionName, some: BTreeSet<String>, hidden: usize },
+    /// A task, as it was.
+    Task { name: TaskName, before: Value },
 }
 
 impl App {
@@ -43,13 +48,55 @@ impl App {
         let Some((message, subscription, some, hidden)) = editing else { return vec![] };
         let Ok(mut text) = serde_json::to_string_pretty(&document(&message)) else { return vec![] };
         text.push('\n');
-        self.editing = Some(Editing { message, subscription, some, hidden });
+        self.editing = Some(Editing::Message { message, subscription, some, hidden });
         vec![Effect::Edit(text)]
+    }
+
+    /// Opens the task in the editor.
+    pub(super) fn edit_task(&mut self) -> Vec<Effect> {
+        let Screen::Task { name, task, .. } = self.screen() else { return vec![] };
+        let Some(task) = task.value().filter(|task| task.full) else {
+            self.flash(Level::Warn, "its headers and body are not there: they need the permission `cloudtasks.tasks.fullView`");
+            return vec![];
+        };
+        let (name, before) = (name.clone(), task_document(task));
+        let Ok(mut text) = serde_json::to_string_pretty(&before) else { return vec![] };
+        text.push('\n');
+        self.editing = Some(Editing::Task { name, before });
+        vec![Effect::Edit(text)]
+    }
+
+    /// Takes what came back from the editor: the look before a task is created anew with what was changed.
+    fn on_edited_task(&mut self, name: &TaskName, before: &Value, answer: Result<String>) -> Vec<Effect> {
+        let change = answer.and_then(|text| {
+            let after =
+                serde_json::from_str(&text).map_err(|error| Error::invalid(format!("what was edited is no JSON any more: {error}")))?;
+            task_change(before, &after)
+        });
+        match change {
+            Err(error) => self.flash_error(&error),
+            Ok(None) => self.flash(Level::Info, "nothing was edited"),
+            Ok(Some(change)) => {
+                // It stays in its queue, also where that is a dead set.
+                let change = TaskChange { queue: Some(name.queue().clone()), ..change };
+                let request = Request {
+                    selection: Selection::Messages(BTreeSet::from([name.to_string()])),
+                    delivery: Delivery::Task(Box::new(change)),
+                    ..Request::new(Kind::Redrive, Source::Queue(name.queue().clone()))
+                };
+                return self.plan_of(request, 0);
+            }
+        }
+        vec![]
     }
 
     /// Takes what came back from the editor: the look before the leap of a redrive with that change.
     pub(super) fn on_edited(&mut self, answer: Result<String>) -> Vec<Effect> {
-        let Some(Editing { message, subscription, some, hidden }) = self.editing.take() else { return vec![] };
+        let (message, subscription, some, hidden) = match self.editing.take() {
+            Some(Editing::Message { message, subscription, some, hidden }) => (message, subscription, some, hidden),
+            Some(Editing::Task { name, before }) => return self.on_edited_task(&name, &before, answer),
+            None => return vec![],
+        };
         let before = document(&message);
         let patch = answer.and_then(|text| {
             let after =
@@ -75,7 +122,13 @@ impl App {
     /// Opens the look before the leap and asks for it.
     pub(super) fn plan_of(&mut self, request: Request, hidden: usize) -> Vec<Effect> {
         let typed = self.rule.confirm;
-        self.overlay = Overlay::Dialog(Dialog::Plan(Box::new(PlanDialog::new(request.clone(), hidden, typed))));
+        let dialog = PlanDialog::new(request.clone(), hidden, typed);
+        // Where to is entered first.
+        let waits = dialog.entry.is_some();
+        self.overlay = Overlay::Dialog(Dialog::Plan(Box::new(dialog)));
+        if waits {
+            return vec![];
+        }
         self.fetch(vec![Fetch::Plan(Box::new(request))])
     }
 
@@ -97,6 +150,28 @@ impl App {
             }
             _ => vec![],
         }
+    }
+
+    /// Asks whether to delete the kept copies of the marked discards, else of the one under the cursor.
+    pub(super) fn prune(&mut self) -> Vec<Effect> {
+        let Screen::Transfers(list) = self.screen() else { return vec![] };
+        let marked: Vec<&Summary> = list.marked().map(|row| &row.summary).collect();
+        let chosen = if marked.is_empty() { list.selected().map(|row| &row.summary).into_iter().collect() } else { marked };
+        let pruned: Vec<&Summary> = chosen.into_iter().filter(|summary| summary.is_prunable()).collect();
+        let kept: u64 = pruned.iter().map(|summary| summary.counts.discarded).sum();
+        let ids: Vec<_> = pruned.iter().map(|summary| summary.id.clone()).collect();
+        let Some(first) = ids.first().cloned() else {
+            self.flash(Level::Warn, "only a discard that is done keeps copies that can be deleted");
+            return vec![];
+        };
+        let what = if ids.len() == 1 { format!("discard {first}") } else { format!("{} discards", ids.len()) };
+        let lines = vec![
+            format!("Delete the kept copies of {what}: {} messages and tasks?", grouped(kept)),
+            "They cannot be put back then; what was done stays listed.".to_owned(),
+        ];
+        let count = usize::try_from(kept).ok();
+        let button = Button::new("Delete the copies", Choice::Operate(Operation::PruneTransfers(ids)));
+        self.ask_danger((&first.0, count), "delete copies", lines, vec![button])
     }
 
     /// Asks whether to turn a push subscription to pull.

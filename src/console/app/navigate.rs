@@ -101,6 +101,7 @@ impl App {
                 Fetch::Jobs => self.data.jobs.begin(),
                 Fetch::Transfers => self.data.transfers.begin(),
                 Fetch::Activity => self.data.activity.begin(),
+                Fetch::Doctor => self.data.doctor.begin(),
                 Fetch::Numbers => self.data.numbers.begin(),
                 Fetch::Tasks(_) | Fetch::Task(_) | Fetch::Messages(..) | Fetch::Plan(_) => {}
             }
@@ -124,6 +125,10 @@ impl App {
     fn is_due(&self, fetch: &Fetch) -> bool {
         if let Some((_, since)) = self.fetching.get(&discriminant(fetch)) {
             return self.now.duration_since(*since) > GIVEN_UP;
+        }
+        // Many calls, and what it finds changes slowly: it is asked again by hand.
+        if *fetch == Fetch::Doctor {
+            return !self.fetched.contains_key(&discriminant(fetch));
         }
         let every = match (fetch, self.screen()) {
             (Fetch::Numbers, _) if !self.is_local() => REFRESH_SLOW,
@@ -164,6 +169,12 @@ impl App {
                 list.selected().map(|row| Screen::Transfer { id: row.summary.id.clone(), doc: super::Doc::default() })
             }
             Screen::Activity(_) => return self.describe(),
+            Screen::Doctor(list) => list.selected().map(|row| Screen::Text {
+                title: "doctor".to_owned(),
+                raw: None,
+                json: false,
+                doc: super::doc::of_finding(&row.finding),
+            }),
             _ => None,
         };
         next.map(|screen| self.open(screen)).unwrap_or_default()

@@ -123,6 +123,8 @@ pub(crate) struct Names {
     pub(crate) topics: Vec<String>,
     /// Themes.
     pub(crate) themes: Vec<String>,
+    /// Projects that the configuration names.
+    pub(crate) projects: Vec<String>,
 }
 
 /// A command as typed.
@@ -138,6 +140,8 @@ pub(crate) enum Command {
     TopicSubscriptions(String),
     /// Loads a theme.
     Theme(String),
+    /// Goes to another project.
+    Context(String),
     /// Ends the program.
     Quit,
     /// Panics, so that a test can see what becomes of the terminal. In debug builds only.
@@ -151,7 +155,7 @@ pub(crate) enum Command {
 }
 
 /// Screens by the names their commands go by.
-const SCREENS: [(&str, Kind); 13] = [
+const SCREENS: [(&str, Kind); 14] = [
     ("overview", Kind::Overview),
     ("queues", Kind::Queues),
     ("topics", Kind::Topics),
@@ -162,6 +166,7 @@ const SCREENS: [(&str, Kind); 13] = [
     ("jobs", Kind::Jobs),
     ("transfers", Kind::Transfers),
     ("activity", Kind::Activity),
+    ("doctor", Kind::Doctor),
     ("q", Kind::Text),
     ("quit", Kind::Text),
     ("help", Kind::Text),
@@ -185,6 +190,7 @@ impl Command {
             ("messages", None) => Command::Go(Kind::Subscriptions),
             ("subscriptions" | "subs", Some(topic)) => Command::TopicSubscriptions(topic),
             ("theme", Some(theme)) => Command::Theme(theme),
+            ("ctx", Some(project)) => Command::Context(project),
             (name, _) => {
                 let screen = SCREENS.iter().find(|(known, _)| *known == name).map(|(_, kind)| Command::Go(*kind));
                 return screen.or_else(|| ACTIONS.iter().find(|action| action.id == name).map(|action| Command::Act(action.id)));
@@ -197,7 +203,7 @@ impl Names {
     /// Lists what `text` can become: screens first, then actions; with a space, the names that fit the command.
     fn complete(&self, text: &str) -> Vec<String> {
         /// Commands that take a name.
-        const MORE: [&str; 3] = ["tasks", "messages", "theme"];
+        const MORE: [&str; 4] = ["tasks", "messages", "theme", "ctx"];
         let Some((command, rest)) = text.split_once(' ') else {
             let commands = SCREENS.iter().map(|(name, _)| *name).chain(MORE).chain(ACTIONS.iter().map(|action| action.id));
             let fits = |name: &&str| name.starts_with(text) || (text.len() > 1 && name.contains(text));
@@ -208,6 +214,7 @@ impl Names {
             "messages" => &self.subscriptions,
             "subscriptions" | "subs" => &self.topics,
             "theme" => &self.themes,
+            "ctx" => &self.projects,
             _ => return vec![],
         };
         let rest = rest.trim();

@@ -70,7 +70,7 @@ pub(super) fn web_address(screen: &Screen, project: &str) -> Option<String> {
         }
         Screen::Jobs(_) | Screen::Job { .. } => "cloudscheduler".to_owned(),
         Screen::Overview(_) => "home/dashboard".to_owned(),
-        Screen::Transfers(_) | Screen::Transfer { .. } | Screen::Activity(_) | Screen::Text { .. } => return None,
+        Screen::Transfers(_) | Screen::Transfer { .. } | Screen::Activity(_) | Screen::Doctor(_) | Screen::Text { .. } => return None,
     };
     Some(format!("{base}/{path}?project={project}"))
 }

@@ -10,8 +10,8 @@ use crate::console::app::doc::{self, Doc};
 use crate::console::app::list::{List, Table};
 use crate::console::app::load::{Load, Meta, Phase};
 use crate::console::app::rows::{
-    ActivityRow, AttentionRow, CauseRow, DeadLetterRow, JobRow, MessageRow, QueueRow, SubscriptionRow, TaskRow, TopicRow, TransferRow,
-    attention,
+    ActivityRow, AttentionRow, CauseRow, DeadLetterRow, FindingRow, JobRow, MessageRow, QueueRow, SubscriptionRow, TaskRow, TopicRow,
+    TransferRow, attention,
 };
 use crate::console::message::Fetch;
 use crate::model::message::Message;
@@ -63,6 +63,7 @@ pub(crate) enum Screen {
     Transfers(List<TransferRow>),
     Transfer { id: TransferId, doc: Doc },
     Activity(List<ActivityRow>),
+    Doctor(List<FindingRow>),
     Text { title: String, raw: Option<Json>, json: bool, doc: Doc },
 }
 
@@ -78,6 +79,7 @@ impl Screen {
             Kind::Jobs => Screen::Jobs(List::new()),
             Kind::Transfers => Screen::Transfers(List::new()),
             Kind::Activity => Screen::Activity(List::new()),
+            Kind::Doctor => Screen::Doctor(List::new()),
             _ => return None,
         })
     }
@@ -125,6 +127,7 @@ impl Screen {
             Screen::Transfers(_) => Kind::Transfers,
             Screen::Transfer { .. } => Kind::Transfer,
             Screen::Activity(_) => Kind::Activity,
+            Screen::Doctor(_) => Kind::Doctor,
             Screen::Text { .. } => Kind::Text,
         }
     }
@@ -173,6 +176,7 @@ impl Screen {
             Screen::Jobs(list) => list,
             Screen::Transfers(list) => list,
             Screen::Activity(list) => list,
+            Screen::Doctor(list) => list,
             Screen::Task { .. } | Screen::Message { .. } | Screen::Job { .. } | Screen::Transfer { .. } | Screen::Text { .. } => {
                 return None;
             }
@@ -193,6 +197,7 @@ impl Screen {
             Screen::Jobs(list) => list,
             Screen::Transfers(list) => list,
             Screen::Activity(list) => list,
+            Screen::Doctor(list) => list,
             Screen::Task { .. } | Screen::Message { .. } | Screen::Job { .. } | Screen::Transfer { .. } | Screen::Text { .. } => {
                 return None;
             }
@@ -237,6 +242,7 @@ impl Screen {
             Screen::Jobs(_) | Screen::Job { .. } => vec![Fetch::Jobs],
             Screen::Transfers(_) | Screen::Transfer { .. } => vec![Fetch::Transfers],
             Screen::Activity(_) => vec![Fetch::Activity],
+            Screen::Doctor(_) => vec![Fetch::Doctor],
             Screen::Causes { .. } | Screen::Message { .. } | Screen::Text { .. } => vec![],
         }
     }
@@ -275,6 +281,7 @@ impl Screen {
                 }
             }
             Screen::Activity(list) => list.set_rows(data.activity_rows(), now),
+            Screen::Doctor(list) => list.set_rows(data.finding_rows(), now),
             Screen::Tasks(_)
             | Screen::Task { .. }
             | Screen::Messages(_)
@@ -296,6 +303,7 @@ impl Screen {
             Screen::Jobs(_) | Screen::Job { .. } => data.jobs.phase(),
             Screen::Transfers(_) | Screen::Transfer { .. } => data.transfers.phase(),
             Screen::Activity(_) => data.activity.phase(),
+            Screen::Doctor(_) => data.doctor.phase(),
             Screen::Tasks(tasks) => tasks.load.phase(),
             Screen::Messages(messages) => messages.load.phase(),
             Screen::Task { task: Load::Failed(error), .. } => Phase::Failed(error),
@@ -327,6 +335,7 @@ impl Screen {
             Screen::Transfers(list) => list.selected().map(|row_| (row_.summary.id.0.clone(), json!(row_.summary))),
             Screen::Transfer { id, .. } => items(&data.transfers).iter().find(|one| one.id == *id).map(|one| (id.0.clone(), json!(one))),
             Screen::Activity(list) => list.selected().map(|row_| (row_.activity.action.clone(), json!(row_.activity))),
+            Screen::Doctor(list) => list.selected().map(|row_| (row_.finding.about.clone(), json!(row_.finding))),
             Screen::Text { title, raw, .. } => raw.as_ref().map(|raw| (title.clone(), raw.clone())),
             Screen::Overview(_) | Screen::Causes { .. } => None,
         }

@@ -28,7 +28,7 @@ use crate::model::topic::Topic;
 use crate::ops::Place;
 use crate::ops::transfer::Kind::{Discard, Redrive};
 use crate::ops::transfer::{Counts, Plan, Receiver, Request, Route, State, Summary, TransferId};
-use crate::ops::{Activity, Peek, PeekMode};
+use crate::ops::{Activity, Finding, Health, Peek, PeekMode};
 
 /// The moment everything happens at.
 pub(super) fn now() -> Timestamp {
@@ -194,6 +194,7 @@ pub(super) fn answer(fetch: &Fetch) -> Fetched {
         ),
         Fetch::Transfers => Fetched::Transfers(Ok(listing(transfers()))),
         Fetch::Activity => Fetched::Activity(Ok(listing(activity()))),
+        Fetch::Doctor => Fetched::Doctor(Ok(listing(findings()))),
         Fetch::Plan(request) => Fetched::Plan(Ok(plan(request))),
     }
 }
@@ -441,7 +442,11 @@ fn transfers() -> Vec<Summary> {
     };
     vec![
         summary("7f3a", Redrive, State::Running, 702, 988, None),
-        summary("51c0", Discard, State::Done, 41, 41, None),
+        Summary {
+            counts: Counts { seen: 41, discarded: 41, ..Counts::default() },
+            copy: Some("/home/ada/.local/share/redrive/transfers/51c0/kept.jsonl".into()),
+            ..summary("51c0", Discard, State::Done, 0, 41, None)
+        },
         summary("2e9d", Redrive, State::Stopped, 310, 2000, Some("permission `pubsub.topics.publish` is missing on topic `mail`")),
     ]
 }
@@ -465,6 +470,40 @@ fn activity() -> Vec<Activity> {
     ]
 }
 
+fn findings() -> Vec<Finding> {
+    let finding = |about: &str, health, found: &str, advice: &[&str]| Finding {
+        about: about.into(),
+        health,
+        found: found.into(),
+        advice: advice.iter().map(|step| (*step).into()).collect(),
+    };
+    vec![
+        finding(
+            "rights",
+            Health::Bad,
+            "Pub/Sub may not publish to the dead-letter topic `orders-dead`: nothing becomes a dead letter",
+            &[
+                "grant it: `gcloud pubsub topics add-iam-policy-binding orders-dead --member=serviceAccount:service-42@gcp-sa-pubsub.iam.gserviceaccount.com --role=roles/pubsub.publisher`",
+            ],
+        ),
+        finding(
+            "dead letters of thumbnails",
+            Health::Bad,
+            "topic `images-dead` has no subscription: what lands there is lost",
+            &["give it one: `gcloud pubsub subscriptions create images-dead-hold --topic=images-dead`"],
+        ),
+        finding(
+            "transfer 2e9d",
+            Health::Warn,
+            "redrive mail-hold → source stopped before its end: its process ended",
+            &["go on with it: `redrive transfers resume 2e9d`"],
+        ),
+        finding("project", Health::Good, "`shop-prod` on Google Cloud", &[]),
+        finding("Pub/Sub", Health::Good, "answers: 3 topics, 5 subscriptions", &[]),
+        finding("clock", Health::Good, "agrees with the server's", &[]),
+    ]
+}
+
 fn plan(request: &Request) -> Plan {
     let name = |id: &str| format!("projects/shop-prod/subscriptions/{id}").parse().unwrap();
     Plan {
@@ -478,8 +517,14 @@ fn plan(request: &Request) -> Plan {
             topic: "projects/shop-prod/topics/orders".parse().unwrap(),
             messages: 0,
             receivers: vec![
-                Receiver { subscription: name("billing"), filter: String::new(), failed: true, matches: None },
-                Receiver { subscription: name("audit"), filter: "attributes.kind = \"order\"".into(), failed: false, matches: None },
+                Receiver { subscription: name("billing"), filter: String::new(), failed: true, matches: None, skips: false },
+                Receiver {
+                    subscription: name("audit"),
+                    filter: "attributes.kind = \"order\"".into(),
+                    failed: false,
+                    matches: None,
+                    skips: false,
+                },
             ],
         }],
         refusals: vec![],

@@ -59,6 +59,8 @@ fn enter_alone_never_confirms() {
         "5 down R y",
         "2 X esc",
         "2 enter ctrl-d left enter",
+        "w down X enter",
+        "w X right enter",
     ] {
         assert_eq!(asked(keys), "", "{keys}");
     }
@@ -68,7 +70,25 @@ fn enter_alone_never_confirms() {
 fn moving_to_the_button_confirms() {
     assert!(asked("2 X right enter").contains("PurgeQueue"));
     assert!(asked("2 enter ctrl-d tab enter").contains("DiscardTasks"));
+    assert!(asked("w down X right enter").contains("PruneTransfers([TransferId(\"51c0\")])"));
     assert!(asked("5 down R right type:audit enter enter").contains("StartTransfer"));
+}
+
+#[test]
+fn where_messages_are_replayed_or_exported_to_is_entered_first() {
+    assert_eq!(asked("5 down x"), "", "nothing is looked at before");
+    let replay = asked("5 down x enter right enter");
+    assert!(
+        replay.contains("StartTransfer") && replay.contains("Handler { url: \"http://127.0.0.1:8080/\", anywhere: false }"),
+        "{replay}"
+    );
+    let export = asked("5 down E enter right enter");
+    assert!(
+        export.contains("kind: Export") && export.contains("File(\"orders-hold.jsonl\")") && export.contains("leave: true"),
+        "{export}"
+    );
+    assert!(shown("5 down x esc").contains("dead-letter topic"), "esc leaves it");
+    assert!(shown("5 down E enter").contains("t change"));
 }
 
 #[test]
@@ -117,6 +137,29 @@ fn an_edit_becomes_the_plan_of_a_redrive_with_a_patch() {
     bench.say(Message::Edited(Ok("no JSON".into())));
     assert_eq!(bench.asked(), "");
     assert!(bench.text().contains("no JSON any more"), "{}", bench.text());
+}
+
+#[test]
+fn an_edited_task_becomes_the_plan_of_a_new_one() {
+    let mut bench = Bench::new(120, 40);
+    bench.press("2 enter enter e");
+    let edits = std::mem::take(&mut bench.effects);
+    let text = edits.iter().find_map(|effect| if let Effect::Edit(text) = effect { Some(text.clone()) } else { None }).unwrap();
+    assert!(text.contains("\"user_id\": 8812") && text.contains("\"scheduleTime\": \"2026-11-21T06:28:50Z\""), "{text}");
+    bench.say(Message::Edited(Ok(text.clone())));
+    assert_eq!(bench.asked(), "", "nothing was edited");
+    bench.press("e");
+    bench.effects.clear();
+    bench.say(Message::Edited(Ok(text.replace("2026-11-21T06:28:50Z", "2026-12-01T08:00:00Z"))));
+    let asked = bench.asked();
+    assert!(
+        asked.contains("at: Some(2026-12-01T08:00:00Z)") && asked.contains("body: None") && asked.contains("5521000000000000917"),
+        "{asked}"
+    );
+    bench.press("esc e");
+    bench.effects.clear();
+    bench.say(Message::Edited(Ok(text.replace("url", "uri"))));
+    assert!(bench.text().contains("`uri` is no part of a task"), "{}", bench.text());
 }
 
 #[test]
@@ -277,6 +320,19 @@ fn what_is_shown_is_asked_for_again() {
 }
 
 #[test]
+fn the_doctor_is_asked_from_everywhere_and_again_by_hand_only() {
+    let mut bench = Bench::new(80, 24);
+    bench.press("2 enter enter D");
+    assert!(bench.text().contains("Pub/Sub may not publish"), "{}", bench.text());
+    bench.say_at(Message::Tick, now() + jiff::SignedDuration::from_secs(60));
+    assert_eq!(bench.asked(), "");
+    bench.say(Message::Key("ctrl-r".parse().unwrap()));
+    assert!(bench.asked().contains("Doctor"), "{}", bench.asked());
+    let opened = shown(": type:doctor enter enter");
+    assert!(opened.contains("what to do") && opened.contains("add-iam-policy-binding"), "{opened}");
+}
+
+#[test]
 fn ticks_redraw_only_when_the_text_changes() {
     let mut bench = Bench::new(120, 40);
     bench.press("2");
@@ -321,6 +377,26 @@ fn commands_open_screens() {
     bench.press("enter");
     assert!(bench.text().contains("SendWelcomeEmail"), "{}", bench.text());
     assert!(shown(": type:nonsense enter").contains("there is no command `nonsense`"));
+}
+
+#[test]
+fn another_project_is_gone_to_by_name_and_nothing_of_the_first_stays() {
+    let mut bench = Bench::new(120, 40);
+    bench.press("w : type:ctx space type:other-project enter");
+    assert_eq!(bench.asked(), "", "a transfer runs here: {}", bench.text());
+    assert!(bench.text().contains("something is under way in this project"), "{}", bench.text());
+    let asked = asked("2 : type:ctx space type:other-project enter");
+    assert!(asked.contains("Context(") && asked.contains("other-project"), "{asked}");
+
+    let mut bench = Bench::new(120, 40);
+    bench.press("2 enter");
+    bench.say(Message::Connected(Err(Error::new(Kind::NotFound, "project `nowhere` does not exist"))));
+    assert!(bench.text().contains("project `nowhere` does not exist") && bench.text().contains("emails"), "this one stays");
+    bench.connect("other-project");
+    let text = bench.text();
+    assert!(text.contains("other-project") && !text.contains("shop-prod") && text.contains("overview"), "{text}");
+    bench.press("[");
+    assert!(bench.text().contains("overview"), "there is no way back into it");
 }
 
 #[test]

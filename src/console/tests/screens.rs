@@ -36,6 +36,8 @@ const SCREENS: &[(&str, &str)] = &[
     ("purge", "2 X"),
     ("publish", "3 p type:{\"order\":"),
     ("debug", "2 enter enter x"),
+    ("doctor", "D"),
+    ("finding", "D enter"),
 ];
 
 #[test]

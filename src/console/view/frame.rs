@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::console::action::{ACTIONS, Act, Action, Danger};
+use crate::console::action::{ACTIONS, Act, Action, Danger, Kind};
 use crate::console::app::{App, Level, Link, Overlay, Phase, distance, grouped, source_name};
 use crate::console::config::Env;
 use crate::console::theme::{Role, State, Theme};
@@ -167,6 +167,8 @@ pub(super) fn hints(app: &App, theme: &Theme, buffer: &mut Buffer, area: Rect) {
         action.on.has(kind)
             && !action.hint.is_empty()
             && action.act != Act::Quit
+            // Offered where one looks first; the key works everywhere.
+            && (action.act != Act::Favourite(Kind::Doctor) || kind == Kind::Overview)
             && !(app.rule().read_only && action.danger > Danger::Reads)
     };
     let mut x = area.x + 1;

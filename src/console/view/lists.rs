@@ -113,6 +113,7 @@ fn nothing(app: &App) -> (String, String) {
             "create one: gcloud scheduler jobs create http NAME --schedule='* * * * *' --uri=URL --location=LOCATION".to_owned(),
         ),
         Kind::Transfers => ("no transfers yet", format!("{} on dead letters starts one", key(Act::Redrive))),
+        Kind::Doctor => ("nothing was looked at", format!("{} looks again", key(Act::Refresh))),
         Kind::Activity => {
             ("nothing was asked for yet", "actions and their results are listed here, and in a file on this machine".to_owned())
         }

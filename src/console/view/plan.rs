@@ -42,6 +42,8 @@ pub(super) fn draw(app: &App, dialog: &PlanDialog, theme: &Theme, buffer: &mut B
         let text = match entry.wanted {
             Wanted::Rate => "messages a second ",
             Wanted::Filter => "only those that match ",
+            Wanted::Handler => "handler on this machine ",
+            Wanted::File => "new file ",
         };
         labelled_field(text, Role::Accent, &entry.input, true, theme, buffer, Rect { y: line.y.saturating_sub(1), ..line });
     } else if !words.is_empty() {
@@ -89,7 +91,8 @@ fn lines(app: &App, dialog: &PlanDialog, theme: &Theme, wide: u16) -> Vec<Line> 
         out.extend(lines.map(|line| (line, Role::StateError)));
     }
     match &dialog.plan {
-        Load::Idle | Load::Loading => {
+        Load::Idle => {}
+        Load::Loading => {
             out.push((format!("{} looking who would receive them…", theme.glyphs.state(State::Pending)), Role::Spinner));
         }
         Load::Failed(error) | Load::Stale(_, error) => {
@@ -122,7 +125,8 @@ fn plan_lines(app: &App, plan: &Plan, theme: &Theme, wide: u16, out: &mut Vec<Li
             out.push(("kept      a full copy on this machine first (file mode 0600), then acknowledged".to_owned(), Role::Fg));
             out.push(("undo      z in the transfers publishes them to the dead-letter topic again".to_owned(), Role::FgMuted));
         }
-        Kind::Replay | Kind::Export | Kind::Run => out.push((format!("to        {}", plan.request.delivery), Role::Fg)),
+        Kind::Replay | Kind::Export => out.push((format!("to        {}   t change", plan.request.delivery), Role::Fg)),
+        Kind::Run => out.push((format!("to        {}", plan.request.delivery), Role::Fg)),
     }
     let mut say = |texts: &[String], state: State| {
         if !texts.is_empty() {

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 
 use super::draft::Marks;
 use super::engine::{Engine, Settings};
-use super::escort::Escort;
+use super::escort::{COPY_ACK_DEADLINE, Escort};
 use super::journal::{Archive, Journal, unknown};
 use super::live::{Handle, Listed};
 use super::port::Port;
@@ -21,6 +21,8 @@ use crate::wal::RealDisk;
 
 /// Tries for an id that is not taken.
 const ID_TRIES: u32 = 100;
+/// On Google, a seek takes effect after up to a minute.
+const SEEK_LATE_MAX: Duration = Duration::from_mins(1);
 
 impl Ops {
     /// Starts a transfer in the background and returns its id; refused where the plan has refusals.
@@ -75,7 +77,7 @@ impl Ops {
                 return Err(error);
             }
         };
-        self.launch(&archive, journal, &Story::default(), began, &terms, escort)?;
+        self.launch(&archive, journal, &Story::default(), began, terms, escort)?;
         Ok(id)
     }
 
@@ -98,6 +100,16 @@ impl Ops {
             }
         }
         Ok(summaries)
+    }
+
+    /// Names the journals that cannot be read, and why.
+    pub(in crate::ops) fn unreadable_transfers(&self) -> Result<Vec<(String, Error)>> {
+        let archive = self.archive();
+        let failed = |id: TransferId| match self.listed(&archive, &id) {
+            Err(error) if !error.is_not_found() => Some((id.0, error)),
+            _ => None,
+        };
+        Ok(archive.ids()?.into_iter().filter_map(failed).collect())
     }
 
     /// Tells of each message or task that a discard dealt with why it failed; `None` is kept and taken away.
@@ -181,20 +193,22 @@ impl Ops {
         let resumed = Record::Resumed { at: Timestamp::now() };
         journal.commit(Vec::new(), std::slice::from_ref(&resumed))?;
         story.add(resumed);
-        self.launch(&archive, journal, &story, began, &terms, escort)
+        self.launch(&archive, journal, &story, began, terms, escort)
     }
 
     /// Begins to run a transfer in the background.
-    fn launch(&self, archive: &Archive, journal: Journal, story: &Story, began: Began, terms: &Terms, escort: Escort) -> Result<()> {
+    fn launch(&self, archive: &Archive, journal: Journal, story: &Story, began: Began, terms: Terms, escort: Escort) -> Result<()> {
+        let terms = if escort.reader().is_some() { terms.of_copy(self.cloud().place()) } else { terms };
         let past = archive.past(&began.request.source, &began.id, Timestamp::now())?;
         let file = match &began.request.source {
             Source::File(path) => Some((path.clone(), u64::MAX)),
             Source::Kept(id) => archive.kept(id).map(|(path, bytes_max, _)| Some((path, bytes_max)))?,
             Source::Subscription(_) | Source::Queue(_) => None,
         };
-        let port = Port::open(self.clone(), began.id.clone(), began.request.clone(), file)?.watching(escort.watcher());
+        let port = Port::open(self.clone(), began.id.clone(), began.request.clone(), file)?;
+        let port = port.watching(escort.watcher()).reading(escort.reader());
         let port = Arc::new(port);
-        let engine = Engine::new(settings(&began, terms, escort.watcher().is_some()), past, story);
+        let engine = Engine::new(settings(&began, &terms, &escort), past, story);
         let summary = Summary {
             id: began.id.clone(),
             request: began.request,
@@ -228,6 +242,7 @@ impl Ops {
             ack_deadline: subscription.ack_deadline,
             ordered: subscription.ordered,
             exactly_once: subscription.exactly_once,
+            late: Duration::ZERO,
         })
     }
 
@@ -284,11 +299,18 @@ struct Terms {
     ack_deadline: Duration,
     ordered: bool,
     exactly_once: bool,
+    late: Duration,
 }
 
 impl Terms {
     /// Nothing is leased, nothing comes twice, and what is acknowledged is.
-    const READ_ONCE: Self = Self { leased: false, ack_deadline: Duration::ZERO, ordered: false, exactly_once: true };
+    const READ_ONCE: Self = Self { leased: false, ack_deadline: Duration::ZERO, ordered: false, exactly_once: true, late: Duration::ZERO };
+
+    /// Returns how the copy of a subscription's backlog comes.
+    fn of_copy(self, place: &Place) -> Self {
+        let late = if *place == Place::Google { SEEK_LATE_MAX } else { Duration::ZERO };
+        Self { ack_deadline: COPY_ACK_DEADLINE, exactly_once: false, late, ..self }
+    }
 }
 
 fn is_running(state: State) -> bool {
@@ -340,12 +362,14 @@ fn base36(mut number: u64) -> String {
     String::from_utf8_lossy(&digits).into_owned()
 }
 
-fn settings(began: &Began, terms: &Terms, watched: bool) -> Settings {
+fn settings(began: &Began, terms: &Terms, escort: &Escort) -> Settings {
     let request = began.request.clone();
     Settings {
         id: began.id.clone(),
         kind: request.kind,
-        leave: request.leaves(),
+        leave: request.leaves() && escort.reader().is_none(),
+        drains: escort.reader().is_some(),
+        late: terms.late,
         leased: terms.leased,
         marks: Marks::of(&request.source, &began.id),
         source: request.source,
@@ -360,6 +384,6 @@ fn settings(began: &Began, terms: &Terms, watched: bool) -> Settings {
         ordered: terms.ordered,
         exactly_once: terms.exactly_once,
         options: request.options,
-        watched,
+        watched: escort.watcher().is_some(),
     }
 }

@@ -68,6 +68,7 @@ pub(super) fn check_addressed(plan: &mut Plan) {
     }
     let mut open: BTreeSet<String> = BTreeSet::new();
     let mut deaf: BTreeSet<String> = BTreeSet::new();
+    let mut skipping: BTreeSet<String> = BTreeSet::new();
     for route in &plan.routes {
         let Some(source) = &route.source else { continue };
         for receiver in &route.receivers {
@@ -76,20 +77,25 @@ pub(super) fn check_addressed(plan: &mut Plan) {
                 deaf.insert(format!("`{}`", receiver.subscription.id()));
             }
             if !receiver.failed && heard != Some(false) {
-                open.insert(format!("`{}`", receiver.subscription.id()));
+                let names = if receiver.skips { &mut skipping } else { &mut open };
+                names.insert(format!("`{}`", receiver.subscription.id()));
             }
         }
     }
     for route in &mut plan.routes {
         let Some(source) = &route.source else { continue };
-        // What the filter keeps away is not received.
-        route.receivers.retain(|receiver| receiver.failed || hears(&receiver.filter, source) != Some(false));
+        // What the filter keeps away is not received; what is skipped is not processed.
+        route.receivers.retain(|receiver| receiver.failed || (!receiver.skips && hears(&receiver.filter, source) != Some(false)));
     }
     if !open.is_empty() {
         let names = open.into_iter().collect::<Vec<_>>().join(", ");
         plan.warnings.push(format!(
-            "{names} do not filter `{TO}`: unless their receivers are known to skip what is addressed to another, they process it too"
+            "{names} do not filter `{TO}`: unless their receivers are known to skip what is addressed to another, they process it, too"
         ));
+    }
+    if !skipping.is_empty() {
+        let names = skipping.into_iter().collect::<Vec<_>>().join(", ");
+        plan.warnings.push(format!("{names} receive them as well, and skip them: apps of this runtime know what is addressed to another"));
     }
     if !deaf.is_empty() {
         let names = deaf.into_iter().collect::<Vec<_>>().join(", ");

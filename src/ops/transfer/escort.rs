@@ -5,25 +5,29 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::engine::Event;
+use super::engine::{Event, HELD_MAX};
 use super::mark::{Marker, foreign};
 use super::record::Began;
 use super::{Kind, Source};
-use crate::cloud::Cloud;
+use crate::cloud::{self, Cloud};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::model::subscription::Subscription;
 use crate::names::{SubscriptionName, TopicName};
 use crate::ops::Ops;
-use crate::ops::peek::ours;
+use crate::ops::peek::{Passing, ours};
 
 /// Taking away what was made for a transfer is not waited for longer than this: it expires by itself.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
+/// The shortest lease that Pub/Sub has: twice that is waited for at the end.
+pub(super) const COPY_ACK_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What accompanies a transfer.
 #[derive(Default)]
 pub(super) struct Escort {
     marker: Option<Arc<Marker>>,
     watcher: Option<(Cloud, SubscriptionName)>,
+    /// The copy of the backlog that is read in place of the subscription.
+    passing: Option<Passing>,
     /// What the operator should know of it.
     notes: Vec<String>,
 }
@@ -32,6 +36,11 @@ impl Escort {
     /// Returns the subscription that receives what comes back.
     pub(super) fn watcher(&self) -> Option<SubscriptionName> {
         self.watcher.as_ref().map(|(_, name)| name.clone())
+    }
+
+    /// Returns the subscription to read in place of the source.
+    pub(super) fn reader(&self) -> Option<SubscriptionName> {
+        self.passing.as_ref().map(|passing| passing.subscription().clone())
     }
 
     /// Takes what is to be told at the start.
@@ -64,7 +73,14 @@ impl Escort {
                 tracing::warn!(%error, "the subscription that watched for returns stays until it expires");
             }
         };
-        if tokio::time::timeout(CLOSE_WAIT, Box::pin(async { tokio::join!(mark, watcher) })).await.is_err() {
+        let passing = async {
+            if let Some(passing) = self.passing
+                && let Some(error) = passing.remove().await
+            {
+                tracing::warn!(%error, "the snapshot that was read, or its subscription, stays until it expires");
+            }
+        };
+        if tokio::time::timeout(CLOSE_WAIT, Box::pin(async { tokio::join!(mark, watcher, passing) })).await.is_err() {
             tracing::warn!("what was made for the transfer stays until it expires");
         }
     }
@@ -81,6 +97,9 @@ impl Ops {
         let options = &began.request.options;
         let about = self.cloud().get_subscription(name).await?;
         let mut escort = Escort::default();
+        if began.request.reads_snapshot() {
+            escort.passing = Some(Box::pin(self.passing(&about, began)).await?);
+        }
         if began.request.takes() {
             let now = self.cloud().server_time(name).await?;
             if let Some(other) = foreign(&about, &self.0.home, now).filter(|_| !options.force) {
@@ -105,13 +124,36 @@ impl Ops {
         Ok(escort)
     }
 
+    /// Makes a copy of the backlog, to be read in place of the subscription.
+    async fn passing(&self, about: &Subscription, began: &Began) -> Result<Passing> {
+        let passing = Passing::named(self.cloud().clone(), about, &format!("read-{}", began.id))?;
+        let terms = cloud::Passing { filter: &about.filter, ordered: about.ordered, ack_deadline: COPY_ACK_DEADLINE };
+        let instead = format!("lease the messages meanwhile, {HELD_MAX} at most (`--lease`)");
+        let opened = match passing.open(about, terms, &instead).await {
+            // A run that was cut off left it behind; what that one read is known.
+            Err(error) if error.is_already_exists() => {
+                passing.clear().await?;
+                passing.open(about, terms, &instead).await
+            }
+            opened => opened,
+        };
+        match opened {
+            Ok(()) => Ok(passing),
+            Err(error) => {
+                // Told is why it could not be made; what was made expires by itself.
+                passing.remove().await;
+                Err(if error.hint().is_some() { error } else { error.with_hint(instead) })
+            }
+        }
+    }
+
     /// Makes a subscription on the dead-letter topic for what comes back of this transfer alone.
     async fn watcher(&self, about: &Subscription, began: &Began) -> Result<SubscriptionName> {
         let gone = || Error::new(ErrorKind::FailedPrecondition, format!("`{}` has no topic any more", about.name.id()));
         let topic: &TopicName = about.topic.as_ref().ok_or_else(gone)?;
         let name = ours(about.name.project(), &format!("watch-{}", began.id))?;
         let filter = format!("attributes.redrive-transfer = \"{}\"", began.id);
-        match Box::pin(self.cloud().create_passing_subscription(&name, topic, &filter)).await {
+        match Box::pin(self.cloud().create_passing_subscription(&name, topic, cloud::Passing::filtered(&filter))).await {
             Err(error) if !error.is_already_exists() => Err(error),
             _ => Ok(name),
         }

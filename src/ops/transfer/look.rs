@@ -245,10 +245,7 @@ impl Ops {
     async fn route_to(&self, topic: &TopicName, source: Option<&crate::names::SubscriptionName>, plan: &mut Plan) -> Result<()> {
         match self.receivers(topic, &[]).await? {
             Ok(receivers) => {
-                let receivers = receivers
-                    .into_iter()
-                    .map(|one| Receiver { failed: source == Some(&one.name), subscription: one.name, filter: one.filter, matches: None })
-                    .collect();
+                let receivers = receivers.into_iter().map(|one| Receiver::new(one, source)).collect();
                 plan.routes.push(Route { source: source.cloned(), topic: topic.clone(), messages: 0, receivers });
             }
             Err(why) => plan.refusals.push(why),

@@ -8,6 +8,7 @@ mod copy;
 mod delivery;
 mod draft;
 mod edit;
+mod edit_task;
 mod engine;
 mod escort;
 mod journal;
@@ -33,10 +34,13 @@ use serde::{Deserialize, Serialize};
 use crate::error::{self, Error};
 use crate::model::cause::CauseId;
 use crate::model::numbers::Measured;
+use crate::model::subscription::Subscription;
 use crate::model::text;
 use crate::names::{SubscriptionName, TopicName};
+use crate::provision;
 
 pub use edit::{difference, document, edited, read_patch, replaced};
+pub use edit_task::{task_change, task_document};
 pub(super) use live::Live;
 pub use look::RUN_TASKS_MAX;
 pub use options::{Canary, Options};
@@ -146,6 +150,20 @@ pub struct Receiver {
     pub failed: bool,
     /// How many of the messages looked at its filter lets through; `None` where none was looked at.
     pub matches: Option<u64>,
+    /// Whether it is known to skip what is addressed to another.
+    pub skips: bool,
+}
+
+impl Receiver {
+    fn new(subscription: Subscription, source: Option<&SubscriptionName>) -> Self {
+        Self {
+            failed: source == Some(&subscription.name),
+            skips: provision::is_served_by_an_app(&subscription),
+            subscription: subscription.name,
+            filter: subscription.filter,
+            matches: None,
+        }
+    }
 }
 
 /// Where a transfer stands.

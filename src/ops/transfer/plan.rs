@@ -18,8 +18,8 @@ use crate::model::message::Message;
 use crate::model::numbers::{Measured, Source};
 use crate::model::subscription::{self, Subscription};
 use crate::names::{SubscriptionName, TopicName};
-use crate::ops::Ops;
 use crate::ops::peek::{Seen, is_ours};
+use crate::ops::{Ops, PeekMode};
 
 /// Messages looked at where that counts as a delivery attempt, and nothing else tells where they came from.
 const SAMPLE_MESSAGES: usize = 10;
@@ -82,6 +82,7 @@ impl Ops {
         if let Delivery::File(path) = &mut request.delivery {
             *path = absolute(path)?;
         }
+        read_untouched(&held_by, &mut request);
         let mut plan = Plan { expected, ..Plan::of(request, cutoff) };
         self.check_source(&held_by, clock, &mut plan)?;
         let published = matches!(plan.request.delivery, Delivery::SourceTopic | Delivery::Topic(_) | Delivery::Addressed)
@@ -90,6 +91,7 @@ impl Ops {
         let subscriptions = if published || direct { listed?.items } else { Vec::new() };
         let sources = sources(&plan.request, &held_by, &subscriptions);
         let seen = self.seen(&held_by, published && sources.is_empty(), &mut plan).await?;
+        choose_reading(&held_by, seen.as_ref(), &mut plan);
         let mut ordered = BTreeSet::new();
         if published {
             let named = named(&plan.request.delivery, &sources, seen.as_ref());
@@ -141,6 +143,10 @@ impl Ops {
         if !plan.refusals.is_empty() {
             return Ok(None);
         }
+        if held_by.delivery != subscription::Delivery::Pull {
+            plan.warnings.push(format!("the messages were not looked at: `{}` pushes", held_by.name.id()));
+            return Ok(None);
+        }
         let Some(policy) = &held_by.dead_letters else { return self.look(held_by, LOOK_MESSAGES_MAX).await.map(Some) };
         let id = held_by.name.id();
         if !unsourced || self.refuse_read_only().is_err() {
@@ -162,6 +168,7 @@ impl Ops {
         let id = name.id();
         match &held_by.delivery {
             subscription::Delivery::Pull => {}
+            subscription::Delivery::Push { .. } if plan.request.reads_snapshot() => {}
             subscription::Delivery::Push { .. } => plan.refusals.push(format!(
                 "subscription `{id}` pushes, so its messages cannot be pulled: turn it to pull first (`gcloud pubsub subscriptions modify-push-config {id} --push-endpoint=`)"
             )),
@@ -178,23 +185,18 @@ impl Ops {
         for other in [here, elsewhere].into_iter().flatten() {
             if plan.request.options.force { plan.warnings.push(other) } else { plan.refusals.push(other) }
         }
+        if plan.request.reads_snapshot() {
+            return Ok(());
+        }
         if held_by.ordered && plan.request.leave {
             let words = format!(
-                "subscription `{id}` is ordered: what is left where it is blocks its key, and what lies behind it may not be reached; take them (a discard keeps copies, `replay --take`), or go on with `--force`"
+                "subscription `{id}` is ordered: what is left where it is blocks its key, and what lies behind it may not be reached; read them from a snapshot, take them (a discard keeps copies, `replay --take`), or go on with `--force`"
             );
             if plan.request.options.force { plan.warnings.push(words) } else { plan.refusals.push(words) }
         }
-        if plan.request.selection.passes_over() {
-            let (which, reached) = match plan.request.selection.count() {
-                Some(count) => ("not marked", format!("to reach {count} marked")),
-                None => ("not selected", "how many are selected is known only after looking at all: to reach them".to_owned()),
-            };
-            if held_by.ordered && !plan.request.options.force {
-                plan.refusals
-                    .push(format!("subscription `{id}` is ordered: a message that is {which} would block its key; take all instead"));
-            }
-            let attempt = if held_by.dead_letters.is_some() { "; that counts as a delivery attempt of theirs" } else { "" };
-            plan.warnings.push(format!("{reached}, up to {HELD_MAX} others are leased meanwhile{attempt}"));
+        if plan.request.selection.passes_over() && held_by.ordered && !plan.request.options.force {
+            let which = if plan.request.selection.count().is_some() { "not marked" } else { "not selected" };
+            plan.refusals.push(format!("subscription `{id}` is ordered: a message that is {which} would block its key; take all instead"));
         }
         if held_by.ack_deadline > DEADLINE_LONG && plan.request.selection.count().is_none() {
             let seconds = 2 * held_by.ack_deadline.as_secs();
@@ -268,6 +270,9 @@ fn check(request: &Request) -> Result<()> {
     if request.options != plain && request.kind != Kind::Redrive {
         return Err(Error::invalid("only a redrive can be edited, tried with a canary or watched"));
     }
+    if request.reading.is_some() && !(request.leave && request.source.subscription().is_some()) {
+        return Err(Error::invalid("only messages that stay in their subscription can be leased meanwhile, or read from a snapshot"));
+    }
     if !fits(request) {
         return Err(Error::invalid(format!("this cannot be done: {}", request.words())));
     }
@@ -335,12 +340,49 @@ fn count(seen: &Seen, clock: Timestamp, plan: &mut Plan) {
     }
 }
 
+/// Chooses a snapshot for what stays where leasing it would disturb: pushed messages, keys that would block, attempts that would count.
+fn read_untouched(held_by: &Subscription, request: &mut Request) {
+    let pushes = matches!(held_by.delivery, subscription::Delivery::Push { .. });
+    let disturbs = pushes || held_by.ordered || held_by.dead_letters.is_some();
+    if request.leave && request.reading.is_none() && disturbs && has_topic(held_by) {
+        request.reading = Some(PeekMode::Snapshot);
+    }
+}
+
+/// Chooses how else what stays is read: leased where all of it was just seen, or little is wanted; else from a snapshot, which takes any number.
+fn choose_reading(held_by: &Subscription, seen: Option<&Seen>, plan: &mut Plan) {
+    let id = held_by.name.id();
+    let request = &mut plan.request;
+    if request.leave && request.reading.is_none() {
+        let all_seen = seen.is_some_and(|seen| !seen.truncated);
+        let few = !request.selection.passes_over() && request.max.is_some_and(|max| max <= LOOK_MESSAGES_MAX as u64);
+        request.reading = Some(if all_seen || few || !has_topic(held_by) { PeekMode::Leased } else { PeekMode::Snapshot });
+    }
+    if request.reads_snapshot() {
+        plan.warnings.push(format!(
+            "read from a snapshot, through a subscription made for that and removed at the end: nothing of `{id}` is leased; its whole backlog is delivered, and billed, once more"
+        ));
+    } else if request.selection.passes_over() {
+        let reached = match request.selection.count() {
+            Some(count) => format!("to reach {count} marked"),
+            None => "how many are selected is known only after looking at all: to reach them".to_owned(),
+        };
+        let attempt = if held_by.dead_letters.is_some() { "; that counts as a delivery attempt of theirs" } else { "" };
+        plan.warnings.push(format!("{reached}, up to {HELD_MAX} others are leased meanwhile{attempt}"));
+    }
+}
+
+/// Tells whether a snapshot of the subscription can be read.
+fn has_topic(held_by: &Subscription) -> bool {
+    held_by.topic.is_some() && !held_by.detached
+}
+
 /// Refuses what would be leased in one go though that is too much: what is left where it is must not come straight back before the end.
 fn check_left(plan: &mut Plan) {
     let wanted = plan.expected.map_or(0, |expected| expected.value).min(plan.request.max.unwrap_or(u64::MAX));
-    if plan.request.leave && wanted > HELD_MAX as u64 {
+    if plan.request.leave && !plan.request.reads_snapshot() && wanted > HELD_MAX as u64 {
         plan.refusals.push(format!(
-            "{wanted} messages are more than can be left where they are: until the end all are leased, {HELD_MAX} at most; take a part (`--max {HELD_MAX}`, `--filter`), or take them away (`--take`, a discard keeps copies)"
+            "{wanted} messages are more than can be left where they are: until the end all are leased, {HELD_MAX} at most; read them from a snapshot, take a part (`--max {HELD_MAX}`, `--filter`), or take them away (`--take`, a discard keeps copies)"
         ));
     }
 }
@@ -363,15 +405,7 @@ fn routes(destinations: Vec<Destination>, held_by: &Subscription, plan: &mut Pla
             }
             Ok(receivers) => {
                 ordered |= receivers.iter().any(|receiver| receiver.ordered);
-                let receivers = receivers
-                    .into_iter()
-                    .map(|one| Receiver {
-                        failed: source.as_ref() == Some(&one.name),
-                        subscription: one.name,
-                        filter: one.filter,
-                        matches: None,
-                    })
-                    .collect();
+                let receivers = receivers.into_iter().map(|one| Receiver::new(one, source.as_ref())).collect();
                 plan.routes.push(Route { source, topic, messages: 0, receivers });
             }
             Err(why) => unusable.push(why),

@@ -22,7 +22,7 @@ impl Ops {
         let mut summaries = self.transfers()?;
         summaries.retain(|summary| {
             let ended = summary.ended.is_some_and(|at| before.is_none_or(|before| at < before));
-            ended && keeps(summary) && matches!(summary.state, State::Done | State::DoneInPart)
+            ended && summary.is_prunable()
         });
         Ok(summaries)
     }
@@ -52,6 +52,13 @@ impl Ops {
         // First it is known that there are none, then there are none.
         journal.commit(Vec::new(), &[Record::Pruned { at: Timestamp::now() }])?;
         archive.remove_copies(id)
+    }
+}
+
+impl Summary {
+    /// Tells whether it ended and keeps copies that may be deleted.
+    pub fn is_prunable(&self) -> bool {
+        keeps(self) && matches!(self.state, State::Done | State::DoneInPart)
     }
 }
 

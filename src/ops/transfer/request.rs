@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::model::cause::CauseId;
 use crate::model::query::{MessageSubject, Query, TaskSubject};
 use crate::names::{QueueName, SubscriptionName, TopicName};
+use crate::ops::PeekMode;
 
 /// The largest window: what one pull returns at most.
 pub const WINDOW_MAX: u32 = 1000;
@@ -267,6 +268,9 @@ pub struct Request {
     /// Whether what was delivered stays in the source, too.
     #[serde(default)]
     pub leave: bool,
+    /// How what stays in a subscription is read: leased until the end, or from a snapshot, which leases nothing there. `None` lets the plan choose.
+    #[serde(default)]
+    pub reading: Option<PeekMode>,
     /// Messages a second at most; `None` is as fast as it goes.
     pub rate_max: Option<u32>,
     /// Messages under way at once (1–1000): also the bound of duplicates per crash.
@@ -287,6 +291,7 @@ impl Request {
             selection: Selection::All,
             delivery: Delivery::SourceTopic,
             leave: matches!(kind, Kind::Replay | Kind::Export),
+            reading: None,
             rate_max: None,
             window: WINDOW_DEFAULT,
             max: None,
@@ -307,6 +312,11 @@ impl Request {
     /// Tells whether what was done with a message or task must not be done with it again: not where it stays in the source to be used again.
     pub(super) fn takes(&self) -> bool {
         !self.leave && self.delivery != Delivery::Run
+    }
+
+    /// Tells whether the messages are read from a snapshot: nothing happens to the subscription itself.
+    pub(super) fn reads_snapshot(&self) -> bool {
+        self.leave && self.reading == Some(PeekMode::Snapshot)
     }
 
     /// Tells whether nothing is acknowledged or deleted after the delivery.

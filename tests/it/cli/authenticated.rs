@@ -73,6 +73,24 @@ async fn a_service_accounts_key_opens_all_services() {
     assert_eq!(guarded.json(&key, &["subs", "peek", "orders-hold"]).await.as_array().unwrap().len(), 3);
 }
 
+/// An emulator moves dead letters without asking; on Google, Pub/Sub's own agent needs the rights.
+#[tokio::test]
+async fn the_doctor_finds_the_rights_that_dead_letters_need() {
+    let guarded = Guarded::new().await;
+    let key = guarded.credentials(json!({"email": ACCOUNT})).await;
+    let variables = [("GOOGLE_APPLICATION_CREDENTIALS", key.to_str().unwrap()), ("GOOGLE_CLOUD_PROJECT", "shop")];
+    let run = guarded.run(&variables, &["doctor", "-o", "json"]).await;
+    assert_eq!(run.code, 1, "{run:?}");
+    let found: Vec<Value> = serde_json::from_str(&run.out).unwrap();
+    let rights: Vec<&Value> = found.iter().filter(|finding| finding["about"] == "rights").collect();
+    let steps: Vec<&str> = rights.iter().map(|finding| finding["advice"][0].as_str().unwrap()).collect();
+    assert_eq!(rights.len(), 4, "two topics, two subscriptions: {found:#?}");
+    for command in ["topics add-iam-policy-binding orders-dead", "subscriptions add-iam-policy-binding billing"] {
+        assert!(steps.iter().any(|step| step.contains(command) && step.contains("gcp-sa-pubsub")), "{steps:?}");
+    }
+    assert!(rights.iter().all(|finding| finding["found"].as_str().unwrap().contains("nothing becomes a dead letter")));
+}
+
 /// gRPC does not go through HTTP proxies here: where one is named for Google's addresses, messages go over REST, with the same token.
 #[tokio::test]
 async fn behind_a_proxy_messages_go_over_rest() {

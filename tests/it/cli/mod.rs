@@ -3,8 +3,10 @@
 mod authenticated;
 mod bad_input;
 mod commands;
+mod doctor;
 mod guards;
 mod long_running;
+mod moving;
 mod selecting;
 mod shop;
 mod snippets;

@@ -108,12 +108,16 @@ async fn addressed_copies_say_for_whom_they_are_and_the_plan_who_would_not_know(
     let protected =
         "{ name: careful, topic: orders, filter: 'NOT attributes:redrive-to OR attributes.redrive-to = \"careful\"' }\n  - { name: strict,";
     let world = World::start(&SHOP.replace("{ name: strict,", protected)).await;
+    let served = json!({ "topic": topic("orders").to_string(), "labels": { "redrive-app": "shop" } });
+    let address = format!("http://{}/v1/{}", world.emulator.address(), subscription("served"));
+    assert_eq!(reqwest::Client::new().put(address).json(&served).send().await.unwrap().status(), 200);
     give_up(&world, 2).await;
     let plan = plan_of(&world, Request { delivery: Delivery::Addressed, max: Some(2), ..request(Kind::Redrive, "strict") }).await;
     let warning = plan.warnings.iter().find(|warning| warning.contains("do not filter `redrive-to`")).unwrap();
     assert!(warning.contains("`billing`") && warning.contains("`audit`") && !warning.contains("careful"), "{warning}");
     let receivers: Vec<&str> = plan.routes[0].receivers.iter().map(|receiver| receiver.subscription.id()).collect();
-    assert!(!receivers.contains(&"careful"), "{receivers:?}");
+    assert!(!receivers.contains(&"careful") && !receivers.contains(&"served"), "{receivers:?}");
+    assert!(!warning.contains("served") && plan.warnings.iter().any(|words| words.starts_with("`served` receive them as well, and skip")));
     let error = world.ops.start_transfer(plan.clone()).await.unwrap_err();
     assert!(error.is_refused() && error.to_string().contains("were not confirmed by name"), "{error}");
     let id = world.ops.start_transfer(plan.confirmed()).await.unwrap();

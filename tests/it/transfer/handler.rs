@@ -15,25 +15,25 @@ use redrive::model::message::Message;
 
 /// One request.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
-    pub(super) path: String,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub(crate) struct Asked {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Asked {
-    pub(super) fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
     /// The message in the envelope of a push.
-    pub(super) fn message(&self) -> Message {
+    pub(crate) fn message(&self) -> Message {
         read_message(&self.json()["message"])
     }
 }
 
 /// Makes a message of Pub/Sub's JSON.
-pub(super) fn read_message(value: &serde_json::Value) -> Message {
+pub(crate) fn read_message(value: &serde_json::Value) -> Message {
     let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
     Message {
         id: text("messageId"),
@@ -51,14 +51,14 @@ type Answer = dyn Fn(&Asked) -> u16 + Send + Sync;
 
 /// A server on a port of its own.
 #[derive(Clone)]
-pub(super) struct Handler {
-    pub(super) address: SocketAddr,
+pub(crate) struct Handler {
+    pub(crate) address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
     answer: Arc<Answer>,
 }
 
 impl Handler {
-    pub(super) async fn start(answer: impl Fn(&Asked) -> u16 + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(answer: impl Fn(&Asked) -> u16 + Send + Sync + 'static) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let handler = Self { address: listener.local_addr().unwrap(), asked: Arc::default(), answer: Arc::new(answer) };
         let router = Router::new().fallback(take).layer(DefaultBodyLimit::disable()).with_state(handler.clone());
@@ -66,11 +66,11 @@ impl Handler {
         handler
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub(super) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 }

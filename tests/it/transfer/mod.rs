@@ -5,7 +5,7 @@ mod care;
 mod deliveries;
 mod disk;
 mod faults;
-mod handler;
+pub(crate) mod handler;
 mod intact;
 mod killed;
 mod looping;
@@ -13,6 +13,7 @@ mod plan;
 mod sample;
 mod tasks;
 mod undo;
+mod untouched;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

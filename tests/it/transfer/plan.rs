@@ -30,8 +30,13 @@ async fn refusal(world: &World, request: Request) -> String {
 async fn says_who_receives_and_what_it_costs() {
     let world = World::start(CORNERS).await;
     let plan = plan(&world, request(Kind::Redrive, "hold")).await;
-    let receiver =
-        |name: &str, filter: &str, failed| Receiver { subscription: subscription(name), filter: filter.into(), failed, matches: Some(0) };
+    let receiver = |name: &str, filter: &str, failed| Receiver {
+        subscription: subscription(name),
+        filter: filter.into(),
+        failed,
+        matches: Some(0),
+        skips: false,
+    };
     let receivers = vec![receiver("audit", "attributes.kind = \"order\"", false), receiver("billing", "", true)];
     assert_eq!(plan.routes, [Route { source: Some(subscription("billing")), topic: topic("orders"), messages: 0, receivers }]);
     assert_eq!(plan.refusals, [] as [String; 0]);

@@ -87,6 +87,63 @@ async fn what_would_vanish_or_cannot_be_sent_is_refused_before() {
 }
 
 #[tokio::test]
+async fn what_does_not_fit_is_found_before_anything_is_sent() {
+    const FITS: &str = r#"{"type": "record", "name": "Order", "fields": [{"name": "n", "type": "int"}]}"#;
+    let world = World::start(
+        "
+topics: [{ name: narrow }, { name: dead, retention: 10m }]
+subscriptions:
+  - { name: rows, topic: narrow }
+  - { name: hold, topic: dead, retention: 600s }
+",
+    )
+    .await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let put = async |path: &str, body: serde_json::Value| {
+        let url = format!("http://{}/v1/projects/shop/{path}", world.emulator.address());
+        let answer = if path.starts_with("schemas") { http.post(url) } else { http.put(url) }.json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    };
+    put("schemas?schemaId=order", serde_json::json!({ "type": "AVRO", "definition": FITS })).await;
+    let schema = serde_json::json!({ "schema": "projects/shop/schemas/order", "encoding": "JSON" });
+    put("topics/strict", serde_json::json!({ "schemaSettings": schema })).await;
+    put("subscriptions/fits", serde_json::json!({ "topic": "projects/shop/topics/strict" })).await;
+    let fits = letter(&world, "", &[]).await;
+    let wrong = world.ops.publish(&topic("dead"), Draft { data: "[]".into(), ordering_key: "k".into(), ..Draft::default() }).await.unwrap();
+    let large = Draft { data: vec![b' '; 9_999_900].into(), ..Draft::default() };
+    let large = world.ops.publish(&topic("dead"), large).await.unwrap();
+
+    let to = |id: &str| Request { delivery: Delivery::Topic(topic(id)), rate_max: Some(1), ..request(Kind::Redrive, "hold") };
+    let (plan, found) = looked(&world, to("strict")).await;
+    let problem = |found: &Looked, words: &str| found.problems.iter().find(|one| one.what.contains(words)).cloned();
+    let schema = problem(&found, "does not fit schema `order`").unwrap_or_else(|| panic!("{found:?}"));
+    assert!(schema.refused && schema.sample != fits, "{schema:?}");
+    let size = problem(&found, "bytes").unwrap_or_else(|| panic!("{found:?}"));
+    assert_eq!((size.refused, &size.sample), (true, &large), "with the attributes that say where it came from: {size:?}");
+    let order = problem(&found, "`fits` is not ordered").unwrap_or_else(|| panic!("{found:?}"));
+    assert_eq!((order.refused, &order.sample), (false, &wrong), "said, though it may go: {order:?}");
+    assert_eq!(plan.takes, Some(Duration::from_secs(3)));
+
+    let patched = |text: &str, id: &str| Request {
+        options: Options { patch: Some(redrive::ops::transfer::read_patch(text).unwrap()), ..Options::default() },
+        selection: Selection::Messages([id.to_owned()].into()),
+        ..to("strict")
+    };
+    let mends = patched(r#"[{"op": "add", "path": "/payload", "value": {"n": 2}}]"#, &wrong);
+    let breaks = patched(r#"[{"op": "replace", "path": "/payload/n", "value": "two"}]"#, &fits);
+    for (request, count) in [(mends, 0), (breaks, 1)] {
+        let (_, found) = looked(&world, request).await;
+        assert_eq!(found.problems.iter().filter(|one| one.what.contains("does not fit schema")).count(), count, "{found:?}");
+    }
+
+    // Ten minutes are kept, and more wait than get through until then.
+    world.emulator.advance(Duration::from_secs(599)).await.unwrap();
+    let (_, found) = looked(&world, to("narrow")).await;
+    assert!(problem(&found, "may expire before its turn").is_some(), "{found:?}");
+    assert!(world.ops.transfers().unwrap().is_empty() && everything(&world, "rows").await.is_empty(), "a look sends nothing");
+}
+
+#[tokio::test]
 async fn under_a_dead_letter_policy_nothing_is_leased_unsaid() {
     let world = World::start(CROSSING).await;
     letter(&world, "", &[]).await;

@@ -19,6 +19,9 @@ use crate::ops::transfer::{Canary, Delivery, Kind, Plan, Request, Selection, Sou
 /// A canary of the console is so many.
 const CANARY: u64 = 10;
 
+/// Where a handler listens, unless another address is entered.
+const HANDLER: &str = "http://127.0.0.1:8080/";
+
 /// It is waited for so long; then the operator is asked.
 const CANARY_WAIT: Duration = Duration::from_secs(30);
 
@@ -38,6 +41,10 @@ pub(crate) enum Wanted {
     Rate,
     /// An expression that selects.
     Filter,
+    /// Where a local handler listens.
+    Handler,
+    /// The file to write.
+    File,
 }
 
 /// A field that is open: it takes the keys.
@@ -71,9 +78,24 @@ pub(crate) struct PlanDialog {
 }
 
 impl PlanDialog {
-    /// Makes the dialog, waiting for its plan.
+    /// Makes the dialog, waiting for its plan, or first for where messages are to go.
     pub(crate) fn new(request: Request, hidden: usize, context: Typed) -> Self {
-        Self { request, plan: Load::Loading, hidden, focus: PlanFocus::Cancel, context, typed: Input::default(), entry: None, top: 0 }
+        let mut dialog =
+            Self { request, plan: Load::Loading, hidden, focus: PlanFocus::Cancel, context, typed: Input::default(), entry: None, top: 0 };
+        if let Some(wanted) = dialog.destination() {
+            dialog.plan = Load::Idle;
+            dialog.open_entry(wanted);
+        }
+        dialog
+    }
+
+    /// Returns what says where messages go, where that is entered.
+    pub(crate) fn destination(&self) -> Option<Wanted> {
+        match self.request.kind {
+            Kind::Replay => Some(Wanted::Handler),
+            Kind::Export => Some(Wanted::File),
+            Kind::Redrive | Kind::Discard | Kind::Undo | Kind::Run => None,
+        }
     }
 
     /// Returns what is to be typed before: who receives the messages again, and what the context asks for.
@@ -164,6 +186,11 @@ impl PlanDialog {
             KeyCode::Char('d' | 'c') => return self.vary(key.code),
             KeyCode::Char('r') if self.is_paced() => self.open_entry(Wanted::Rate),
             KeyCode::Char('f') if self.is_filtered() => self.open_entry(Wanted::Filter),
+            KeyCode::Char('t') => {
+                if let Some(wanted) = self.destination() {
+                    self.open_entry(wanted);
+                }
+            }
             _ => {}
         }
         Reply::Stay
@@ -246,6 +273,12 @@ impl PlanDialog {
             (Wanted::Rate, _) => self.request.rate_max.map_or_else(String::new, |rate| rate.to_string()),
             (Wanted::Filter, Selection::Matching(query)) => query.to_string(),
             (Wanted::Filter, _) => String::new(),
+            (Wanted::Handler | Wanted::File, _) => match &self.request.delivery {
+                Delivery::Handler { url, .. } => url.clone(),
+                Delivery::File(path) => path.display().to_string(),
+                _ if wanted == Wanted::File => format!("{}.jsonl", self.request.source.id()),
+                _ => HANDLER.to_owned(),
+            },
         };
         self.entry = Some(Entry { wanted, input: Input::new(now), error: None });
     }
@@ -254,6 +287,7 @@ impl PlanDialog {
     fn enter_value(&mut self, key: Key) -> Reply {
         let Some(entry) = &mut self.entry else { return Reply::Stay };
         match key.code {
+            KeyCode::Esc if matches!(self.plan, Load::Idle) => return Reply::Close,
             KeyCode::Esc => self.entry = None,
             KeyCode::Enter => {
                 let text = entry.input.value().trim().to_owned();
@@ -288,6 +322,10 @@ fn accept(request: &mut Request, wanted: Wanted, text: &str) -> Result<(), Strin
             Ok(rate @ 1..) => request.rate_max = Some(rate),
             _ => return Err("give messages a second as a whole number, or nothing for no limit".to_owned()),
         },
+        Wanted::Handler if text.is_empty() => return Err(format!("give where a handler on this machine listens, such as {HANDLER}")),
+        Wanted::Handler => request.delivery = Delivery::Handler { url: text.to_owned(), anywhere: false },
+        Wanted::File if text.is_empty() => return Err("name a file, which must not exist yet".to_owned()),
+        Wanted::File => request.delivery = Delivery::File(text.into()),
         Wanted::Filter if text.is_empty() => request.selection = Selection::All,
         Wanted::Filter => request.selection = Selection::Matching(text.parse().map_err(|error: Error| error.to_string())?),
     }

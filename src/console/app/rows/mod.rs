@@ -1,6 +1,7 @@
 //! The rows of every list screen, made of resources and their numbers.
 
 mod attention;
+mod findings;
 mod job;
 mod messages;
 mod pubsub;
@@ -8,6 +9,7 @@ mod tasks;
 mod transfers;
 
 pub(crate) use attention::{AttentionRow, Target, attention};
+pub(crate) use findings::FindingRow;
 pub(crate) use job::{JobRow, in_words, target_text};
 pub(crate) use messages::{CauseRow, MessageRow};
 pub(crate) use pubsub::{DeadLetterRow, SubscriptionRow, TopicRow};

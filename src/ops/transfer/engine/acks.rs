@@ -39,6 +39,11 @@ impl Acks {
         self.queue.is_empty() && self.in_flight.is_empty()
     }
 
+    /// Tells whether something is still to be sent.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// Returns when the last look is worth something: no lease hides anything any more.
     pub(super) fn settled_at(&self, exactly_once: bool, grace: Duration) -> Elapsed {
         let ours = if exactly_once { Elapsed::ZERO } else { self.lease_end };

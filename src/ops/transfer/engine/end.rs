@@ -131,7 +131,10 @@ impl Engine {
     /// Returns when a pull that brings nothing is the end.
     fn quiet_at(&self) -> Elapsed {
         let hidden = self.pulls.answer_lost.map_or(Elapsed::ZERO, |at| at + self.settings.ack_deadline + REDELIVERY_GRACE);
-        let ours = self.acks.settled_at(self.settings.exactly_once, REDELIVERY_GRACE).max(hidden);
+        // An ack that does not take costs a copy no more than another delivery.
+        let settled =
+            if self.settings.drains { self.settings.late } else { self.acks.settled_at(self.settings.exactly_once, REDELIVERY_GRACE) };
+        let ours = settled.max(hidden);
         // What ran out is looked for as long from then on.
         let lapsed = self.items.values().filter_map(|item| Some(item.lease.as_ref()?.ends)).max();
         match lapsed {
@@ -177,6 +180,10 @@ impl Engine {
             return;
         }
         self.release_all(step);
+        // What the end itself gave up of a copy.
+        if self.acks.is_waiting() {
+            step.wake_at(Elapsed::ZERO);
+        }
         if self.publishing.is_empty() && self.left.is_empty() && self.acks.is_idle() && self.pulls.in_flight.is_none() {
             self.ended = true;
             step.end = Some(state);

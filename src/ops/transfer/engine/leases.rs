@@ -34,6 +34,9 @@ impl Engine {
         if !self.settings.leased {
             return;
         }
+        if self.settings.drains {
+            return self.acks.add(identity, lease.ack_id);
+        }
         self.extend_at = Elapsed::ZERO;
         self.held.insert(identity, lease);
     }
@@ -46,7 +49,7 @@ impl Engine {
     pub(super) fn hidden_by_earlier_run(settings: &Settings, story: &Story) -> Elapsed {
         // With confirmed acks, only a run that did not get to its end may have left something safe unacknowledged.
         let hides = if settings.exactly_once { story.crashed } else { story.resumed };
-        if hides { WORK_LEASE.max(settings.ack_deadline) } else { Elapsed::ZERO }
+        if hides && !settings.drains { WORK_LEASE.max(settings.ack_deadline) } else { Elapsed::ZERO }
     }
 
     /// Asks for longer (or shorter) leases where that is due.

@@ -65,6 +65,10 @@ pub(super) struct Settings {
     pub(super) leased: bool,
     /// Whether what was delivered stays in the source: nothing is acknowledged.
     pub(super) leave: bool,
+    /// Whether the source is read from a copy made for this run alone: what is delivered, passed over or given up is acknowledged there.
+    pub(super) drains: bool,
+    /// How long after the begin that copy may still seem empty.
+    pub(super) late: Duration,
     /// The subscription's own.
     pub(super) ack_deadline: Duration,
     pub(super) ordered: bool,

@@ -193,10 +193,9 @@ impl Engine {
             Place::Discarded => self.counts.discarded += 1,
             _ => self.counts.moved += 1,
         }
-        if self.settings.leave {
-            self.error(format!("{}: was moved by an earlier transfer", identity.shown()));
-        } else {
-            self.error(format!("{}: was moved by an earlier transfer, so it is only acknowledged", identity.shown()));
+        let only = if self.settings.leave || self.settings.drains { "" } else { ", so it is only acknowledged" };
+        self.error(format!("{}: was moved by an earlier transfer{only}", identity.shown()));
+        if !self.settings.leave {
             self.acks.lease_until(lease.ends);
             self.acks.add(identity.clone(), lease.ack_id);
         }

@@ -69,6 +69,14 @@ impl Port {
         self
     }
 
+    /// Reads this copy of the source in its place.
+    pub(super) fn reading(mut self, copy: Option<SubscriptionName>) -> Self {
+        if let Some(copy) = copy {
+            self.source = Reader::Subscription(copy);
+        }
+        self
+    }
+
     /// Takes what came back out of the subscription made for that.
     async fn look(&self) -> Result<Vec<Message>> {
         let Some(watcher) = &self.watcher else { return Ok(Vec::new()) };

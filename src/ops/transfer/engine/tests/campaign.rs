@@ -55,7 +55,7 @@ fn random(seed: u64) -> Scene {
 }
 
 /// Half of them the usual way.
-const WAYS: [Way; 12] = [
+const WAYS: [Way; 13] = [
     Way::Topic,
     Way::Topic,
     Way::Topic,
@@ -66,6 +66,7 @@ const WAYS: [Way; 12] = [
     Way::Direct,
     Way::Handler,
     Way::File,
+    Way::Copy,
     Way::Tasks,
     Way::Lines,
 ];

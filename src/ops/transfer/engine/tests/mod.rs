@@ -4,6 +4,7 @@ mod campaign;
 mod cases;
 mod run;
 mod service;
+mod sites;
 mod ways;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -35,6 +36,7 @@ fn scene(seed: u64) -> Scene {
         rate_max: None,
         max: None,
         ignore: None,
+        left_out: None,
         early: Early::Nothing,
         way: Way::Topic,
         care: Care::default(),
@@ -49,6 +51,7 @@ fn play(scene: Scene) -> (Run, State) {
     nothing_lost(&run, &copies);
     duplicates_bounded(&run, &copies);
     nothing_altered(&run);
+    run.leaves_strange_files_alone();
     if run.service.ordered {
         in_order(&run);
     }
@@ -88,8 +91,10 @@ fn nothing_lost(run: &Run, copies: &HashMap<String, u64>) {
     assert!(lines.len() == kept.len() || run.scene.way == Way::Topic, "a file holds a message twice");
     for stored in &run.service.source {
         let id = &stored.message.id;
-        assert!(!stored.acked || copies.contains_key(id) || kept.contains(id), "message {id} is lost");
-        assert!(is_in_scope(run, id) || (!stored.acked && !copies.contains_key(id) && !kept.contains(id)), "message {id} was to stay");
+        // Of a copy all is acknowledged, also what was passed over or given up.
+        let acked = stored.acked && run.scene.way != Way::Copy;
+        assert!(!acked || copies.contains_key(id) || kept.contains(id), "message {id} is lost");
+        assert!(is_in_scope(run, id) || (!acked && !copies.contains_key(id) && !kept.contains(id)), "message {id} was to stay");
     }
 }
 

@@ -1,10 +1,11 @@
 //! A run of transfers over crashes: the real engine and the real journal on a simulated disk against the simulated service.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::super::draft::Marks;
 use super::super::super::journal::{Archive, Journal};
 use super::super::super::record::{Began, Record, Story};
 use super::super::super::{Canary, Counts, Delivery, Kind, Options, Request, Selection, State, TaskChange, TransferId};
@@ -12,7 +13,9 @@ use super::super::{Call, Elapsed, Engine, Event, Settings, Step};
 use super::service::{Faults, Service, Supply};
 use crate::error::Result;
 use crate::model::message::Message;
+use crate::ops::PeekMode;
 use crate::wal::sim::{Dice, Ignore, SimDisk};
+use crate::wal::{Access, Disk as _, Site};
 
 /// The order of work, broken on purpose: a test must fail then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub(super) struct Scene {
     pub(super) rate_max: Option<u32>,
     pub(super) max: Option<u64>,
     pub(super) ignore: Option<Ignore>,
+    /// A place in the source whose syncs are left out.
+    pub(super) left_out: Option<Site>,
     pub(super) early: Early,
     /// Where they come from, and how they go.
     pub(super) way: Way,
@@ -61,6 +66,8 @@ pub(super) enum Way {
     Handler,
     /// To a file; they stay.
     File,
+    /// To a file, read from a copy of the subscription that is made for each run.
+    Copy,
     /// Tasks, created anew in another queue.
     Tasks,
     /// Lines of a file, to a topic.
@@ -72,19 +79,20 @@ impl Way {
         match self {
             Self::Tasks => Supply::Tasks,
             Self::Lines => Supply::Lines,
+            Self::Copy => Supply::Copies,
             _ => Supply::Leases,
         }
     }
 
     /// Tells whether what is delivered stays where it was.
     pub(super) fn stays(self) -> bool {
-        matches!(self, Self::Handler | Self::File | Self::Lines)
+        matches!(self, Self::Handler | Self::File | Self::Copy | Self::Lines)
     }
 
     /// Where it arrives.
     pub(super) fn target(self) -> &'static str {
         match self {
-            Self::Topic | Self::Addressed | Self::Lines | Self::File => "projects/shop/topics/orders",
+            Self::Topic | Self::Addressed | Self::Lines | Self::File | Self::Copy => "projects/shop/topics/orders",
             Self::Direct => "the endpoint of projects/shop/subscriptions/billing",
             Self::Handler => "the handler",
             Self::Tasks => "projects/shop/locations/l/queues/other",
@@ -127,6 +135,16 @@ pub(super) struct Run {
     pub(super) log: Vec<String>,
     /// How far the operator's clock is behind the service's.
     clock_behind: jiff::SignedDuration,
+    /// Files of somebody else.
+    strange: BTreeSet<PathBuf>,
+}
+
+/// What a stranger wrote.
+const STRANGE: &[u8] = b"a letter to a friend";
+
+/// Names the file of an export: each that begins has its own.
+fn export(transfer: u32) -> PathBuf {
+    format!("/home/{transfer}.jsonl").into()
 }
 
 const STEPS_MAX: usize = 40_000;
@@ -163,6 +181,7 @@ impl Run {
         let scope = scope.filter(|(n, _)| if scene.matching { selected(*n) } else { !scene.marked || dice.chance(40) });
         let scope = scope.map(|(_, stored)| stored.message.clone()).collect();
         let disk = SimDisk::ignoring(scene.ignore.clone());
+        disk.leave_out(scene.left_out);
         crate::wal::make_dir(&disk, Path::new("/home")).unwrap();
         let archive = Archive::new(Arc::new(disk.clone()), Path::new("/home"));
         Self {
@@ -183,6 +202,7 @@ impl Run {
             wake: None,
             log: Vec::new(),
             clock_behind: jiff::SignedDuration::ZERO,
+            strange: BTreeSet::new(),
         }
     }
 
@@ -200,8 +220,7 @@ impl Run {
             Way::Addressed => (Kind::Redrive, HELD, Delivery::Addressed),
             Way::Direct => (Kind::Redrive, HELD, Delivery::Direct { private: false }),
             Way::Handler => (Kind::Replay, HELD, Delivery::Handler { url: "http://127.0.0.1:1/".into(), anywhere: false }),
-            // Each that begins writes a file of its own.
-            Way::File => (Kind::Export, HELD, Delivery::File(format!("/home/{}.jsonl", self.transfers).into())),
+            Way::File | Way::Copy => (Kind::Export, HELD, Delivery::File(export(self.transfers))),
             Way::Tasks => (
                 Kind::Redrive,
                 "projects/shop/locations/l/queues/emails",
@@ -215,6 +234,7 @@ impl Run {
             kind,
             source: source.parse().unwrap(),
             leave: matches!(kind, Kind::Replay | Kind::Export),
+            reading: (self.scene.way == Way::Copy).then_some(PeekMode::Snapshot),
             selection,
             delivery,
             rate_max: self.scene.rate_max,
@@ -458,9 +478,23 @@ impl Run {
             self.disk.kill();
         } else {
             self.disk.crash(&mut self.dice);
+            self.let_a_stranger_write();
         }
         self.clock_behind = [jiff::SignedDuration::ZERO, jiff::SignedDuration::from_hours(1)][self.dice.below(2)];
         Ending::Crashed
+    }
+
+    /// Somebody else takes the name of an export that is not there: what lies under it is not ours then.
+    fn let_a_stranger_write(&mut self) {
+        if !matches!(self.scene.way, Way::File | Way::Copy) {
+            return;
+        }
+        for path in (1..=self.transfers).map(export) {
+            if self.disk.open(&path, Access::Create).is_ok() {
+                self.disk.damage(&path, |content| *content = STRANGE.to_vec());
+                self.strange.insert(path);
+            }
+        }
     }
 
     /// Lets time pass until something happens.
@@ -490,6 +524,13 @@ impl Run {
                 }
                 return events;
             }
+        }
+    }
+
+    /// Checks that nothing of somebody else was written over; what a crash took away is gone.
+    pub(super) fn leaves_strange_files_alone(&self) {
+        for path in self.strange.iter().filter(|path| self.disk.open(path, Access::Read).is_ok()) {
+            assert_eq!(self.disk.content(path), STRANGE, "{} is written over", path.display());
         }
     }
 
@@ -531,8 +572,10 @@ fn settings(began: &Began, service: &Service) -> Settings {
     Settings {
         id: began.id.clone(),
         kind: request.kind,
-        leave: request.leaves(),
-        leased: service.supply == Supply::Leases,
+        leave: request.leaves() && !request.reads_snapshot(),
+        drains: request.reads_snapshot(),
+        late: Duration::ZERO,
+        leased: service.supply.is_leased(),
         marks: Marks::of(&request.source, &began.id),
         source: request.source,
         selection: request.selection,
@@ -542,9 +585,9 @@ fn settings(began: &Began, service: &Service) -> Settings {
         max: request.max,
         cutoff: began.cutoff,
         routes: Vec::new(),
-        ack_deadline: if service.supply == Supply::Leases { service.deadline } else { Duration::ZERO },
+        ack_deadline: if service.supply.is_leased() { service.deadline } else { Duration::ZERO },
         ordered: service.ordered,
-        exactly_once: service.supply != Supply::Leases,
+        exactly_once: !service.supply.is_leased(),
         watched: request.options.canary.is_some() || request.options.stop_on_return.is_some(),
         options: request.options,
     }

@@ -59,10 +59,18 @@ pub(super) struct Service {
 pub(super) enum Supply {
     /// Leased, as a subscription does.
     Leases,
+    /// The same, from a copy that each run has for itself.
+    Copies,
     /// Each once, as tasks that are deleted after that.
     Tasks,
     /// Each once, as lines of a file that stay.
     Lines,
+}
+
+impl Supply {
+    pub(super) fn is_leased(self) -> bool {
+        matches!(self, Self::Leases | Self::Copies)
+    }
 }
 
 impl Service {
@@ -118,7 +126,7 @@ impl Service {
             Call::Send { call, to, cargo } => Some(Event::Published(call, self.take(&to, *cargo, dice).map(|id| vec![id]))),
             Call::Ack { call, ack_ids } => Some(Event::Acked(call, self.ack(&ack_ids, dice))),
             Call::Extend { call, ack_ids, deadline } => {
-                assert_eq!(self.supply, Supply::Leases, "nothing else is leased");
+                assert!(self.supply.is_leased(), "nothing else is leased");
                 self.lease(&ack_ids, self.now + deadline);
                 Some(Event::Extended(call, if dice.chance(self.faults.ack) { Err(fault(FaultKind::Lost)) } else { Ok(()) }))
             }
@@ -134,10 +142,13 @@ impl Service {
     /// A new run begins to read at the beginning.
     pub(super) fn rewind(&mut self) {
         self.read = 0;
+        if self.supply == Supply::Copies {
+            self.source.iter_mut().for_each(|stored| (stored.acked, stored.leases) = (false, Vec::new()));
+        }
     }
 
     fn pull(&mut self, max: usize, dice: &mut Dice) -> Result<Vec<Arrival>, Fault> {
-        if self.supply != Supply::Leases {
+        if !self.supply.is_leased() {
             return self.read_on(max, dice);
         }
         if dice.chance(self.faults.pull) {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::super::super::cargo::{Cargo, Identity};
+use super::super::super::draft::Marks;
 use super::super::super::record::Story;
 use super::super::super::{Delivery, Kind, Request, Selection, Source, State, TaskChange, TransferId};
 use super::super::{Arrival, Call, Elapsed, Engine, Event, Fault, FaultKind, Past, Settings};
@@ -34,6 +35,8 @@ fn settings(source: &str, kind: Kind, delivery: Delivery, count: u64) -> Setting
         id: TransferId("t1".into()),
         kind,
         leave: request.leaves(),
+        drains: false,
+        late: Duration::ZERO,
         leased,
         marks: Marks::of(&request.source, &TransferId("t1".into())),
         source: request.source,
@@ -63,6 +66,8 @@ struct Desk {
     answer: fn(usize) -> Result<Vec<String>, Fault>,
     /// Deletions whose answer is lost.
     lost_acks: usize,
+    /// Whether with each pull something comes that was published after the begin.
+    busy: bool,
 }
 
 impl Desk {
@@ -77,6 +82,7 @@ impl Desk {
             sends: Vec::new(),
             answer: |_| Ok(vec![String::new()]),
             lost_acks: 0,
+            busy: false,
         }
     }
 
@@ -106,7 +112,11 @@ impl Desk {
     fn take(&mut self, call: Call, sends: &mut usize) -> Option<Event> {
         let told: Vec<usize> = self.asked.iter().filter(|asked| *asked == "send").map(|_| 1).collect();
         Some(match call {
-            Call::Pull { max, .. } => Event::Pulled(Ok(self.backlog.drain(..max.min(10).min(self.backlog.len())).collect())),
+            Call::Pull { max, .. } => {
+                let mut some: Vec<Arrival> = self.backlog.drain(..max.min(10).min(self.backlog.len())).collect();
+                some.extend(self.busy.then(|| self.late()));
+                Event::Pulled(Ok(some))
+            }
             Call::Find(source) => Event::Found(source, Ok("projects/shop/topics/orders".parse().unwrap())),
             Call::Publish { call, drafts, .. } => {
                 self.asked.push("publish".to_owned());
@@ -134,6 +144,15 @@ impl Desk {
         })
     }
 
+    /// Makes a message that came too late.
+    fn late(&mut self) -> Arrival {
+        self.now += Duration::from_millis(1);
+        let number = 1_000_000 + usize::try_from(self.now.as_millis()).unwrap();
+        let Cargo::Message(mut message) = message(number) else { panic!("it is a message") };
+        message.publish_time = Some("2026-11-21T08:00:00Z".parse().unwrap());
+        Arrival { ack_id: format!("late {number}"), cargo: Cargo::Message(message) }
+    }
+
     fn count(&self, what: &str) -> usize {
         self.asked.iter().filter(|asked| asked.starts_with(what)).count()
     }
@@ -153,6 +172,25 @@ fn what_is_left_is_never_acknowledged_and_all_is_released() {
         assert_eq!(desk.run(), State::Done);
         assert_eq!((desk.engine.counts().moved, desk.engine.counts().seen), (9, 9), "{kind:?}");
         assert_eq!((desk.count("ack"), desk.count("release")), (0, 9), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_copy_is_drained_and_what_comes_too_late_neither_stays_nor_keeps_it_going() {
+    let odd = Selection::Messages((0..30).filter(|n| n % 2 == 1).map(|n| n.to_string()).collect());
+    for selection in [Selection::All, odd] {
+        let wanted = if selection == Selection::All { 30 } else { 15 };
+        let export = settings(HOLD, Kind::Export, Delivery::File("/tmp/x".into()), u64::MAX);
+        let copy = Settings { leave: false, drains: true, late: Duration::from_mins(1), selection, ..export };
+        let mut desk = Desk::new(copy, &Story::default(), (0..30).map(message));
+        desk.busy = true;
+        assert_eq!(desk.run(), State::Done);
+        let counts = desk.engine.counts();
+        assert_eq!((counts.moved, counts.remaining), (wanted, 0), "{counts:?}");
+        let acknowledged = desk.asked.iter().filter(|asked| asked.starts_with("ack a")).count();
+        assert_eq!((acknowledged, desk.count("ack late")), (30, usize::try_from(counts.skipped - (30 - wanted)).unwrap()), "{counts:?}");
+        assert!(desk.now > Duration::from_mins(1), "a copy may seem empty at first: {:?}", desk.now);
+        assert!(desk.now < Duration::from_mins(2), "{:?}", desk.now);
     }
 }
 
