@@ -43,13 +43,14 @@ impl<S: Send + Sync + 'static> App<S> {
                         Some(ended) => ended,
                         None => self.do_task(entry, payload, Origin::Task(info.clone()), headers).await,
                     };
-                    self.keep_dead(entry, info, *request, ended).await
+                    // In boxes what is rare or large: else each task's future has room for all of it, and is moved with that.
+                    if entry.options.dead_set { Box::pin(self.keep_dead(entry, info, *request, ended)).await } else { ended }
                 }
-                None => self.keep_unknown(&name, info, *request).await,
+                None => Box::pin(self.keep_unknown(&name, info, *request)).await,
             },
-            Delivery::Message { subscriber, data, info, headers } => self.do_message(&subscriber, data, info, headers).await,
+            Delivery::Message { subscriber, data, info, headers } => Box::pin(self.do_message(&subscriber, data, info, headers)).await,
             Delivery::Event { body, info, headers } => match self.registry().event(&info.kind) {
-                Some(entry) => self.do_event(entry, body, info, headers).await,
+                Some(entry) => Box::pin(self.do_event(entry, body, info, headers)).await,
                 None => Ended::Unknown,
             },
         }

@@ -221,7 +221,11 @@ fn sendable<'a>(plan: &Plan, selected: &[&'a Message], problems: &mut Problems) 
             continue;
         }
         if !draft.attributes.contains_key(GENERATION) {
-            problems.add(message, false, "bears 100 attributes of its own: the `redrive-…` attributes are left out of it");
+            problems.add(
+                message,
+                false,
+                "has no room for all `redrive-…` attributes, by its number of attributes or its size: what does not fit is left out",
+            );
         }
         out.push(Sendable { message, topic, draft });
     }

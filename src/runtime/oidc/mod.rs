@@ -95,7 +95,7 @@ impl Verifier {
             self.0.counts.remembered.fetch_add(1, Relaxed);
             return Ok(());
         }
-        let until = self.verify_anew(token, audience, now).await.inspect_err(|_| self.refused())?;
+        let until = Box::pin(self.verify_anew(token, audience, now)).await.inspect_err(|_| self.refused())?;
         self.0.counts.verified.fetch_add(1, Relaxed);
         self.0.remembered.keep(place, until, now);
         Ok(())

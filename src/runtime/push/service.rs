@@ -99,7 +99,7 @@ where
             let span = span_of(&path, &parts);
             let answer = async {
                 // Handlers' own panics are caught where they run; this is for what reads their payloads.
-                let answered = AssertUnwindSafe(logging::caught(push.answer(&path, &parts, body, begun))).catch_unwind().await;
+                let answered = AssertUnwindSafe(logging::caught(Box::pin(push.answer(&path, &parts, body, begun)))).catch_unwind().await;
                 let answered = answered.unwrap_or_else(|panic| Err(Refusal::Panicked(logging::told(&*panic))));
                 answered.unwrap_or_else(|refusal| refusal.respond(&path, begun))
             };

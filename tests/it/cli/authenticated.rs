@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use axum::Router;
+use axum::routing::get;
 use redrive::emulator::{Emulator, Fault};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -78,7 +80,16 @@ async fn a_service_accounts_key_opens_all_services() {
 async fn the_doctor_finds_the_rights_that_dead_letters_need() {
     let guarded = Guarded::new().await;
     let key = guarded.credentials(json!({"email": ACCOUNT})).await;
-    let variables = [("GOOGLE_APPLICATION_CREDENTIALS", key.to_str().unwrap()), ("GOOGLE_CLOUD_PROJECT", "shop")];
+    // Who tells the number of a project, by which its agent is called, is no service of the emulator.
+    let projects = Router::new().route("/v1/projects/shop", get(|| async { r#"{"projectId":"shop","projectNumber":"20261128"}"# }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let manager = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, projects).await.unwrap() });
+    let variables = [
+        ("GOOGLE_APPLICATION_CREDENTIALS", key.to_str().unwrap()),
+        ("GOOGLE_CLOUD_PROJECT", "shop"),
+        ("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDRESOURCEMANAGER", &manager),
+    ];
     let run = guarded.run(&variables, &["doctor", "-o", "json"]).await;
     assert_eq!(run.code, 1, "{run:?}");
     let found: Vec<Value> = serde_json::from_str(&run.out).unwrap();
@@ -86,7 +97,7 @@ async fn the_doctor_finds_the_rights_that_dead_letters_need() {
     let steps: Vec<&str> = rights.iter().map(|finding| finding["advice"][0].as_str().unwrap()).collect();
     assert_eq!(rights.len(), 4, "two topics, two subscriptions: {found:#?}");
     for command in ["topics add-iam-policy-binding orders-dead", "subscriptions add-iam-policy-binding billing"] {
-        assert!(steps.iter().any(|step| step.contains(command) && step.contains("gcp-sa-pubsub")), "{steps:?}");
+        assert!(steps.iter().any(|step| step.contains(command) && step.contains("service-20261128@gcp-sa-pubsub")), "{steps:?}");
     }
     assert!(rights.iter().all(|finding| finding["found"].as_str().unwrap().contains("nothing becomes a dead letter")));
 }

@@ -118,8 +118,8 @@ subscriptions:
     let problem = |found: &Looked, words: &str| found.problems.iter().find(|one| one.what.contains(words)).cloned();
     let schema = problem(&found, "does not fit schema `order`").unwrap_or_else(|| panic!("{found:?}"));
     assert!(schema.refused && schema.sample != fits, "{schema:?}");
-    let size = problem(&found, "bytes").unwrap_or_else(|| panic!("{found:?}"));
-    assert_eq!((size.refused, &size.sample), (true, &large), "with the attributes that say where it came from: {size:?}");
+    let size = problem(&found, "no room for all").unwrap_or_else(|| panic!("{found:?}"));
+    assert_eq!((size.refused, &size.sample), (false, &large), "it goes, without what says where it came from: {size:?}");
     let order = problem(&found, "`fits` is not ordered").unwrap_or_else(|| panic!("{found:?}"));
     assert_eq!((order.refused, &order.sample), (false, &wrong), "said, though it may go: {order:?}");
     assert_eq!(plan.takes, Some(Duration::from_secs(3)));
@@ -135,6 +135,11 @@ subscriptions:
         let (_, found) = looked(&world, request).await;
         assert_eq!(found.problems.iter().filter(|one| one.what.contains("does not fit schema")).count(), count, "{found:?}");
     }
+
+    let more = serde_json::json!([{ "op": "add", "path": "/attributes/more", "value": "x".repeat(1000) }]).to_string();
+    let (_, found) = looked(&world, Request { delivery: Delivery::Topic(topic("narrow")), ..patched(&more, &large) }).await;
+    let size = problem(&found, "10 MB at most").unwrap_or_else(|| panic!("{found:?}"));
+    assert_eq!((size.refused, &size.sample), (true, &large), "{size:?}");
 
     // Ten minutes are kept, and more wait than get through until then.
     world.emulator.advance(Duration::from_secs(599)).await.unwrap();

@@ -22,6 +22,8 @@ const MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
 const AHEAD_S: usize = 5;
 /// So many windows are leased at once: one under way, and one that comes in meanwhile.
 const WINDOWS_LEASED: usize = 2;
+/// So many pulls in a row that bring what is held already are looked behind.
+const AGAIN_MAX: u32 = 100;
 /// Marked ids that were not found are named up to so many.
 const MISSING_NAMED_MAX: usize = 3;
 
@@ -29,6 +31,8 @@ const MISSING_NAMED_MAX: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Pulls {
     in_flight: Option<Elapsed>,
+    /// So many in a row brought what is held already.
+    again: u32,
     pub(super) tries: u32,
     pub(super) not_before: Elapsed,
     pause: Duration,
@@ -57,13 +61,18 @@ impl Pulls {
 
     pub(super) fn brought_work(&mut self, now: Elapsed) {
         self.last_work = now;
+        self.again = 0;
         self.empty_begun = None;
         self.pause = Duration::ZERO;
         self.not_before = now;
     }
 
-    pub(super) fn was_empty(&mut self, now: Elapsed, begun: Elapsed) {
-        self.empty_begun = Some(begun);
+    /// Nothing new came. Where what is held came `again`, something new may lie behind it: that tells nothing, unless it goes on and on.
+    pub(super) fn was_empty(&mut self, now: Elapsed, begun: Elapsed, again: bool) {
+        self.again = if again { self.again.saturating_add(1) } else { 0 };
+        if self.again == 0 || self.again > AGAIN_MAX {
+            self.empty_begun = Some(begun);
+        }
         self.pause = (self.pause * 2).clamp(EMPTY_PAUSE_MIN, EMPTY_PAUSE_MAX);
         self.not_before = now + self.pause;
     }
@@ -92,6 +101,9 @@ impl Engine {
                 // There is nothing more to find: only the last look is missing.
                 self.pulls.confirming = true;
                 not_before = not_before.max(quiet_at);
+            } else if self.pulls.empty_begun.is_some() {
+                // What the lost answer of a pull had is not seen before: a look meanwhile could only lose more.
+                not_before = not_before.max(self.hidden_until());
             }
         }
         let room = self.room(waiting);
@@ -128,9 +140,14 @@ impl Engine {
         self.settings.selection.count().is_some_and(|count| self.taken() >= count)
     }
 
+    /// Returns until when the lost answer of a pull may hide messages.
+    fn hidden_until(&self) -> Elapsed {
+        self.pulls.answer_lost.map_or(Elapsed::ZERO, |at| at + self.settings.ack_deadline + REDELIVERY_GRACE)
+    }
+
     /// Returns when a pull that brings nothing is the end.
     fn quiet_at(&self) -> Elapsed {
-        let hidden = self.pulls.answer_lost.map_or(Elapsed::ZERO, |at| at + self.settings.ack_deadline + REDELIVERY_GRACE);
+        let hidden = self.hidden_until();
         // An ack that does not take costs a copy no more than another delivery.
         let settled =
             if self.settings.drains { self.settings.late } else { self.acks.settled_at(self.settings.exactly_once, REDELIVERY_GRACE) };

@@ -287,7 +287,7 @@ impl Engine {
         let call = self.call_next;
         let (made, incomplete) = load(call, &batch.to, cargos, &self.settings);
         if incomplete {
-            self.error("a message bears 100 attributes of its own: the `redrive-…` attributes are left out of it".to_owned());
+            self.error("a message has no room for all `redrive-…` attributes, by its number of attributes or its size: what does not fit is left out".to_owned());
         }
         step.records.push(Record::Intent { to: batch.to.to_string(), ids });
         step.calls.push(made);

@@ -11,6 +11,17 @@ use super::{
 /// Skipped and failed messages that are leased at once, at most; beyond, the transfer stops and says so.
 pub(in crate::ops::transfer) const HELD_MAX: usize = 10_000;
 
+/// What a delivery is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Came {
+    /// Work to do, or a sign that there is more.
+    Work,
+    /// One that is held already, and is to stay.
+    Again,
+    /// One that came after the begin, or is not looked for any more.
+    Late,
+}
+
 impl Engine {
     pub(super) fn pulled(&mut self, now: Elapsed, result: Result<Vec<Arrival>, Fault>, step: &mut Step) {
         let begun = self.pulls.answered();
@@ -19,7 +30,7 @@ impl Engine {
             Err(fault) => return self.pull_failed(now, fault),
         };
         self.pulls.tries = 0;
-        let mut work = false;
+        let (mut work, mut again) = (false, false);
         let read_on = !self.settings.leased && !received.is_empty();
         let mut unwanted = Vec::new();
         for Arrival { ack_id, cargo } in received {
@@ -31,14 +42,18 @@ impl Engine {
                 unwanted.push(lease.ack_id);
                 continue;
             }
-            work |= self.receive(now, cargo, lease, step);
+            match self.receive(now, cargo, lease, step) {
+                Came::Work => work = true,
+                Came::Again => again = true,
+                Came::Late => {}
+            }
         }
         step.calls.extend(chunks(unwanted, String::len).into_iter().map(|ack_ids| Call::Release { ack_ids }));
         // What is read once is at its end when nothing came, not when nothing new did.
         if work || read_on {
             self.pulls.brought_work(now);
         } else {
-            self.pulls.was_empty(now, begun);
+            self.pulls.was_empty(now, begun, again && !self.is_complete());
         }
         if self.held.len() > HELD_MAX {
             self.stop(
@@ -59,8 +74,8 @@ impl Engine {
         }
     }
 
-    /// Takes a delivery in; `true` when it is work to do, or a sign that there is more.
-    fn receive(&mut self, now: Elapsed, cargo: Cargo, lease: Lease, step: &mut Step) -> bool {
+    /// Takes a delivery in.
+    fn receive(&mut self, now: Elapsed, cargo: Cargo, lease: Lease, step: &mut Step) -> Came {
         let identity = Identity::of(&cargo);
         match self.places.get(&identity).copied() {
             Some(Place::Active(id)) => {
@@ -70,21 +85,21 @@ impl Engine {
                     }
                     item.lease = Some(lease);
                 }
-                true
+                Came::Work
             }
             Some(Place::Moved | Place::Discarded) if self.settings.leave => {
                 self.hold(identity, lease);
-                false
+                Came::Again
             }
             // Its ack did not take: it is safe already, so it is acknowledged again.
             Some(Place::Moved | Place::Discarded) => {
                 self.acks.lease_until(lease.ends);
                 self.acks.add(identity, lease.ack_id);
-                true
+                Came::Work
             }
             Some(Place::Skipped | Place::Failed) => {
                 self.hold(identity, lease);
-                false
+                Came::Again
             }
             None => {
                 let awaited = self.is_awaited(&cargo);
@@ -92,14 +107,14 @@ impl Engine {
                 self.counts.seen += 1;
                 if in_scope {
                     self.take(now, identity, cargo, lease, step);
-                    true
+                    Came::Work
                 } else {
                     self.came_back(&cargo, step);
                     self.counts.skipped += 1;
                     self.places.insert(identity.clone(), Place::Skipped);
                     self.hold(identity, lease);
                     // One passed over says that there is more of the backlog behind it.
-                    awaited
+                    if awaited { Came::Work } else { Came::Late }
                 }
             }
         }

@@ -58,7 +58,9 @@ impl Scene {
     }
 
     fn request(&self) -> Request {
-        Request { max: Some(self.sent.len() as u64), ..request(Kind::Redrive, self.from) }
+        // A window goes in four publishes at least: here all goes in one.
+        let window = u32::try_from(4 * COUNT).unwrap();
+        Request { max: Some(self.sent.len() as u64), window, ..request(Kind::Redrive, self.from) }
     }
 
     async fn redrive(&self) -> Summary {

@@ -28,7 +28,7 @@ fn within(file: &str, function: &str) -> BTreeSet<String> {
     let source = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
     let begin = source.lines().position(|line| line.contains(&format!("fn {function}("))).unwrap();
     let end = begin + source.lines().skip(begin).position(|line| line == "}").unwrap();
-    sites_in(&[file]).into_iter().filter(|site| (begin..end).contains(&site.rsplit_once(':').unwrap().1.parse().unwrap())).collect()
+    sites_in(&[file]).into_iter().filter(|site| (begin + 1..=end).contains(&site.rsplit_once(':').unwrap().1.parse().unwrap())).collect()
 }
 
 #[test]
