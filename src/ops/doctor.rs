@@ -351,7 +351,7 @@ mod tests {
     fn what_expires_soon_is_told_in_time() {
         let (day, week) = (Duration::from_hours(24), Duration::from_hours(7 * 24));
         assert!(expiring("hold", week, 5 * day).is_none());
-        let finding = expiring("hold", week, week - Duration::from_mins(11 * 60 + 30)).unwrap();
+        let finding = expiring("hold", week, week.saturating_sub(Duration::from_mins(11 * 60 + 30))).unwrap();
         assert_eq!(finding.found, "the oldest message of `hold` is deleted within 12 h: it is kept for 7 d");
         assert!(finding.advice[0].contains("redrive dlq export hold --to-file hold.jsonl"), "{finding:?}");
         let short = Duration::from_mins(10);

@@ -73,8 +73,8 @@ impl<S: Send + Sync + 'static, T: Task<S>> Enqueue<S, T> {
         let options = match app.registry().task(name) {
             Some(entry) => &entry.options,
             None => {
-                return Err(Error::invalid(format!("task `{}` is not registered in this app", name))
-                    .with_hint(format!("add `.task::<{}>()` where the app is built", name)));
+                return Err(Error::invalid(format!("task `{name}` is not registered in this app"))
+                    .with_hint(format!("add `.task::<{name}>()` where the app is built")));
             }
         };
         let queue = match &self.queue {

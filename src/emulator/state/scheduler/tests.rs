@@ -265,7 +265,7 @@ fn a_field_of_a_target_is_changed_alone() {
     let target =
         || HttpTarget { url: "http://a.example/".into(), method: Method::Put, body: "old".into(), token: token(), ..HttpTarget::default() };
     let mut world =
-        World::with(JobDraft { target: Some(JobTarget::Http(target())), deadline: Some(Duration::from_secs(60)), ..http("0 3 * * *") });
+        World::with(JobDraft { target: Some(JobTarget::Http(target())), deadline: Some(Duration::from_mins(1)), ..http("0 3 * * *") });
     let mut update = |target: Option<JobTarget>, mask: &[&str]| {
         let mask = mask.iter().map(ToString::to_string).collect();
         world.apply(UpdateJob { name: name(), draft: JobDraft { target, ..JobDraft::default() }, mask })
@@ -282,7 +282,7 @@ fn a_field_of_a_target_is_changed_alone() {
     let http = as_http(update(None, &["http_target.headers", "http_target.oauth_token"]).unwrap());
     assert_eq!((http.headers.get("X-A"), http.url.as_str(), http.token), (None, "http://a.example/", token()));
     let job = update(None, &["http_target.oidc_token"]).unwrap();
-    assert_eq!(job.deadline, Some(Duration::from_secs(60)));
+    assert_eq!(job.deadline, Some(Duration::from_mins(1)));
     assert_eq!(as_http(job).token, None);
     for (target, path) in [(None, "http_target.nonsense"), (None, "pubsub_target.data"), (None, "http_target.uri"), (None, "target")] {
         assert_eq!(update(target, &[path]).unwrap_err().code, Code::InvalidArgument, "{path}");

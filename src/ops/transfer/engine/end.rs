@@ -91,7 +91,9 @@ impl Engine {
         let mut not_before = self.pulls.not_before;
         if !busy {
             let quiet_at = self.quiet_at();
-            if self.extending.is_empty() && self.pulls.empty_begun.is_some_and(|begun| begun >= quiet_at) {
+            // Where something is acknowledged, the answer of an extension tells how long an ack that did nothing would hide it.
+            let known = self.settings.leave || self.extending.is_empty();
+            if known && self.pulls.empty_begun.is_some_and(|begun| begun >= quiet_at) {
                 if !self.lasts(now, step) {
                     return self.finish(step);
                 }
