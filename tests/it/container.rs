@@ -153,19 +153,16 @@ async fn line(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
 
 /// Starts what `ENTRYPOINT` says, with more arguments, as `docker run IMAGE ARGUMENTS` does; inside `root` where there is one.
 fn start(entry: &[String], arguments: &[String], root: Option<&Path>) -> Child {
-    let mut command = match root {
-        Some(root) => {
-            let mut command = Command::new("unshare");
-            let namespaces = ["--pid", "--net", "--mount", "--uts", "--ipc", "--fork", "--kill-child", "--wd=/"];
-            command.args(namespaces).arg(format!("--root={}", root.display()));
-            command.args(entry).env_clear().env("PATH", PATH);
-            command
-        }
-        None => {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_redrive"));
-            command.args(&entry[1..]);
-            command
-        }
+    let mut command = if let Some(root) = root {
+        let mut command = Command::new("unshare");
+        let namespaces = ["--pid", "--net", "--mount", "--uts", "--ipc", "--fork", "--kill-child", "--wd=/"];
+        command.args(namespaces).arg(format!("--root={}", root.display()));
+        command.args(entry).env_clear().env("PATH", PATH);
+        command
+    } else {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_redrive"));
+        command.args(&entry[1..]);
+        command
     };
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
     command.spawn().unwrap()

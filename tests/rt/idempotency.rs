@@ -19,15 +19,18 @@ use tower::ServiceExt as _;
 
 use crate::support::alone;
 
+/// Who holds a key, and whether its work is done.
+type Rows = HashMap<String, (String, bool)>;
+
 /// A table as a database has it; it can be out of reach.
 #[derive(Default)]
 struct Table {
-    rows: Mutex<HashMap<String, (String, bool)>>,
+    rows: Mutex<Rows>,
     is_down: AtomicBool,
 }
 
 impl Table {
-    fn rows(&self) -> Result<std::sync::MutexGuard<'_, HashMap<String, (String, bool)>>, Failure> {
+    fn rows(&self) -> Result<std::sync::MutexGuard<'_, Rows>, Failure> {
         if self.is_down.load(SeqCst) { Err("no database".into()) } else { Ok(self.rows.lock().unwrap()) }
     }
 }
@@ -118,7 +121,7 @@ async fn task(app: &App<Shop>, queue: &str, name: &str) -> (u16, u32) {
 }
 
 async fn message(app: &App<Shop>, subscription: &str, id: &str, source: Option<&str>) -> (u16, u32) {
-    let attributes = source.map(|source| json!({ "redrive-source": source })).unwrap_or_else(|| json!({}));
+    let attributes = source.map_or_else(|| json!({}), |source| json!({ "redrive-source": source }));
     let message = json!({ "messageId": id, "data": STANDARD.encode("7"), "attributes": attributes });
     let body = json!({ "message": message, "subscription": format!("projects/shop/subscriptions/{subscription}") }).to_string();
     (send(app, Request::post("/subscriptions/Billing").body(Full::new(body.into())).unwrap()).await, app.state().charged.load(SeqCst))

@@ -327,7 +327,7 @@ async fn messages_that_would_be_tried_for_ever_are_said() {
     for fine in [
         plan(|app| app.task::<Send>().subscriber::<Ended>()).await,
         plan(|app| app.task::<Send>().subscriber::<Elsewhere>()).await,
-        plan(|app| app.subscriber::<Endless>()).await,
+        plan(redrive::runtime::Builder::subscriber::<Endless>).await,
     ] {
         assert_eq!(fine.refused(), 0, "{fine}");
     }

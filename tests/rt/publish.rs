@@ -155,6 +155,18 @@ async fn a_task_publishes_it_later() {
     );
 }
 
+/// A task whose name a topic has.
+#[derive(Serialize, Deserialize)]
+struct Orders;
+
+impl Task<Log> for Orders {
+    const NAME: &'static str = "orders";
+
+    async fn run(self, _: Context<Log>) -> Outcome {
+        done()
+    }
+}
+
 /// Where tasks are called as publishers, who may call them publishes to this app's topics and no others; and no task has such a name.
 #[tokio::test]
 async fn tasks_that_are_called_as_publishers_publish_to_own_topics_only() {
@@ -178,17 +190,6 @@ async fn tasks_that_are_called_as_publishers_publish_to_own_topics_only() {
     let ordered = app.publisher::<OrderPlaced>().publish(OrderPlaced { order: 3 }).ordering_key("ada").asap().await.unwrap();
     let stored = world.tasks("shop").await.remove(0);
     assert_eq!((stored.name.id(), stored.request.url.ends_with("/tasks/redrive.publish")), (ordered.id.as_str(), true));
-
-    #[derive(Serialize, Deserialize)]
-    struct Orders;
-
-    impl Task<Log> for Orders {
-        const NAME: &'static str = "orders";
-
-        async fn run(self, _: Context<Log>) -> Outcome {
-            done()
-        }
-    }
 
     let error = declared().publishes_by_tasks().task::<Orders>().build().err().unwrap();
     assert!(error.is_invalid_input() && error.to_string().contains("`orders` is a task, and"), "{error}");

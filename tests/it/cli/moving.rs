@@ -91,7 +91,7 @@ async fn tasks_go_every_way() {
     let edit = ["tasks", "edit", "emails/t2", "--at", "2h", "--header", "X-New=1", "--url"];
     let edited = moved(&bench, &[&edit[..], &[&handler.url("/mended")]].concat(), 1).await;
     let name = format!("t2-{}", edited["id"].as_str().unwrap());
-    assert_eq!(tasks(&bench, "emails").await, [name.clone()]);
+    assert_eq!(tasks(&bench, "emails").await, std::slice::from_ref(&name));
     let shown = bench.json(&["tasks", "show", &format!("emails/{name}")]).await;
     assert_eq!(shown["httpRequest"]["headers"]["X-New"], "1", "{shown}");
     moved(&bench, &["tasks", "run", "emails", "--all"], 1).await;

@@ -144,7 +144,7 @@ subscriptions:
     // Ten minutes are kept, and more wait than get through in the half of it that is left.
     let many = vec![Draft { data: r#"{"n": 1}"#.into(), ..Draft::default() }; 400];
     world.ops.cloud().publish_once(&topic("dead"), &many).await.unwrap();
-    world.emulator.advance(Duration::from_secs(300)).await.unwrap();
+    world.emulator.advance(Duration::from_mins(5)).await.unwrap();
     let (_, found) = looked(&world, to("narrow")).await;
     assert!(problem(&found, "may expire before its turn").is_some(), "{found:?}");
     assert!(world.ops.transfers().unwrap().is_empty() && everything(&world, "rows").await.is_empty(), "a look sends nothing");
