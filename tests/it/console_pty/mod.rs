@@ -75,22 +75,6 @@ fn the_terminal_is_given_back_after_sigterm() {
 }
 
 #[test]
-fn ctrl_z_gives_the_terminal_to_the_shell_until_it_calls_back() {
-    let server = Server::start(&[]);
-    let mut terminal = Terminal::start_with(&["--emulator", &server.1, "--project", "shop"], COMFORTABLE, &[("SUSPENDS", "1")]);
-    terminal.wait_for("needs attention");
-    terminal.press("\x1a");
-    terminal.assert_suspended();
-    terminal.resize(90, 30);
-    terminal.press("\r");
-    terminal.wait_for("needs attention");
-    terminal.press("2");
-    terminal.wait_for("no queues");
-    terminal.press(":q\r");
-    terminal.assert_given_back(0);
-}
-
-#[test]
 fn another_project_of_the_same_place_is_a_command_away() {
     let server = Server::start(&[]);
     let mut terminal = Terminal::start(&["--emulator", &server.1, "--project", "shop"], COMFORTABLE);

@@ -17,16 +17,8 @@ const SCRIPT: &str = r#"
 trap : INT
 printf 'before the console\n'
 stty -g > "$FOLDER/before"
-[ -n "$SUSPENDS" ] && set -m
 sh -c 'echo $$ > "$FOLDER/pid"; exec "$REDRIVE" "$@"' sh "$@"
 code=$?
-if [ -n "$SUSPENDS" ]; then
-  stty -g > "$FOLDER/suspended"
-  printf 'the shell has the terminal\n'
-  read -r line
-  fg > /dev/null
-  code=$?
-fi
 stty -g > "$FOLDER/after"
 printf 'after the console, exit %s\n' "$code"
 "#;
@@ -143,16 +135,6 @@ impl Terminal {
         assert!(!screen.application_cursor() && !screen.application_keypad(), "keys are as they were");
         assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None, "the mouse is the terminal's");
         text
-    }
-
-    /// Waits until the console is stopped as a job of the shell, and asserts that the shell has the terminal.
-    #[track_caller]
-    pub(super) fn assert_suspended(&self) {
-        self.wait_for("the shell has the terminal");
-        assert_eq!(self.read("before"), self.read("suspended"), "the modes of the line");
-        let seen = self.seen();
-        let screen = seen.parser.screen();
-        assert!(!screen.alternate_screen() && !screen.hide_cursor(), "the screen of before is there");
     }
 
     fn read(&self, file: &str) -> String {
