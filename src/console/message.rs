@@ -215,8 +215,6 @@ pub(crate) enum Effect {
     Edit(String),
     /// Begins to connect to another project.
     Context(ProjectId),
-    /// Gives the terminal to the shell until the console is called back.
-    Suspend,
     /// Loads a theme.
     Theme(String),
     /// Panics in a task of its own, so that a test can see what becomes of the terminal. In debug builds only.

@@ -71,8 +71,7 @@ pub async fn run(start: Start) -> Result<()> {
     let config = if start.read_only { start.config.read_only() } else { start.config };
     let app = App::new(start.title, config, keymap, themes, (size.width, size.height), Timestamp::now());
     let (back, answers) = mpsc::channel(ANSWERS_MAX);
-    let mut console =
-        Console { app, look, runner: Runner::new(back), screen: &mut screen, to_edit: None, to_suspend: false, open: start.open };
+    let mut console = Console { app, look, runner: Runner::new(back), screen: &mut screen, to_edit: None, open: start.open };
     console.draw()?;
     (console.open)(None);
     console.serve(answers, start.connection).await
@@ -155,8 +154,6 @@ struct Console<'a> {
     screen: &'a mut Screen,
     /// A text that waits for the editor.
     to_edit: Option<String>,
-    /// Whether the shell is to have the terminal.
-    to_suspend: bool,
     /// Begins to make a connection to a project.
     open: Box<dyn FnMut(Option<ProjectId>) + Send>,
 }
@@ -201,18 +198,6 @@ impl Console<'_> {
                 self.screen.take_back(self.app.mouse())?;
                 events = EventStream::new();
                 if self.step(Message::Edited(edited)) == Flow::End {
-                    return Ok(());
-                }
-            }
-            if std::mem::take(&mut self.to_suspend) {
-                drop(events);
-                Screen::lend();
-                let suspended = terminal::suspend();
-                self.screen.take_back(self.app.mouse())?;
-                events = EventStream::new();
-                // It may have another size now; everything is drawn anew.
-                let (message, error) = (self.tick()?, suspended.err());
-                if self.step(Message::Themed(String::new(), error)) == Flow::End || self.step(message) == Flow::End {
                     return Ok(());
                 }
             }
@@ -278,10 +263,6 @@ impl Console<'_> {
             }
             Effect::Context(project) => {
                 (self.open)(Some(project));
-                None
-            }
-            Effect::Suspend => {
-                self.to_suspend = true;
                 None
             }
             Effect::Mouse(on) => self.screen.mouse(on).err().map(|error| Message::Themed(String::new(), Some(error))),

@@ -91,19 +91,6 @@ fn restore() {
     let _ = disable_raw_mode();
 }
 
-/// Stops this process as ctrl-z does elsewhere, and returns when the shell has it go on. Where nobody could wake it (it is no job of a shell), it goes on at once.
-#[cfg(unix)]
-pub(crate) fn suspend() -> Result<()> {
-    // The signal is sent by a shell: to raise one takes unsafe code, or a crate for this alone.
-    let status = std::process::Command::new("sh").arg("-c").arg(format!("kill -TSTP {}", std::process::id())).status()?;
-    if status.success() { Ok(()) } else { Err(Error::new(Kind::Io, "the shell could not stop this process")) }
-}
-
-#[cfg(not(unix))]
-pub(crate) fn suspend() -> Result<()> {
-    Err(Error::new(Kind::Unsupported, "this system knows no suspended programs"))
-}
-
 /// Told by the panic hook, whichever thread it ran on.
 static PANICKED: Notify = Notify::const_new();
 

@@ -43,7 +43,6 @@ pub(crate) enum Act {
     HistoryForward,
     Favourite(Kind),
     Mouse,
-    Suspend,
     Publish,
     RunTask,
     DebugTask,

@@ -90,6 +90,5 @@ pub(crate) const ACTIONS: &[Action] = &[
     row(Act::Save,            "table.save",         &["ctrl-s"],         On::ALL,   "",          "Saves what is shown to a file only you can read", Reads, View),
     row(Act::Refresh,         "app.refresh",        &["ctrl-r"],         On::ALL,   "",          "Asks again now", Reads, View),
     row(Act::Mouse,           "app.mouse",          &["M"],              On::ALL,   "",          "Switches the mouse off, so that the terminal selects text, or on", Reads, View),
-    row(Act::Suspend,         "app.suspend",        &["ctrl-z"],         On::ALL,   "",          "Gives the terminal to the shell; `fg` there goes on. What runs, waits meanwhile", Reads, View),
     row(Act::Quit,            "app.quit",           &["q", "ctrl-c"],    On::ALL,   "quit",      "Goes back; quits from the top screen (`:q` quits from anywhere)", Reads, View),
 ];

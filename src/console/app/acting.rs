@@ -53,7 +53,6 @@ impl App {
                 self.flash(Level::Info, if self.mouse { "mouse on" } else { "mouse off: the terminal selects text again" });
                 vec![Effect::Mouse(self.mouse)]
             }
-            Act::Suspend => vec![Effect::Suspend],
             Act::Describe => self.describe(),
             Act::Raw => self.raw(),
             Act::Copy => self.copy(),
