@@ -109,7 +109,8 @@ impl Engine {
             }
         }
         let room = self.room(waiting);
-        if room == 0 || (busy && room < self.settings.window / 2) {
+        // A small pull is not worth its call; a rate or large messages may leave no room for more than that.
+        if room == 0 || (busy && room < (self.settings.window / 2).min(self.leased_max() / 2)) {
             return;
         }
         if now < not_before {
@@ -122,11 +123,16 @@ impl Engine {
         step.calls.push(Call::Pull { max: room, wait });
     }
 
-    /// Returns how many messages there is room for.
-    fn room(&self, waiting: usize) -> usize {
+    /// Returns how many messages are leased at once, at most.
+    fn leased_max(&self) -> usize {
         let by_bytes = MEMORY_BYTES_MAX / self.pulls.bytes_max.max(1);
         let by_rate = self.settings.rate_max.map_or(usize::MAX, |rate| (rate as usize).saturating_mul(AHEAD_S).max(1));
-        let room = (self.settings.window * WINDOWS_LEASED).min(by_bytes.max(1)).min(by_rate).saturating_sub(waiting);
+        (self.settings.window * WINDOWS_LEASED).min(by_bytes.max(1)).min(by_rate)
+    }
+
+    /// Returns how many messages there is room for.
+    fn room(&self, waiting: usize) -> usize {
+        let room = self.leased_max().saturating_sub(waiting);
         let by_max = match self.limit() {
             Some(max) if !self.is_complete() => usize::try_from(max.saturating_sub(self.taken())).unwrap_or(usize::MAX),
             _ => usize::MAX,

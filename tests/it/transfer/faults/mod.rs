@@ -209,7 +209,7 @@ async fn connections_cut_in_the_middle() {
 #[tokio::test]
 async fn the_clock_of_the_service_jumps_by_an_hour() {
     let scene = Scene::strict().await;
-    let id = start(&scene.world.ops, Request { rate_max: Some(20), window: 100, ..scene.request() }).await;
+    let id = start(&scene.world.ops, Request { rate_max: Some(20), ..scene.request() }).await;
     follow(&scene.world.ops, &id, |summary| summary.counts.moved >= 5).await;
     // Every lease is over, and what was published is an hour old.
     scene.world.emulator.advance(Duration::from_hours(1)).await.unwrap();
