@@ -25,7 +25,7 @@ pub(super) fn show(output: &mut Output<'_>, plan: &Plan) -> Result<()> {
         lines.extend(causes(looked));
     }
     let width = plan.routes.iter().flat_map(|route| &route.receivers).map(|receiver| receiver.subscription.id().len()).max().unwrap_or(0);
-    plan.routes.iter().for_each(|route| route_lines(route, plan.looked.is_some(), width, &mut lines));
+    plan.routes_taken().for_each(|route| route_lines(route, plan.looked.is_some(), width, &mut lines));
     lines.extend(pace(plan));
     let problems = plan.looked.iter().flat_map(|looked| &looked.problems);
     lines.extend(problems.map(|problem| format!("  {}: {}", if problem.refused { "would stay" } else { "note" }, problem.words())));

@@ -22,7 +22,7 @@ pub(crate) struct Scanned {
 /// Gives each whole record to `replay`, in order, up to the first that is not whole.
 pub(super) fn scan(file: &mut dyn DiskFile, replay: &mut Replay<'_>) -> Result<Scanned> {
     let len = file.len()?;
-    let mut chunks = Chunks { file, len, buffer: Vec::new(), start: 0, offset: 0 };
+    let mut chunks = Chunks { file, len, buffer: Vec::new(), start: 0, end: 0, offset: 0 };
     let mut scanned = Scanned { begun: false, records: 0, whole_bytes: HEADER_BYTES as u64, torn_bytes: 0 };
     if !check_header(&mut chunks, len)? {
         return Ok(Scanned { torn_bytes: len, ..scanned });
@@ -43,7 +43,7 @@ pub(super) fn scan(file: &mut dyn DiskFile, replay: &mut Replay<'_>) -> Result<S
 /// Returns the first record, if there is one.
 pub(super) fn first(file: &mut dyn DiskFile) -> Result<Option<Vec<u8>>> {
     let len = file.len()?;
-    let mut chunks = Chunks { file, len, buffer: Vec::new(), start: 0, offset: 0 };
+    let mut chunks = Chunks { file, len, buffer: Vec::new(), start: 0, end: 0, offset: 0 };
     if !check_header(&mut chunks, len)? {
         return Ok(None);
     }
@@ -70,9 +70,12 @@ fn check_header(chunks: &mut Chunks<'_>, len: u64) -> Result<bool> {
 struct Chunks<'a> {
     file: &'a mut dyn DiskFile,
     len: u64,
+    /// Of a fixed length, as long as every frame fits: to make room anew would be to clear it.
     buffer: Vec<u8>,
     /// Of the buffer, what is taken already.
     start: usize,
+    /// Of the buffer, what was read.
+    end: usize,
     /// Of the file, what is in the buffer or was.
     offset: u64,
 }
@@ -80,14 +83,16 @@ struct Chunks<'a> {
 impl Chunks<'_> {
     /// Returns the next `bytes` without taking them; `None` when the file ends before.
     fn peek(&mut self, bytes: usize) -> Result<Option<&[u8]>> {
-        while self.buffer.len() - self.start < bytes {
-            self.buffer.drain(..self.start);
-            self.start = 0;
-            let old = self.buffer.len();
+        while self.end - self.start < bytes {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
             let left = usize::try_from(self.len.saturating_sub(self.offset)).unwrap_or(usize::MAX);
-            self.buffer.resize(old + CHUNK_BYTES.max(bytes).min(left), 0);
-            let got = self.file.read_at(self.offset, &mut self.buffer[old..])?;
-            self.buffer.truncate(old + got);
+            let full = self.end.saturating_add(left).min(CHUNK_BYTES.max(bytes));
+            if self.buffer.len() < full {
+                self.buffer.resize(full, 0);
+            }
+            let got = self.file.read_at(self.offset, &mut self.buffer[self.end..full])?;
+            self.end += got;
             self.offset += got as u64;
             if got == 0 {
                 return Ok(None);

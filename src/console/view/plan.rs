@@ -117,7 +117,7 @@ fn plan_lines(app: &App, plan: &Plan, theme: &Theme, wide: u16, out: &mut Vec<Li
             out.push((format!("delivery  {}", plan.request.delivery), Role::Fg));
             out.push((String::new(), Role::Fg));
             out.push(("who receives it".to_owned(), Role::HeaderLabel));
-            for route in &plan.routes {
+            for route in plan.routes_taken() {
                 route_lines(route, theme, out);
             }
         }

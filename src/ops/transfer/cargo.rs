@@ -1,10 +1,12 @@
 //! What a transfer carries: a message or a task, and who it is. Pure.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use jiff::Timestamp;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -98,6 +100,11 @@ enum Form {
     /// Anything else: what comes before the last `@` is the id.
     Text(Arc<str>),
 }
+
+/// Identities of messages, of which a long transfer has millions.
+pub(super) type Identities = HashSet<Identity, RandomState>;
+/// What is known of messages.
+pub(super) type ByIdentity<T> = HashMap<Identity, T, RandomState>;
 
 /// In one go: most of what a long journal costs when it is read is this.
 impl Hash for Identity {

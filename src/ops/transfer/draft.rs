@@ -26,6 +26,10 @@ pub(super) const GENERATION_HEADER: &str = "X-Redrive-Generation";
 const MESSAGE_BYTES_MAX: usize = 10_000_000 - 1024;
 /// A message bears at most so many attributes (Google's limit).
 const ATTRIBUTES_MAX: usize = 100;
+/// So many attributes of ours a message bears at most.
+const MARKS_MAX: usize = 5;
+/// Attributes have fewer bytes than this, ours included: a key 256 at most and a value 1,024 (Google's limits).
+const ATTRIBUTES_BYTES_MAX: usize = 256 * 1024;
 /// A message that came back this often is in a loop: it is not redriven again.
 pub(super) const GENERATION_MAX: u32 = 20;
 
@@ -94,6 +98,14 @@ pub(super) fn has_room_for_address(cargo: &Cargo, delivery: &Delivery) -> bool {
         Cargo::Message(message) if *delivery == Delivery::Addressed => replayed(message).len() < ATTRIBUTES_MAX,
         _ => true,
     }
+}
+
+/// Tells whether all marks of a transfer fit; most messages are far from their limits, and only the others are looked at closely.
+pub(super) fn has_room_for_marks(cargo: &Cargo, to: &Target, marks: &Marks) -> bool {
+    let Cargo::Message(message) = cargo else { return true };
+    let few = message.attributes.len() + MARKS_MAX <= ATTRIBUTES_MAX;
+    let small = message.data.len() + message.ordering_key.len() + ATTRIBUTES_BYTES_MAX <= MESSAGE_BYTES_MAX;
+    (few && small) || redriven(message, to, marks).contains_key(GENERATION)
 }
 
 /// As it was before it was given up, without a mark of ours.

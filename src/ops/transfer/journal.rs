@@ -247,7 +247,7 @@ pub(super) fn unknown(id: &TransferId) -> Error {
 
 impl Journal {
     /// Makes copies durable, then the records with one sync. After an error none of the records holds.
-    pub(super) fn commit(&mut self, copies: Vec<(Identity, Cargo)>, records: &[Record]) -> Result<()> {
+    pub(super) fn commit(&mut self, copies: Vec<(Identity, Arc<Cargo>)>, records: &[Record]) -> Result<()> {
         let kept = self.keep(copies).map_err(|error| wal::at(&self.copies_path, error))?;
         let kept = kept.map(|(ids, end)| Record::Kept { ids, end });
         for record in kept.iter().chain(records) {
@@ -257,7 +257,7 @@ impl Journal {
     }
 
     /// Makes the originals of what is edited durable; their record is with the next commit.
-    pub(super) fn keep_originals(&mut self, originals: Vec<(Identity, Cargo)>) -> Result<()> {
+    pub(super) fn keep_originals(&mut self, originals: Vec<(Identity, Arc<Cargo>)>) -> Result<()> {
         let kept = self.keep(originals).map_err(|error| wal::at(&self.copies_path, error))?;
         match kept {
             Some((ids, end)) => self.wal.append(&Record::Original { ids, end }.encode()?),
@@ -265,7 +265,7 @@ impl Journal {
         }
     }
 
-    fn keep(&mut self, copies: Vec<(Identity, Cargo)>) -> io::Result<Option<(Vec<Identity>, u64)>> {
+    fn keep(&mut self, copies: Vec<(Identity, Arc<Cargo>)>) -> io::Result<Option<(Vec<Identity>, u64)>> {
         if copies.is_empty() {
             return Ok(None);
         }

@@ -124,6 +124,13 @@ impl Plan {
         let again = receivers.filter(|receiver| !receiver.failed && (!complete || receiver.matches != Some(0)));
         again.map(|receiver| &receiver.subscription).collect()
     }
+
+    /// Returns the routes without those that, as all messages were looked at, none of them takes.
+    pub fn routes_taken(&self) -> impl Iterator<Item = &Route> {
+        let complete = self.looked.as_ref().is_some_and(|looked| looked.complete);
+        let told = complete && self.routes.iter().any(|route| route.messages > 0);
+        self.routes.iter().filter(move |route| !told || route.messages > 0)
+    }
 }
 
 /// Where the messages of one source go, and who receives them.

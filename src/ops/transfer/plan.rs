@@ -65,11 +65,12 @@ impl Ops {
     }
 
     async fn plan(&self, mut request: Request, name: &SubscriptionName) -> Result<Plan> {
-        let (clock, held_by, listed, numbers) = tokio::join!(
+        let (clock, held_by, listed, numbers, ()) = tokio::join!(
             self.cloud().server_time(name),
             self.cloud().get_subscription(name),
             self.subscriptions(),
-            tokio::time::timeout(NUMBERS_WAIT, self.numbers())
+            tokio::time::timeout(NUMBERS_WAIT, self.numbers()),
+            self.cloud().expect_topics()
         );
         let (clock, held_by) = (clock?, held_by?);
         let expected = match &request.selection {

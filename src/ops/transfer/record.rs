@@ -1,12 +1,12 @@
 //! What a transfer's journal says, record by record, and what follows from it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::cargo::Identity;
+use super::cargo::{ByIdentity, Identities, Identity};
 use super::quick::{self, Told};
 use super::{Counts, Request, State, TransferId};
 use crate::error::{Error, Kind, Result};
@@ -115,16 +115,16 @@ fn passed_over<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Resul
 #[derive(Debug, Default)]
 pub(super) struct Story {
     pub(super) began: Option<Box<Began>>,
-    pub(super) published: HashSet<Identity>,
-    pub(super) kept: HashSet<Identity>,
+    pub(super) published: Identities,
+    pub(super) kept: Identities,
     /// Length of the file of copies that is vouched for.
     pub(super) kept_bytes: u64,
-    pub(super) originals: HashSet<Identity>,
-    pub(super) returned: HashSet<Identity>,
+    pub(super) originals: Identities,
+    pub(super) returned: Identities,
     pub(super) causes: BTreeMap<CauseId, (String, u64)>,
-    pub(super) failed: HashMap<Identity, String>,
+    pub(super) failed: ByIdentity<String>,
     /// Intents without an answer.
-    pub(super) open: HashSet<Identity>,
+    pub(super) open: Identities,
     /// Publishes whose answer was lost or that a crash cut off.
     pub(super) unsure: u64,
     pub(super) ended: Option<Ended>,

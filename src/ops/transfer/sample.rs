@@ -251,6 +251,8 @@ fn topic_of(plan: &Plan, message: &Message, problems: &mut Problems) -> Option<T
 fn reach(plan: &mut Plan, sendable: &[Sendable<'_>], ordered: &BTreeSet<SubscriptionName>, problems: &mut Problems) {
     let any_topic = matches!(plan.request.delivery, Delivery::Topic(_));
     let mut reached = vec![false; sendable.len()];
+    // By message: who takes it in any order though it has a key.
+    let mut unordered: BTreeMap<&str, (&Message, BTreeSet<String>)> = BTreeMap::new();
     for route in &mut plan.routes {
         let of_route = |one: &Sendable<'_>| {
             one.topic == route.topic && (any_topic || one.message.provenance().and_then(|from| from.subscription) == route.source)
@@ -272,14 +274,11 @@ fn reach(plan: &mut Plan, sendable: &[Sendable<'_>], ordered: &BTreeSet<Subscrip
                     matches += 1;
                     *reached = true;
                     if !one.draft.ordering_key.is_empty() && !ordered.contains(&receiver.subscription) {
-                        problems.add(
-                            one.message,
-                            false,
-                            format!(
-                                "has an ordering key, and `{}` is not ordered: there it may come in any order",
-                                receiver.subscription.id()
-                            ),
-                        );
+                        unordered
+                            .entry(one.message.id.as_str())
+                            .or_insert_with(|| (one.message, BTreeSet::new()))
+                            .1
+                            .insert(receiver.subscription.id().to_owned());
                     }
                 } else if receiver.failed {
                     problems.add(
@@ -291,6 +290,15 @@ fn reach(plan: &mut Plan, sendable: &[Sendable<'_>], ordered: &BTreeSet<Subscrip
             }
             receiver.matches = Some(matches);
         }
+    }
+    for (message, receivers) in unordered.into_values() {
+        let are = if receivers.len() == 1 { "is" } else { "are" };
+        let names: Vec<_> = receivers.into_iter().collect();
+        problems.add(
+            message,
+            false,
+            format!("has an ordering key, and `{}` {are} not ordered: there it may come in any order", names.join("`, `")),
+        );
     }
     let lost: Vec<_> = sendable.iter().zip(&reached).filter(|(_, reached)| !**reached).map(|(one, _)| one.message).collect();
     for message in &lost {

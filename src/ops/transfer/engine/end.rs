@@ -31,6 +31,8 @@ const MISSING_NAMED_MAX: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Pulls {
     in_flight: Option<Elapsed>,
+    /// When the last one that was answered had begun.
+    begun: Option<Elapsed>,
     /// So many in a row brought what is held already.
     again: u32,
     pub(super) tries: u32,
@@ -48,7 +50,9 @@ pub(super) struct Pulls {
 impl Pulls {
     /// Returns when the pull that is answered now was begun.
     pub(super) fn answered(&mut self) -> Elapsed {
-        self.in_flight.take().unwrap_or_default()
+        let begun = self.in_flight.take().unwrap_or_default();
+        self.begun = Some(begun);
+        begun
     }
 
     pub(super) fn size(&mut self, cargo: &Cargo) {
@@ -81,9 +85,7 @@ impl Pulls {
 impl Engine {
     /// Asks for more, or ends.
     pub(super) fn pull_or_end(&mut self, now: Elapsed, step: &mut Step) {
-        // Those whose lease ran out take no room: they come by another pull.
-        let waiting = self.items.values().filter(|item| item.is_busy(now)).count();
-        let busy = waiting > 0 || !self.acks.is_idle();
+        let busy = !self.acks.is_idle() || self.items.values().any(|item| item.is_busy(now));
         self.pulls.confirming = !busy && self.pulls.empty_begun.is_some();
         if self.pulls.in_flight.is_some() || self.watch.holds() {
             return;
@@ -102,13 +104,16 @@ impl Engine {
             if self.is_complete() {
                 // There is nothing more to find: only the last look is missing.
                 self.pulls.confirming = true;
-                not_before = not_before.max(quiet_at);
+                // An empty pull before that tells nothing of this one: no pause is due between the two, unless something failed.
+                let is_first = self.pulls.tries == 0 && self.pulls.begun.is_some_and(|begun| begun < quiet_at);
+                not_before = if is_first { quiet_at } else { not_before.max(quiet_at) };
             } else if self.pulls.empty_begun.is_some() {
                 // What the lost answer of a pull had is not seen before: a look meanwhile could only lose more.
                 not_before = not_before.max(self.hidden_until());
             }
         }
-        let room = self.room(waiting);
+        // Those whose lease ran out take no room: they come by another pull.
+        let room = self.room(self.items.values().filter(|item| item.is_busy(now)).count());
         // A small pull is not worth its call; a rate or large messages may leave no room for more than that.
         if room == 0 || (busy && room < (self.settings.window / 2).min(self.leased_max() / 2)) {
             return;

@@ -14,22 +14,23 @@ mod target;
 mod tests;
 mod watch;
 
+pub(super) use publish::Load;
 pub(super) use receive::HELD_MAX;
 pub(super) use target::Target;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::cargo::{Cargo, Identity};
+use super::cargo::{ByIdentity, Cargo, Identities, Identity};
 use super::draft::Marks;
 use super::edit::edited;
 use super::record::{Record, Story};
 use super::{Counts, Delivery, Kind, Options, Selection, Source, State, TransferId};
 use crate::error::{self, Error};
-use crate::model::message::{Draft, Message};
+use crate::model::message::Message;
 use crate::names::{SubscriptionName, TopicName};
 
 /// Time since the run began.
@@ -81,8 +82,8 @@ pub(super) struct Settings {
 /// What other transfers did with messages of this subscription.
 #[derive(Debug, Default)]
 pub(super) struct Past {
-    pub(super) published: HashSet<Identity>,
-    pub(super) kept: HashSet<Identity>,
+    pub(super) published: Identities,
+    pub(super) kept: Identities,
 }
 
 /// Why a call failed, as far as the engine cares.
@@ -157,7 +158,7 @@ pub(super) enum Call {
     Publish {
         call: u64,
         topic: TopicName,
-        drafts: Vec<Draft>,
+        load: Load,
     },
     /// Delivers one message or task where only one goes by a call; answered as a publish is.
     Send {
@@ -186,9 +187,9 @@ pub(super) enum Call {
 #[derive(Debug, Default)]
 pub(super) struct Step {
     /// To the file of copies, durable before the records. Their [`Record::Kept`] is written by the journal, which knows the length.
-    pub(super) copies: Vec<(Identity, Cargo)>,
+    pub(super) copies: Vec<(Identity, Arc<Cargo>)>,
     /// To the same file, before the records: what was edited, as it was. The journal writes their [`Record::Original`].
-    pub(super) originals: Vec<(Identity, Cargo)>,
+    pub(super) originals: Vec<(Identity, Arc<Cargo>)>,
     /// To the journal, durable before the calls.
     pub(super) records: Vec<Record>,
     pub(super) calls: Vec<Call>,
@@ -209,7 +210,7 @@ impl Step {
 struct Item {
     identity: Identity,
     /// Dropped once it is published or kept.
-    cargo: Option<Cargo>,
+    cargo: Option<Arc<Cargo>>,
     lease: Option<Lease>,
     phase: Phase,
     tries: u32,
@@ -265,9 +266,9 @@ enum Route {
 /// The machine.
 #[derive(Debug)]
 pub(super) struct Engine {
-    settings: Settings,
+    settings: Arc<Settings>,
     past: Past,
-    places: HashMap<Identity, Place>,
+    places: ByIdentity<Place>,
     items: BTreeMap<u64, Item>,
     item_next: u64,
     call_next: u64,
@@ -290,12 +291,12 @@ pub(super) struct Engine {
     last_success: Option<Elapsed>,
     watch: watch::Watch,
     /// Whose originals are kept.
-    originals: HashSet<Identity>,
+    originals: Identities,
     rate_begun: Elapsed,
     rate_started: u64,
     acks: acks::Acks,
     /// Skipped and failed: leased until the end, so that they do not come straight back.
-    held: HashMap<Identity, Lease>,
+    held: ByIdentity<Lease>,
     extending: HashMap<u64, (Vec<leases::Asked>, Duration)>,
     extend_at: Elapsed,
     pulls: end::Pulls,
@@ -306,7 +307,7 @@ pub(super) struct Engine {
 impl Engine {
     /// Makes the engine of a transfer, new or resumed: `story` is what its own journal tells.
     pub(super) fn new(settings: Settings, past: Past, story: &Story) -> Self {
-        let mut places = HashMap::new();
+        let mut places = ByIdentity::default();
         places.extend(story.published.iter().map(|id| (id.clone(), Place::Moved)));
         let kept = if settings.kind == Kind::Export { Place::Moved } else { Place::Discarded };
         places.extend(story.kept.iter().map(|id| (id.clone(), kept)));
@@ -315,7 +316,7 @@ impl Engine {
         let routes = settings.routes.iter().map(|(source, topic)| (source.clone(), Route::To(topic.clone()))).collect();
         let settings_canary = settings.options.canary.map(|canary| canary.count);
         Self {
-            settings,
+            settings: Arc::new(settings),
             past,
             places,
             items: BTreeMap::new(),
@@ -338,7 +339,7 @@ impl Engine {
             rate_begun: Elapsed::ZERO,
             rate_started: 0,
             acks: acks::Acks::after(earlier_end),
-            held: HashMap::new(),
+            held: ByIdentity::default(),
             extending: HashMap::new(),
             extend_at: Elapsed::MAX,
             pulls: end::Pulls::default(),
@@ -466,7 +467,7 @@ impl Engine {
         let words = format!("{}: {why}", item.identity.shown());
         step.records.push(Record::Failed { id: item.identity.clone(), why: why.to_owned() });
         if self.settings.ordered
-            && let Some(key) = item.cargo.as_ref().map(Cargo::key).filter(|key| !key.is_empty())
+            && let Some(key) = item.cargo.as_ref().map(|cargo| cargo.key()).filter(|key| !key.is_empty())
         {
             self.keys_paused.insert(key.to_owned());
         }

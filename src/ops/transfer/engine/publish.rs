@@ -1,14 +1,15 @@
 //! Starting publishes (or keeping copies), and what comes of them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::super::draft::{self, GENERATION};
+use super::super::draft;
 use super::target::FAILURES_IN_A_ROW_MAX;
 use super::{
     Call, Cargo, Delivery, Elapsed, Engine, Fault, FaultKind, Identity, Item, Kind, Phase, Record, Route, Settings, State, Step,
     SubscriptionName, TRIES_MAX, Target, TopicName, backoff,
 };
+use crate::model::message::Draft;
 
 /// Messages of one publish (Google's limit).
 pub(super) const BATCH_MESSAGES_MAX: usize = 1000;
@@ -25,13 +26,51 @@ const PUBLISHES_OF_WINDOW: usize = 4;
 /// Messages that can be published by one request.
 struct Batch {
     to: Arc<Target>,
+    key: String,
     items: Vec<u64>,
     bytes: usize,
     messages_max: usize,
 }
 
-/// Batches that still take messages, by destination and ordering key.
-type Open = BTreeMap<(Arc<Target>, String), Batch>;
+/// The batches of a step, in the order in which they were begun, and those of them that still take messages.
+#[derive(Default)]
+struct Batches {
+    all: Vec<Batch>,
+    open: BTreeMap<(Arc<Target>, String), usize>,
+    /// The open one that took a message last: most often it takes the next.
+    last: Option<usize>,
+}
+
+impl Batches {
+    /// Finds the open batch of a destination and key.
+    fn find(&self, to: &Arc<Target>, key: &str) -> Option<usize> {
+        let last = self.last.filter(|last| Arc::ptr_eq(&self.all[*last].to, to) && self.all[*last].key == key);
+        last.or_else(|| self.open.get(&(to.clone(), key.to_owned())).copied())
+    }
+
+    /// Begins a batch; one that was open there takes no more.
+    fn begin(&mut self, to: Arc<Target>, key: String, messages_max: usize) -> usize {
+        let number = self.all.len();
+        self.open.insert((to.clone(), key.clone()), number);
+        self.all.push(Batch { to, key, items: Vec::new(), bytes: 0, messages_max });
+        number
+    }
+
+    /// Lets go of the open batches of a key.
+    fn forget(&mut self, key: &str) {
+        let gone: BTreeSet<usize> = self.open.iter().filter(|((_, of), _)| of == key).map(|(_, number)| *number).collect();
+        let mut number = 0;
+        self.all.retain(|_| {
+            number += 1;
+            !gone.contains(&(number - 1))
+        });
+        self.open.retain(|_, number| !gone.contains(number));
+        for number in self.open.values_mut() {
+            *number -= gone.range(..*number).count();
+        }
+        self.last = None;
+    }
+}
 
 /// What can be done with a message now.
 enum Next {
@@ -109,15 +148,14 @@ impl Engine {
     fn batches(&mut self, now: Elapsed, step: &mut Step) -> Vec<Batch> {
         let under_way: usize = self.publishing.values().map(|(_, items)| items.len()).sum();
         let room = self.settings.window.saturating_sub(under_way);
-        let ready = self.items.values().filter(|item| item.can_start(now)).count();
-        let mut allowed = self.allowed(now, room.min(ready), step);
         // Where no more can go and nothing has an order, nothing needs to be looked at before something is through.
         if room == 0 && !self.settings.ordered {
             return Vec::new();
         }
+        let ready = self.items.values().filter(|item| item.can_start(now)).count();
+        let mut allowed = self.allowed(now, room.min(ready), step);
         let mut busy_keys: HashSet<String> = HashSet::new();
-        let mut open: Open = BTreeMap::new();
-        let mut full: Vec<Batch> = Vec::new();
+        let mut batches = Batches::default();
         let mut failed: Vec<(u64, String)> = Vec::new();
         // Without an order, what is under way or through stands in nobody's way.
         let candidates = self.items.iter().filter(|(_, item)| self.settings.ordered || item.phase == Phase::Ready);
@@ -136,15 +174,12 @@ impl Engine {
                         step.wake_at(now);
                     }
                 }
-                Next::To(to) if allowed > 0 && self.has_room(&open, full.len(), &to, &key) => {
-                    if let Some(done) = self.join(&mut open, to, key.clone(), id) {
-                        full.push(done);
-                        // The rest of the key waits until this batch is through.
-                        if sequenced {
-                            open.retain(|(_, open_key), _| *open_key != key);
-                            busy_keys.insert(key);
-                            continue;
-                        }
+                Next::To(to) if allowed > 0 && self.has_room(&batches, &to, &key) => {
+                    // Behind a full batch, the rest of a key waits until that is through.
+                    if self.join(&mut batches, to, &key, id) && sequenced {
+                        batches.forget(&key);
+                        busy_keys.insert(key);
+                        continue;
                     }
                     allowed -= 1;
                 }
@@ -158,8 +193,7 @@ impl Engine {
         for (id, why) in failed {
             self.fail(id, &why, step);
         }
-        full.extend(open.into_values());
-        full
+        batches.all
     }
 
     /// Returns the ordering key of a message that is not published yet; one whose key is under way or paused is dealt with by [`Engine::next`].
@@ -169,26 +203,30 @@ impl Engine {
     }
 
     /// Tells whether a message can go: with the open batch of its target and key, or by one call more.
-    fn has_room(&self, open: &Open, full: usize, to: &Arc<Target>, key: &str) -> bool {
-        let joins = to.is_batched() && open.contains_key(&(to.clone(), key.to_owned()));
-        joins || self.publishing.len() + full + open.len() < self.pace.calls_max(to)
+    fn has_room(&self, batches: &Batches, to: &Arc<Target>, key: &str) -> bool {
+        let joins = to.is_batched() && batches.find(to, key).is_some();
+        joins || self.publishing.len() + batches.all.len() < self.pace.calls_max(to)
     }
 
-    /// Puts a message into the open batch of its target and key; returns that batch when the message no longer fits.
-    fn join(&self, open: &mut Open, to: Arc<Target>, key: String, id: u64) -> Option<Batch> {
+    /// Puts a message into the open batch of its target and key, or begins one; tells whether that is because it did not fit into the open one.
+    fn join(&self, batches: &mut Batches, to: Arc<Target>, key: &str, id: u64) -> bool {
         let item = &self.items[&id];
         let bytes = item.cargo.as_ref().map_or(0, |cargo| cargo.bytes() + MESSAGE_BYTES_EXTRA);
-        let place = (to.clone(), key);
-        let fits = open
-            .get(&place)
-            .is_none_or(|batch| batch.items.len() < batch.messages_max.min(item.batch_max) && batch.bytes + bytes <= BATCH_BYTES_MAX);
-        let done = if fits { None } else { open.remove(&place) };
-        let messages_max = to.batch_max().min(self.settings.window.div_ceil(PUBLISHES_OF_WINDOW));
-        let batch = open.entry(place).or_insert(Batch { to, items: Vec::new(), bytes: 0, messages_max });
+        let open = batches.find(&to, key);
+        let fitting = open.filter(|number| {
+            let batch = &batches.all[*number];
+            batch.items.len() < batch.messages_max.min(item.batch_max) && batch.bytes + bytes <= BATCH_BYTES_MAX
+        });
+        let number = fitting.unwrap_or_else(|| {
+            let messages_max = to.batch_max().min(self.settings.window.div_ceil(PUBLISHES_OF_WINDOW));
+            batches.begin(to, key.to_owned(), messages_max)
+        });
+        let batch = &mut batches.all[number];
         batch.items.push(id);
         batch.bytes += bytes;
         batch.messages_max = batch.messages_max.min(item.batch_max);
-        done
+        batches.last = Some(number);
+        fitting.is_none() && open.is_some()
     }
 
     /// Tells what can be done with a message now.
@@ -280,17 +318,17 @@ impl Engine {
             let Some(item) = self.items.get(id) else { continue };
             let Some(cargo) = &item.cargo else { continue };
             ids.push(item.identity.clone());
-            cargos.push((cargo, &item.identity));
+            cargos.push((cargo.clone(), item.identity.clone()));
         }
         self.rate_started += ids.len() as u64;
         self.call_next += 1;
         let call = self.call_next;
-        let (made, incomplete) = load(call, &batch.to, cargos, &self.settings);
-        if incomplete {
+        let load = Load { cargos, to: batch.to.clone(), settings: self.settings.clone() };
+        if load.is_incomplete() {
             self.error("a message has no room for all `redrive-…` attributes, by its number of attributes or its size: what does not fit is left out".to_owned());
         }
         step.records.push(Record::Intent { to: batch.to.to_string(), ids });
-        step.calls.push(made);
+        step.calls.push(load.into_call(call));
         self.publishing.insert(call, (batch.to, batch.items));
     }
 
@@ -391,18 +429,38 @@ impl Item {
     }
 }
 
-/// Makes the call that delivers some messages or tasks, and tells whether attributes of ours had to be left out.
-fn load(call: u64, to: &Target, cargos: Vec<(&Cargo, &Identity)>, settings: &Settings) -> (Call, bool) {
-    let mut prepared = cargos.into_iter().map(|(cargo, identity)| draft::prepare(cargo, identity, to, settings));
-    match to {
-        Target::Topic(topic) | Target::Addressed(topic, _) => {
-            let drafts: Vec<_> = prepared.filter_map(draft::drafted).collect();
-            let incomplete = settings.kind != Kind::Undo && drafts.iter().any(|draft| !draft.attributes.contains_key(GENERATION));
-            (Call::Publish { call, topic: topic.clone(), drafts }, incomplete)
-        }
-        _ => {
-            let cargo = prepared.next().expect("a call has something to deliver");
-            (Call::Send { call, to: to.clone(), cargo: Box::new(cargo) }, false)
+/// What goes by one call. What is published is made of it only where it is sent, beside the engine's own work.
+#[derive(Debug)]
+pub(in crate::ops::transfer) struct Load {
+    cargos: Vec<(Arc<Cargo>, Identity)>,
+    to: Arc<Target>,
+    settings: Arc<Settings>,
+}
+
+impl Load {
+    fn prepared(&self) -> impl Iterator<Item = Cargo> {
+        self.cargos.iter().map(|(cargo, identity)| draft::prepare(cargo, identity, &self.to, &self.settings))
+    }
+
+    /// Makes the messages to publish.
+    pub(in crate::ops::transfer) fn drafts(&self) -> Vec<Draft> {
+        self.prepared().filter_map(draft::drafted).collect()
+    }
+
+    /// Tells whether attributes of ours have to be left out.
+    fn is_incomplete(&self) -> bool {
+        let marked = self.to.is_batched() && self.settings.kind != Kind::Undo;
+        marked && self.cargos.iter().any(|(cargo, _)| !draft::has_room_for_marks(cargo, &self.to, &self.settings.marks))
+    }
+
+    /// Makes the call that delivers it.
+    fn into_call(self, call: u64) -> Call {
+        match &*self.to {
+            Target::Topic(topic) | Target::Addressed(topic, _) => Call::Publish { call, topic: topic.clone(), load: self },
+            to => {
+                let cargo = self.prepared().next().expect("a call has something to deliver");
+                Call::Send { call, to: to.clone(), cargo: Box::new(cargo) }
+            }
         }
     }
 }
@@ -414,7 +472,7 @@ fn to_f64(count: u64) -> f64 {
 
 /// Used by tests of the limits.
 #[cfg(test)]
-pub(super) fn is_within_limits(drafts: &[super::Draft]) -> bool {
+pub(super) fn is_within_limits(drafts: &[Draft]) -> bool {
     drafts.len() <= BATCH_MESSAGES_MAX
         && (drafts.len() == 1 || drafts.iter().map(|draft| draft.data.len()).sum::<usize>() <= BATCH_BYTES_MAX)
 }

@@ -1,5 +1,7 @@
 //! What a pull brings: which of it is in scope, and what is known of it already.
 
+use std::sync::Arc;
+
 use super::super::draft::GENERATION_MAX;
 use super::acks::chunks;
 use super::edited;
@@ -155,7 +157,7 @@ impl Engine {
         let (cargo, unfit) = self.changed(&identity, cargo, step);
         let item = Item {
             identity,
-            cargo: Some(cargo),
+            cargo: Some(Arc::new(cargo)),
             lease: Some(lease),
             phase: Phase::Ready,
             tries: 0,
@@ -195,7 +197,7 @@ impl Engine {
             Ok(changed) if changed == *message => (cargo, None),
             Ok(changed) => {
                 if self.originals.insert(identity.clone()) {
-                    step.originals.push((identity.clone(), cargo));
+                    step.originals.push((identity.clone(), Arc::new(cargo)));
                 }
                 (Cargo::Message(changed), None)
             }

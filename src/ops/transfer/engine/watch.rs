@@ -1,9 +1,9 @@
 //! Looking after what was sent: a few first, the canary, and what comes back of all. Returns are known by the transfer's own id in their attributes.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Call, Cargo, Elapsed, Engine, Fault, Identity, Phase, Record, State, Step, Story};
+use super::{Call, Cargo, Elapsed, Engine, Fault, Identities, Identity, Phase, Record, State, Step, Story};
 use crate::model::cause::{Cause, CauseId};
 use crate::model::message::Message;
 
@@ -30,7 +30,7 @@ pub(super) struct Watch {
     canary: Canary,
     in_flight: bool,
     not_before: Elapsed,
-    returned: HashSet<Identity>,
+    returned: Identities,
     causes: BTreeMap<CauseId, (String, u64)>,
     /// Everything is through, and only returns are waited for.
     lasting: bool,

@@ -103,7 +103,10 @@ impl Port {
                 let found = self.find(&source).await.map_err(fault);
                 Event::Found(source, found)
             }
-            Call::Publish { call, topic, drafts } => {
+            Call::Publish { call, topic, load } => {
+                let drafts = load.drafts();
+                // What it was made of is the engine's alone now, and goes with it.
+                drop(load);
                 Event::Published(call, self.ops.cloud().publish_all_once(&topic, drafts).await.map_err(fault))
             }
             Call::Send { call, to, cargo } => Event::Published(call, self.send(&to, *cargo).await.map(|new| vec![new])),

@@ -122,7 +122,7 @@ impl Service {
         match call {
             Call::Pull { max, .. } => Some(Event::Pulled(self.pull(max, dice))),
             Call::Find(source) => Some(Event::Found(source, Ok("projects/shop/topics/orders".parse().unwrap()))),
-            Call::Publish { call, topic, drafts } => Some(Event::Published(call, self.publish(&topic.to_string(), drafts, dice))),
+            Call::Publish { call, topic, load } => Some(Event::Published(call, self.publish(&topic.to_string(), load.drafts(), dice))),
             Call::Send { call, to, cargo } => Some(Event::Published(call, self.take(&to, *cargo, dice).map(|id| vec![id]))),
             Call::Ack { call, ack_ids } => Some(Event::Acked(call, self.ack(&ack_ids, dice))),
             Call::Extend { call, ack_ids, deadline } => {

@@ -118,9 +118,9 @@ impl Desk {
                 Event::Pulled(Ok(some))
             }
             Call::Find(source) => Event::Found(source, Ok("projects/shop/topics/orders".parse().unwrap())),
-            Call::Publish { call, drafts, .. } => {
+            Call::Publish { call, load, .. } => {
                 self.asked.push("publish".to_owned());
-                Event::Published(call, Ok(drafts.iter().map(|_| "new".to_owned()).collect()))
+                Event::Published(call, Ok(load.drafts().iter().map(|_| "new".to_owned()).collect()))
             }
             Call::Send { call, .. } => {
                 *sends += 1;
