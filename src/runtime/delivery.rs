@@ -10,8 +10,8 @@ use crate::runtime::{App, EventInfo, MessageInfo, TaskInfo};
 /// One piece of work.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Delivery {
-    /// A task of Cloud Tasks, or a run of Cloud Scheduler, with its request as it came: what a dead set keeps.
-    Task { name: String, payload: Bytes, info: TaskInfo, headers: Headers, request: Box<Call> },
+    /// A task of Cloud Tasks, or a run of Cloud Scheduler; with its request as it came, where a dead set may keep that.
+    Task { name: String, payload: Bytes, info: TaskInfo, headers: Headers, request: Option<Box<Call>> },
     /// A message of Pub/Sub, for a subscriber of this name.
     Message { subscriber: String, data: Bytes, info: MessageInfo, headers: Headers },
     /// An event.

@@ -1,11 +1,15 @@
 //! From work that has arrived to its handler, and to how that ended: under its headers, in its span, within its time, with panics caught.
 
+use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tokio::time::error::Elapsed;
 use tracing::Instrument as _;
 
 use crate::model::text;
@@ -44,9 +48,15 @@ impl<S: Send + Sync + 'static> App<S> {
                         None => self.do_task(entry, payload, Origin::Task(info.clone()), headers).await,
                     };
                     // In boxes what is rare or large: else each task's future has room for all of it, and is moved with that.
-                    if entry.options.dead_set { Box::pin(self.keep_dead(entry, info, *request, ended)).await } else { ended }
+                    match request {
+                        Some(request) if entry.options.dead_set => Box::pin(self.keep_dead(entry, info, *request, ended)).await,
+                        _ => ended,
+                    }
                 }
-                None => Box::pin(self.keep_unknown(&name, info, *request)).await,
+                None => match request {
+                    Some(request) => Box::pin(self.keep_unknown(&name, info, *request)).await,
+                    None => Ended::Unknown,
+                },
             },
             Delivery::Message { subscriber, data, info, headers } => Box::pin(self.do_message(&subscriber, data, info, headers)).await,
             Delivery::Event { body, info, headers } => match self.registry().event(&info.kind) {
@@ -86,6 +96,15 @@ fn deadline_of(options: &TaskOptions, info: &TaskInfo) -> Duration {
     options.handler_deadline.unwrap_or(attempt.saturating_sub(MARGIN))
 }
 
+/// Waits for work so long. What is done at once costs no timer.
+async fn within<F: Future>(limit: Duration, work: F) -> Result<F::Output, Elapsed> {
+    let mut work = pin!(work);
+    match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+        Poll::Ready(done) => Ok(done),
+        Poll::Pending => tokio::time::timeout(limit, work).await,
+    }
+}
+
 /// Runs a handler. What `begin` does (reading the payload with the user's own code, say) may panic as well as the work itself.
 pub(crate) async fn run(
     begin: impl FnOnce() -> Result<BoxFuture<'static, Outcome>, Malformed> + Send,
@@ -94,7 +113,7 @@ pub(crate) async fn run(
 ) -> Ended {
     let work = async { Ok::<_, Malformed>(begin()?.await) };
     let guarded = AssertUnwindSafe(logging::caught(propagation::under(headers, work))).catch_unwind();
-    match tokio::time::timeout(deadline, guarded).await {
+    match within(deadline, guarded).await {
         Err(_) => Ended::TimedOut(deadline),
         Ok(Err(panic)) => Ended::Panicked(logging::told(&*panic)),
         Ok(Ok(Err(Malformed(why)))) => Ended::Malformed(why),

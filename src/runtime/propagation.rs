@@ -31,7 +31,13 @@ impl Headers {
 
     /// Returns a header's value; the name may be in any case.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(&name.to_ascii_lowercase()).map(String::as_str)
+        if self.0.is_empty() {
+            return None;
+        }
+        match self.0.get(name) {
+            Some(value) => Some(value),
+            None => self.0.get(&name.to_ascii_lowercase()).map(String::as_str),
+        }
     }
 
     /// Sets a header.

@@ -102,7 +102,8 @@ async fn ours(listener: TcpListener, keys: &str) -> Result<()> {
     let cloud = Cloud::emulator("127.0.0.1:9", "shop".parse()?)?;
     let app = App::new(()).task::<Send>().on(cloud).host(host).token_keys(keys).build()?;
     let metrics = app.clone();
-    let router = app.router().route("/metrics", get(move || async move { metrics.metrics().tokens.verified.to_string() }));
+    let numbers = get(move || async move { metrics.metrics().tokens.verified.to_string() });
+    let router = Router::new().route("/metrics", numbers).fallback_service(app.push());
     app.serve_router(router, listener, pending()).await?;
     Ok(())
 }

@@ -7,26 +7,28 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::trace::{HEADER, Parent, STATE_HEADER};
+use super::trace::{HEADER, Parent, STATE_HEADER, Told};
 use crate::runtime::propagation::Headers;
 
 /// Makes a span, which was not entered yet, a child of what came with a request.
 pub(crate) fn join_request(span: &Span, headers: &HeaderMap) {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    join(span, text(HEADER), text(STATE_HEADER));
+    let told = Told::by(headers);
+    if let Some(parent) = told.parent() {
+        join(span, parent, told.state());
+    }
 }
 
 /// Makes a span, which was not entered yet, a child of what came along with work; one that is in that trace already stays where it is.
 pub(super) fn join_work(span: &Span, headers: &Headers) {
-    let parent = headers.get(HEADER);
+    let Some(parent) = headers.get(HEADER) else { return };
     let here = position(&Span::current());
-    if here.is_none() || here.map(|here| here.trace_id()) != parent.and_then(Parent::parse).map(|parent| parent.trace_id()) {
+    if here.is_none() || here.map(|here| here.trace_id()) != Parent::parse(parent).map(|parent| parent.trace_id()) {
         join(span, parent, headers.get(STATE_HEADER));
     }
 }
 
-fn join(span: &Span, parent: Option<&str>, state: Option<&str>) {
-    let Some(parent) = parent.and_then(Parent::parse) else { return };
+fn join(span: &Span, parent: &str, state: Option<&str>) {
+    let Some(parent) = Parent::parse(parent) else { return };
     let (trace, id, flags) = parent.parts();
     let state: TraceState = state.and_then(|state| state.parse().ok()).unwrap_or_default();
     let (trace, id) = (TraceId::from_bytes(trace.to_be_bytes()), SpanId::from_bytes(id.to_be_bytes()));

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::future::Future;
 
+use http::{HeaderMap, HeaderName};
 use tracing::Span;
 use uuid::Uuid;
 
@@ -19,6 +20,41 @@ pub(crate) const STATE_HEADER: &str = "tracestate";
 pub(crate) const GOOGLE_HEADER: &str = "x-cloud-trace-context";
 /// The attribute in which Google's Pub/Sub clients have it.
 pub(crate) const PUBSUB_ATTRIBUTE: &str = "googclient_traceparent";
+
+/// The same of a request, where a name that is looked up as text is read anew each time.
+static PARENT: HeaderName = HeaderName::from_static(HEADER);
+static STATE: HeaderName = HeaderName::from_static(STATE_HEADER);
+static GOOGLE: HeaderName = HeaderName::from_static(GOOGLE_HEADER);
+
+/// What a request says of its place in a trace.
+pub(crate) struct Told<'a> {
+    headers: &'a HeaderMap,
+}
+
+impl<'a> Told<'a> {
+    pub(crate) fn by(headers: &'a HeaderMap) -> Self {
+        Self { headers }
+    }
+
+    fn text(&self, name: &HeaderName) -> Option<&'a str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Returns W3C's `traceparent`.
+    pub(crate) fn parent(&self) -> Option<&'a str> {
+        self.text(&PARENT)
+    }
+
+    /// Returns W3C's `tracestate`.
+    pub(crate) fn state(&self) -> Option<&'a str> {
+        self.text(&STATE)
+    }
+
+    /// Returns Google's own header.
+    pub(crate) fn google(&self) -> Option<&'a str> {
+        self.text(&GOOGLE)
+    }
+}
 
 tokio::task_local! {
     static HOP: Parent;

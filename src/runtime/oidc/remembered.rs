@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_lc_rs::digest::{Context, SHA256};
+use sha2::{Digest as _, Sha256};
 
 /// Tokens in each of two generations: far more than a service has callers and audiences, and some hundred kilobytes.
 const GENERATION_MAX: usize = 4096;
@@ -25,13 +25,12 @@ struct Generations {
 
 /// Makes the digest; no token has a line break, so that the two cannot run into each other.
 pub(super) fn digest(token: &str, audience: &str) -> Digest {
-    let mut context = Context::new(&SHA256);
+    // Not that of `aws-lc-rs`, which has memory allocated for each.
+    let mut context = Sha256::new();
     for part in [token, "\n", audience] {
-        context.update(part.as_bytes());
+        context.update(part);
     }
-    let mut digest = Digest::default();
-    digest.copy_from_slice(context.finish().as_ref());
-    digest
+    context.finalize().into()
 }
 
 impl Remembered {

@@ -94,7 +94,7 @@ impl<S: Send + Sync + 'static> App<S> {
             now: Timestamp::UNIX_EPOCH,
         };
         let call = self.layout().encode_job(outgoing, name.id());
-        let audience = self.layout().audience(&call.path);
+        let audience = self.layout().audience(&call.path).into_owned();
         let of_task = task.and_then(|task| task.options.dispatch_deadline);
         let all = call.headers.into_iter().chain(headers.iter().cloned());
         Ok(provision::Job {

@@ -109,7 +109,7 @@ impl<S: Send + Sync + 'static> App<S> {
 
     fn push_to(&self, path: &str, with_token: bool) -> Push {
         let account = self.host().account.clone().filter(|_| with_token);
-        let token = account.map(|account| (account, self.layout().audience(path)));
+        let token = account.map(|account| (account, self.layout().audience(path).into_owned()));
         Push { endpoint: self.layout().url(path), token, wrapping: Wrapping::Wrapped }
     }
 

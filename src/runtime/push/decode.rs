@@ -40,8 +40,8 @@ const NO_ATTRIBUTES: &[&str] = &[
 pub(super) struct Arrived {
     pub(super) delivery: Delivery,
     pub(super) what: What,
-    /// Whose places it takes.
-    pub(super) place: (What, String),
+    /// Whose place it takes: the name of a task, a subscriber or a kind of events.
+    pub(super) place: What,
     pub(super) name: String,
     pub(super) id: Option<String>,
 }
@@ -65,23 +65,21 @@ impl<S: Send + Sync + 'static> Decoder<'_, S> {
 
     fn task(&self, name: Option<String>, parts: &Parts, body: Bytes) -> Result<Arrived, Refusal> {
         let Incoming { name, payload, id } = self.app.layout().decode(name, body.clone())?;
-        // Only a dead set keeps the request, so that only for one its headers are copied; what has no handler may end there, too.
+        // Only a dead set keeps the request; what has no handler may end there, too.
         let is_kept = self.app.registry().task(&name).is_none_or(|entry| entry.options.dead_set);
-        let headers = if is_kept { own_headers(&parts.headers) } else { Vec::new() };
-        let request = Box::new(Call { path: self.path.to_owned(), headers, body });
+        let request = is_kept.then(|| Box::new(Call { path: self.path.to_owned(), headers: own_headers(&parts.headers), body }));
         let info = task_info(&parts.headers, &self.app.entrance().location);
         let delivery = Delivery::Task { name: name.clone(), payload, info, headers: self.propagated(&parts.headers), request };
-        Ok(Arrived { delivery, what: What::Task, place: (What::Task, name.clone()), name, id })
+        Ok(Arrived { delivery, what: What::Task, place: What::Task, name, id })
     }
 
     fn message(&self, subscriber: Option<String>, parts: &Parts, body: Bytes) -> Result<Arrived, Refusal> {
         let (data, info) = self.received(subscriber.as_deref(), parts, body)?;
         // Where the path names no subscriber, the payload names a task.
-        let place = match &subscriber {
+        let (place, name) = match &subscriber {
             Some(name) => (What::Message, name.clone()),
             None => (What::Task, self.app.layout().decode(None, data.clone())?.name),
         };
-        let name = place.1.clone();
         let delivery = self.app.delivered(subscriber.unwrap_or_default(), data, info);
         Ok(Arrived { delivery, what: What::Message, place, name, id: None })
     }
@@ -100,7 +98,7 @@ impl<S: Send + Sync + 'static> Decoder<'_, S> {
         };
         let name = info.kind.clone();
         let delivery = Delivery::Event { body, info, headers: self.propagated(&parts.headers) };
-        Arrived { delivery, what: What::Event, place: (What::Event, name.clone()), name, id: None }
+        Arrived { delivery, what: What::Event, place: What::Event, name, id: None }
     }
 
     /// Reads a message, whichever way it is packed: in an envelope, in headers, or not at all.
@@ -117,11 +115,11 @@ impl<S: Send + Sync + 'static> Decoder<'_, S> {
     /// Headers that go along. Where only Google's own trace header is there, it stands for `traceparent`.
     fn propagated(&self, headers: &HeaderMap) -> Headers {
         // Looked up by name: a walk over all of them would read through the token, too.
-        let wanted = self.app.config().propagated.iter().map(String::as_str);
-        let found = wanted.filter_map(|name| Some((name, headers.get(name)?.to_str().ok()?)));
+        let wanted = self.app.entrance().propagated.iter();
+        let found = wanted.filter_map(|name| Some((name.as_str(), headers.get(name)?.to_str().ok()?)));
         let mut kept = Headers::only(&self.app.config().propagated, found);
         if kept.get(trace::HEADER).is_none()
-            && let Some(context) = headers.get(trace::GOOGLE_HEADER).and_then(|value| value.to_str().ok())
+            && let Some(context) = trace::Told::by(headers).google()
             && let Some(parent) = trace::Parent::of_google(context)
         {
             kept.fill(&Headers::only(&self.app.config().propagated, [(trace::HEADER, parent.to_string().as_str())]));

@@ -16,7 +16,7 @@ pub(crate) type Place = OwnedSemaphorePermit;
 /// All gates of an app: a closed table, made of what is registered.
 pub(super) struct Gates {
     pub(super) all: Gate,
-    pub(super) own: HashMap<(What, String), Gate>,
+    pub(super) own: HashMap<What, HashMap<String, Gate>>,
 }
 
 /// The places of one thing.
@@ -49,14 +49,16 @@ pub struct Places {
 
 impl Gates {
     pub(super) fn new(all: usize, handlers: Vec<Handler>) -> Self {
-        let own =
-            handlers.into_iter().map(|handler| ((handler.what, handler.name.to_owned()), Gate::new(handler.concurrent_max))).collect();
+        let mut own: HashMap<What, HashMap<String, Gate>> = HashMap::new();
+        for handler in handlers {
+            own.entry(handler.what).or_default().insert(handler.name.to_owned(), Gate::new(handler.concurrent_max));
+        }
         Self { all: Gate::new(Some(all)), own }
     }
 
     /// Returns the places of a handler; none where there is no such handler.
-    pub(super) fn own(&self, place: &(What, String)) -> Option<&Gate> {
-        self.own.get(place)
+    pub(super) fn own(&self, what: What, name: &str) -> Option<&Gate> {
+        self.own.get(&what)?.get(name)
     }
 }
 

@@ -37,10 +37,10 @@ impl<S: Send + Sync + 'static> App<S> {
             What::Message => "subscriber",
             What::Event => "event",
         };
-        let own = &entrance.gates.own;
+        let own = entrance.gates.own.iter().flat_map(|(what, gates)| gates.iter().map(move |(name, gate)| (what, name, gate)));
         Metrics {
             all: entrance.gates.all.look(),
-            handlers: own.iter().map(|((what, name), gate)| (format!("{} {name}", kind(what)), gate.look())).collect(),
+            handlers: own.map(|(what, name, gate)| (format!("{} {name}", kind(what)), gate.look())).collect(),
             bodies: entrance.memory.look(),
             tokens: match &entrance.auth {
                 Auth::Tokens(verifier) => verifier.metrics(),

@@ -53,6 +53,8 @@ pub(crate) use settings::Settings;
 
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use crate::cloud::Cloud;
 use crate::names::Location;
 use crate::runtime::App;
@@ -72,6 +74,8 @@ pub(crate) struct Entrance {
     gates: Gates,
     memory: Memory,
     location: Location,
+    /// The headers that go along with work, as names of a request's.
+    propagated: Vec<HeaderName>,
 }
 
 impl Entrance {
@@ -82,6 +86,8 @@ impl Entrance {
             gates: Gates::new(config.push.concurrent_max, registry.handlers()),
             memory: Memory::new(config.push.memory_max),
             location: Location::new(cloud.project().clone(), host.location.clone()),
+            // What can be no header's name is none of any request.
+            propagated: config.propagated.iter().filter_map(|name| name.parse().ok()).collect(),
         }
     }
 }
@@ -89,7 +95,7 @@ impl Entrance {
 impl<S: Send + Sync + 'static> App<S> {
     /// Takes a place of a subscriber for a message that comes another way than by a push; `None` where all are taken, or there is no such subscriber.
     pub(crate) async fn place_of_message(&self, subscriber: &str) -> Option<Place> {
-        let gate = self.entrance().gates.own(&(What::Message, subscriber.to_owned()))?;
+        let gate = self.entrance().gates.own(What::Message, subscriber)?;
         gate.enter(self.config().push.wait_max).await
     }
 }

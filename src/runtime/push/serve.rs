@@ -35,6 +35,8 @@ const PORT_DEFAULT: u16 = 8080;
 const STREAMS_MAX: u32 = 256;
 /// The head of a request has no more bytes: headers of a task have 80 KB at most.
 const HEAD_BYTES_MAX: usize = 128 * 1024;
+/// So many times within its limit a connection is looked at for whether anything is asked.
+const LOOKS: u32 = 4;
 /// Headers of a request: an unwrapped message has up to 100 attributes.
 const HEADERS_MAX: usize = 200;
 /// After an error of `accept` (no file handles left, say) this is waited, instead of failing again at once.
@@ -199,8 +201,8 @@ fn builder(settings: &Settings) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(settings.header_time_max)
+        // `Activity` limits the time of a head: hyper's own limit would set a timer for each request.
+        .header_read_timeout(None)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX);
     builder
@@ -238,14 +240,14 @@ impl Drop for UnderWay {
 }
 
 impl Activity {
-    /// Ends when there was no request for `max`.
+    /// Ends when no request was begun (with its whole head) or under way for `max`, or a little longer.
     async fn idle(&self, max: Duration) {
-        loop {
-            let before = self.begun.load(SeqCst);
-            tokio::time::sleep(max).await;
-            if self.under_way.load(SeqCst) == 0 && self.begun.load(SeqCst) == before {
-                return;
-            }
+        let (mut before, mut looks) = (self.begun.load(SeqCst), 0);
+        while looks < LOOKS {
+            tokio::time::sleep(max / LOOKS).await;
+            let begun = self.begun.load(SeqCst);
+            let quiet = self.under_way.load(SeqCst) == 0 && begun == before;
+            (before, looks) = (begun, if quiet { looks + 1 } else { 0 });
         }
     }
 }

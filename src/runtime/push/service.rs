@@ -26,7 +26,7 @@ use crate::runtime::oidc::{Auth, Denied};
 use crate::runtime::push::body::{check_announced, read};
 use crate::runtime::push::decode::{Arrived, Decoder};
 use crate::runtime::push::refusal::{Refusal, json};
-use crate::runtime::wire::{Answer, Route, answer, dumps};
+use crate::runtime::wire::{Answer, Route, answer};
 use crate::runtime::{App, Compat};
 
 /// What stands before a token, in any case.
@@ -133,7 +133,7 @@ impl<S: Send + Sync + 'static> Push<S> {
         let decoder = Decoder { app, path };
         let Arrived { delivery, what, place, name, id } = decoder.decode(route, parts, body)?;
         let request = logging::Request { begun, compat: app.config().compat, what };
-        let own = match gates.own(&place) {
+        let own = match gates.own(place, &name) {
             Some(gate) => gate.enter(settings.wait_max).await.map(Some),
             // Nothing of this name: that is found out, and logged, where the rest is.
             None => Some(None),
@@ -148,7 +148,7 @@ impl<S: Send + Sync + 'static> Push<S> {
             claim.settle(ended.is_settled()).await;
         }
         let compat = app.config().compat;
-        Ok(respond(compat, &answer(compat, what, &ended, id.as_deref(), &name)))
+        Ok(respond(&answer(compat, what, &ended, id.as_deref(), &name)))
     }
 
     /// Finds out who calls. An event's sender may have a signed URL instead of a token.
@@ -208,12 +208,11 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Denied> {
     Ok(token.trim())
 }
 
-fn respond(compat: Compat, answer: &Answer) -> Response<Full<Bytes>> {
+fn respond(answer: &Answer) -> Response<Full<Bytes>> {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = match &answer.body {
         None => Response::new(Full::default()),
-        Some(body) if compat == Compat::Native => json(status, serde_json::to_vec(body).unwrap_or_default().into()),
-        Some(body) => json(status, dumps(body).into()),
+        Some(body) => json(status, body.clone()),
     };
     *response.status_mut() = status;
     if let Some(wait) = answer.retry_after {

@@ -2,16 +2,22 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::runtime::Compat;
 use crate::runtime::delivery::Ended;
+use crate::runtime::wire::dumps;
+
+/// What most work is answered with: there is nothing to write anew each time.
+const DONE: &str = r#"{"result":null,"status":"executed"}"#;
 
 /// What is answered.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    pub(crate) body: Option<Value>,
+    /// In JSON, as this format writes it.
+    pub(crate) body: Option<Bytes>,
     pub(crate) retry_after: Option<Duration>,
 }
 
@@ -30,7 +36,15 @@ pub(crate) fn answer(compat: Compat, what: What, ended: &Ended, id: Option<&str>
         Ended::Retry { after, .. } => *after,
         _ => None,
     };
-    Answer { status, body: if status == 204 { None } else { Some(body(compat, what, ended, id, task)) }, retry_after }
+    Answer { status, body: if status == 204 { None } else { Some(written(compat, what, ended, id, task)) }, retry_after }
+}
+
+fn written(compat: Compat, what: What, ended: &Ended, id: Option<&str>, task: &str) -> Bytes {
+    match (compat, ended) {
+        (Compat::Native, Ended::Done(Value::Null)) => Bytes::from_static(DONE.as_bytes()),
+        (Compat::Native, _) => serde_json::to_vec(&body(compat, what, ended, id, task)).unwrap_or_default().into(),
+        _ => dumps(&body(compat, what, ended, id, task)).into(),
+    }
 }
 
 /// Returns the status of the answer.
@@ -65,5 +79,16 @@ fn body(compat: Compat, what: What, ended: &Ended, id: Option<&str>, task: &str)
         (_, Ended::Malformed(_)) => json!({ "error": "the body is not what this endpoint takes" }),
         (_, Ended::Busy) => json!({ "error": "all places are taken" }),
         _ => json!({ "error": "the work failed" }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_written_anew_is_what_would_be() {
+        let ended = Ended::Done(Value::Null);
+        assert_eq!(DONE, body(Compat::Native, What::Task, &ended, None, "Work").to_string());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use jiff::Timestamp;
 
 use crate::names::{Location, QueueName, TaskName};
@@ -13,6 +13,23 @@ pub(crate) const DEADLINE_HEADER: &str = "redrive-dispatch-deadline";
 /// The header that tells a task of a type with a dead set from an earlier one of the same name.
 pub(crate) const ENQUEUED_HEADER: &str = "redrive-enqueued";
 
+/// The names that are looked up in each request, read once.
+mod names {
+    use super::{DEADLINE_HEADER, HeaderName};
+
+    pub(super) static QUEUE: HeaderName = HeaderName::from_static("x-cloudtasks-queuename");
+    pub(super) static TASK: HeaderName = HeaderName::from_static("x-cloudtasks-taskname");
+    pub(super) static RETRIES: HeaderName = HeaderName::from_static("x-cloudtasks-taskretrycount");
+    pub(super) static EXECUTIONS: HeaderName = HeaderName::from_static("x-cloudtasks-taskexecutioncount");
+    pub(super) static ETA: HeaderName = HeaderName::from_static("x-cloudtasks-tasketa");
+    pub(super) static RESPONSE: HeaderName = HeaderName::from_static("x-cloudtasks-taskpreviousresponse");
+    pub(super) static REASON: HeaderName = HeaderName::from_static("x-cloudtasks-taskretryreason");
+    pub(super) static DEADLINE: HeaderName = HeaderName::from_static(DEADLINE_HEADER);
+    pub(super) static SCHEDULER: HeaderName = HeaderName::from_static("x-cloudscheduler");
+    pub(super) static JOB: HeaderName = HeaderName::from_static("x-cloudscheduler-jobname");
+    pub(super) static SCHEDULED: HeaderName = HeaderName::from_static("x-cloudscheduler-scheduletime");
+}
+
 /// Tells whether Cloud Tasks takes this dispatch deadline: 15 s to 30 min for HTTP targets (Google's limits).
 pub(crate) fn is_dispatch_deadline(deadline: &Duration) -> bool {
     (Duration::from_secs(15)..=Duration::from_mins(30)).contains(deadline)
@@ -20,21 +37,21 @@ pub(crate) fn is_dispatch_deadline(deadline: &Duration) -> bool {
 
 /// Reads the headers of a task or of a job's run; what is missing or malformed is left out: anybody can send headers.
 pub(crate) fn task_info(headers: &HeaderMap, location: &Location) -> TaskInfo {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let number = |name: &str| text(name).and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-    let queue: Option<QueueName> = text("x-cloudtasks-queuename").and_then(|id| QueueName::parse_in(id, location).ok());
-    let name = queue.as_ref().zip(text("x-cloudtasks-taskname"));
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let number = |name: &HeaderName| text(name).and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+    let queue: Option<QueueName> = text(&names::QUEUE).and_then(|id| QueueName::parse_in(id, location).ok());
+    let name = queue.as_ref().zip(text(&names::TASK));
     TaskInfo {
         name: name.and_then(|(queue, id)| TaskName::parse_in(id, queue).ok()),
-        retry_count: number("x-cloudtasks-taskretrycount"),
-        execution_count: number("x-cloudtasks-taskexecutioncount"),
-        eta: text("x-cloudtasks-tasketa").and_then(epoch_seconds),
-        previous_response: text("x-cloudtasks-taskpreviousresponse").and_then(|text| text.parse().ok()),
-        retry_reason: text("x-cloudtasks-taskretryreason").map(str::to_owned),
-        dispatch_deadline: text(DEADLINE_HEADER).and_then(|text| text.parse().ok()).map(Duration::from_secs).filter(is_dispatch_deadline),
-        job: text("x-cloudscheduler").map(|_| JobInfo {
-            name: text("x-cloudscheduler-jobname").map(str::to_owned),
-            schedule_time: text("x-cloudscheduler-scheduletime").and_then(|text| text.parse().ok()),
+        retry_count: number(&names::RETRIES),
+        execution_count: number(&names::EXECUTIONS),
+        eta: text(&names::ETA).and_then(epoch_seconds),
+        previous_response: text(&names::RESPONSE).and_then(|text| text.parse().ok()),
+        retry_reason: text(&names::REASON).map(str::to_owned),
+        dispatch_deadline: text(&names::DEADLINE).and_then(|text| text.parse().ok()).map(Duration::from_secs).filter(is_dispatch_deadline),
+        job: text(&names::SCHEDULER).map(|_| JobInfo {
+            name: text(&names::JOB).map(str::to_owned),
+            schedule_time: text(&names::SCHEDULED).and_then(|text| text.parse().ok()),
         }),
         queue,
     }

@@ -1,5 +1,7 @@
 //! What things are called and where they are, by whose format.
 
+use std::borrow::Cow;
+
 use crate::runtime::config::Config;
 use crate::runtime::{Compat, Host};
 
@@ -73,10 +75,10 @@ impl Layout {
     }
 
     /// Returns the audience of tokens sent to a path: the URL itself, or the whole service where that system has it so.
-    pub(crate) fn audience(&self, path: &str) -> String {
+    pub(crate) fn audience(&self, path: &str) -> Cow<'_, str> {
         match self.compat {
-            Compat::Native | Compat::DjangoTasksCloudTasks => self.base.clone(),
-            Compat::DjangoGoogleCloudTasks | Compat::DjangoGcp | Compat::SingleEndpoint => self.url(path),
+            Compat::Native | Compat::DjangoTasksCloudTasks => Cow::Borrowed(&self.base),
+            Compat::DjangoGoogleCloudTasks | Compat::DjangoGcp | Compat::SingleEndpoint => Cow::Owned(self.url(path)),
         }
     }
 
