@@ -20,6 +20,8 @@ const IDLE_RSS_MB_MAX: f64 = 15.0;
 const IDLE_CPU_PERCENT_MAX: f64 = 0.1;
 /// How long idle servers are watched.
 const IDLE: Duration = Duration::from_secs(20);
+/// What a server does once after a burden is no idling: ours samples what was touched every ten seconds.
+const SETTLE: Duration = Duration::from_secs(11);
 /// The part of a workload that warms a server up, a virtual machine above all.
 const WARM_UP: f64 = 0.3;
 /// What a laden server has besides: subscriptions that nobody uses, tasks for later, and a backlog.
@@ -114,7 +116,7 @@ async fn burden(server: &Server, size: &Size) -> Result<()> {
 /// What servers cost that have nothing to do, all at the same time.
 async fn idle(servers: &BTreeMap<Kind, Server>) -> Result<bool> {
     let mut good = true;
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(SETTLE).await;
     let mut before = Vec::new();
     for (kind, server) in servers {
         before.push((kind, server, server.cpu_s()?));
