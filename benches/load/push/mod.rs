@@ -17,6 +17,8 @@ pub(crate) use servers::{Serve, serve};
 
 /// Different tokens that are sent in turn: more than a verifier remembers (twice 4,096), so that each is new to it when it comes again.
 const FRESH_TOKENS: usize = 10_000;
+/// How often each token is sent in a row where memory is watched: as Google sends one for minutes, and then another.
+const REPEATED: usize = 8;
 /// What a service may gain in memory after its first tenth of the requests: its allocator's slack.
 const GROWTH_MB_MAX: f64 = 4.0;
 /// The part of a round that warms a server up.
@@ -129,7 +131,8 @@ fn report(rates: &BTreeMap<(Kind, Tokens), Vec<f64>>) -> bool {
 async fn memory(issuer: &Issuer, requests: usize, concurrency: usize) -> Result<()> {
     let server = Server::start(Kind::Ours, issuer).await?;
     let fresh = issuer.tokens(FRESH_TOKENS)?;
-    let load = Load::new(&fresh);
+    let repeated: Vec<String> = fresh.into_iter().flat_map(|token| std::iter::repeat_n(token, REPEATED)).collect();
+    let load = Load::new(&repeated);
     let mut before = None;
     for tenth in 1..=10 {
         let rate = load.run(&server.address, requests.div_ceil(10), concurrency).await?;

@@ -71,9 +71,13 @@ pub(crate) async fn run(options: &Redrive) -> Result<()> {
 /// Compares the memory of a long transfer with that of a short one: what is left is ids, no payloads.
 async fn memory_of_each(server: &Server, options: &Redrive, of_all: f64) -> Result<bool> {
     let count = options.count / SMALL_PART;
-    let scene = Scene::open(&server.address, count, options.payload_bytes).await?;
-    let few = Way::Ours.run(&scene, options).await?.peak_bytes.unwrap_or(f64::NAN);
-    scene.close().await?;
+    let mut few = Vec::new();
+    for _ in 0..options.rounds {
+        let scene = Scene::open(&server.address, count, options.payload_bytes).await?;
+        few.extend(Way::Ours.run(&scene, options).await?.peak_bytes);
+        scene.close().await?;
+    }
+    let few = median(few);
     println!("      {:<48} {:>8.1} MB, {:.1} MB for {count}", "memory at most, of all", of_all / 1e6, few / 1e6);
     #[expect(clippy::cast_precision_loss, reason = "a count of messages")]
     let each = (of_all - few) / (options.count - count) as f64;
