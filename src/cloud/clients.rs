@@ -67,8 +67,8 @@ impl Cloud {
 }
 
 /// Makes a client as a task of its own: reading the system's certificates takes milliseconds of processor time, which others need not wait for.
-async fn made<C: Send + 'static>(api: Api, make: impl Future<Output = std::result::Result<C, BuildError>> + Send + 'static) -> Result<C> {
-    let made = tokio::spawn(make).await;
+async fn made<C: Send + 'static>(api: Api, making: impl Future<Output = std::result::Result<C, BuildError>> + Send + 'static) -> Result<C> {
+    let made = tokio::spawn(making).await;
     let made =
         made.map_err(|error| Error::new(Kind::Internal, format!("making the client of {} broke off", api.title())).with_source(error))?;
     made.map_err(|error| unusable(api, error))

@@ -99,7 +99,7 @@ pub(crate) async fn run(options: &Push) -> Result<()> {
 /// A fresh token that was remembered all the same would flatter us: as many have to be verified as were sent.
 async fn all_were_fresh(servers: &BTreeMap<Kind, Server>, sent: usize) -> Result<bool> {
     let Some(ours) = servers.get(&Kind::Ours) else { return Ok(true) };
-    let said = client::get(&ours.address, "/metrics").await?;
+    let said = client::get(&ours.metrics, "/metrics").await?;
     let verified: usize = said.trim().parse()?;
     let good = verified >= sent;
     println!("{} {verified} tokens were verified, of {sent} fresh ones", if good { "ok   " } else { "FAIL " });

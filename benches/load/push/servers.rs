@@ -64,6 +64,9 @@ pub(crate) struct Serve {
     listen: String,
     #[arg(long)]
     keys: String,
+    /// Where ours tells how many tokens were verified
+    #[arg(long)]
+    metrics: String,
 }
 
 /// A task; what is done for it is nothing.
@@ -86,7 +89,7 @@ impl Task<()> for Send {
 pub(crate) async fn serve(options: &Serve) -> Result<()> {
     let listener = TcpListener::bind(&options.listen).await?;
     match options.kind {
-        Kind::Ours => ours(listener, &options.keys).await,
+        Kind::Ours => ours(listener, &options.keys, &options.metrics).await,
         Kind::BareParse => Ok(axum::serve(listener, Router::new().route("/tasks/Send", post(parse))).await?),
         Kind::BareVerify => {
             let bare = Arc::new(Bare::new(&options.keys).await?);
@@ -96,15 +99,16 @@ pub(crate) async fn serve(options: &Serve) -> Result<()> {
     }
 }
 
-async fn ours(listener: TcpListener, keys: &str) -> Result<()> {
+async fn ours(listener: TcpListener, keys: &str, metrics: &str) -> Result<()> {
     let host = Host { location: "europe-west1".parse()?, url: AUDIENCE.to_owned(), account: Some(ACCOUNT.to_owned()) };
     // Nothing is enqueued: the address is never called.
     let cloud = Cloud::emulator("127.0.0.1:9", "shop".parse()?)?;
     let app = App::new(()).task::<Send>().on(cloud).host(host).token_keys(keys).build()?;
-    let metrics = app.clone();
-    let numbers = get(move || async move { metrics.metrics().tokens.verified.to_string() });
-    let router = Router::new().route("/metrics", numbers).fallback_service(app.push());
-    app.serve_router(router, listener, pending()).await?;
+    let measured = app.clone();
+    let numbers = get(move || async move { measured.metrics().tokens.verified.to_string() });
+    let metrics = TcpListener::bind(metrics).await?;
+    tokio::spawn(async move { axum::serve(metrics, Router::new().route("/metrics", numbers)).await });
+    app.serve_on(listener, pending()).await?;
     Ok(())
 }
 
@@ -151,17 +155,19 @@ async fn parse(body: Bytes) -> Response {
 pub(super) struct Server {
     child: Child,
     pub(super) address: String,
+    /// Where ours tells how it does.
+    pub(super) metrics: String,
 }
 
 impl Server {
     pub(super) async fn start(kind: Kind, issuer: &Issuer) -> Result<Self> {
-        let address = StdListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let (address, metrics) = (free_address()?, free_address()?);
         let mut command = if kind == Kind::Django {
             gunicorn(&address).await?
         } else {
             let mut command = Command::new(std::env::current_exe()?);
             let kind = clap::ValueEnum::to_possible_value(&kind).context("a kind")?;
-            command.args(["serve-push", kind.get_name(), "--listen", &address, "--keys", &issuer.url]);
+            command.args(["serve-push", kind.get_name(), "--listen", &address, "--keys", &issuer.url, "--metrics", &metrics]);
             command
         };
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
@@ -177,7 +183,7 @@ impl Server {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Ok(Self { child, address })
+        Ok(Self { child, address, metrics })
     }
 
     /// Returns the memory that is resident, in bytes.
@@ -187,6 +193,10 @@ impl Server {
         let kb: f64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kb * 1024.0)
     }
+}
+
+fn free_address() -> Result<String> {
+    Ok(StdListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
 /// The view's environment, made when it is not there, under `target`.

@@ -39,6 +39,10 @@ fn join(span: &Span, parent: &str, state: Option<&str>) {
 
 /// Returns where a span stands in OpenTelemetry's trace.
 pub(super) fn position(span: &Span) -> Option<Parent> {
+    // Nobody listens: what nobody has cannot be told.
+    if span.is_disabled() {
+        return None;
+    }
     let context = span.context();
     let context = context.span().span_context().clone();
     context.is_valid().then(|| {

@@ -26,8 +26,8 @@ use tokio::task::JoinSet;
 use tower::Service;
 
 use crate::error::{Error, Result};
-use crate::runtime::App;
 use crate::runtime::push::Settings;
+use crate::runtime::{App, Compat};
 
 /// Where Cloud Run expects a service unless it says otherwise in `PORT`.
 const PORT_DEFAULT: u16 = 8080;
@@ -37,7 +37,8 @@ const STREAMS_MAX: u32 = 256;
 const HEAD_BYTES_MAX: usize = 128 * 1024;
 /// So many times within its limit a connection is looked at for whether anything is asked.
 const LOOKS: u32 = 4;
-/// Headers of a request: an unwrapped message has up to 100 attributes.
+/// Headers of a request where messages may come: an unwrapped one has up to 100 attributes. Elsewhere hyper's own limit of 100 holds, within which it needs no
+/// memory to read them.
 const HEADERS_MAX: usize = 200;
 /// After an error of `accept` (no file handles left, say) this is waited, instead of failing again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -91,6 +92,12 @@ impl<S: Send + Sync + 'static> App<S> {
         self.serve_beside(router, listener, stop).await
     }
 
+    /// Returns how many headers a request may have, if not as many as anywhere.
+    fn headers_max(&self) -> Option<usize> {
+        let takes_messages = self.registry().subscribers().next().is_some() || self.config().compat == Compat::SingleEndpoint;
+        takes_messages.then_some(HEADERS_MAX)
+    }
+
     /// Serves, pulls and provisions.
     async fn serve_beside<T, B>(&self, service: T, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<Drained>
     where
@@ -119,7 +126,7 @@ impl<S: Send + Sync + 'static> App<S> {
                 pulling.stop().await;
             }
         };
-        let (drained, ()) = tokio::join!(run(listener, service, stop, &self.config().push), pulled);
+        let (drained, ()) = tokio::join!(run(listener, service, stop, &self.config().push, self.headers_max()), pulled);
         Ok(drained)
     }
 }
@@ -151,7 +158,13 @@ pub fn stop_signal() -> Result<impl Future<Output = ()>> {
     })
 }
 
-async fn run<T, B>(listener: TcpListener, service: T, stop: impl Future<Output = ()>, settings: &Settings) -> Drained
+async fn run<T, B>(
+    listener: TcpListener,
+    service: T,
+    stop: impl Future<Output = ()>,
+    settings: &Settings,
+    headers_max: Option<usize>,
+) -> Drained
 where
     T: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     T::Future: Send,
@@ -161,7 +174,7 @@ where
     let mut stop = pin!(stop);
     let places = Arc::new(Semaphore::new(settings.connections_max));
     let (stopping, stopped) = watch::channel(());
-    let builder = Arc::new(builder(settings));
+    let builder = Arc::new(builder(settings, headers_max));
     let mut connections = JoinSet::new();
     loop {
         // A place first: who finds none waits in the system's queue, and costs nothing here.
@@ -197,14 +210,13 @@ where
     Drained { cut_off }
 }
 
-fn builder(settings: &Settings) -> auto::Builder<TokioExecutor> {
+fn builder(settings: &Settings, headers_max: Option<usize>) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        // `Activity` limits the time of a head: hyper's own limit would set a timer for each request.
-        .header_read_timeout(None)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES_MAX);
+    // `Activity` limits the time of a head: hyper's own limit would set a timer for each request.
+    builder.http1().header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
+    if let Some(max) = headers_max {
+        builder.http1().max_headers(max);
+    }
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -282,6 +294,7 @@ async fn connection<T, B>(
     let mut draining = false;
     loop {
         tokio::select! {
+            biased;
             _ = serving.as_mut() => return,
             () = idle.as_mut() => return,
             _ = stopped.changed(), if !draining => {

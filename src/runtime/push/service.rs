@@ -1,5 +1,6 @@
 //! One request, from its head to its answer.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::panic::AssertUnwindSafe;
@@ -95,11 +96,12 @@ where
         async move {
             let begun = Instant::now();
             let (parts, body) = request.into_parts();
-            let path = if push.nested { format!("{}{}", push.app.config().mount, parts.uri.path()) } else { parts.uri.path().to_owned() };
+            let path = parts.uri.path();
+            let path = if push.nested { Cow::Owned(format!("{}{path}", push.app.config().mount)) } else { Cow::Borrowed(path) };
             let span = span_of(&path, &parts);
             let answer = async {
                 // Handlers' own panics are caught where they run; this is for what reads their payloads.
-                let answered = AssertUnwindSafe(logging::caught(Box::pin(push.answer(&path, &parts, body, begun)))).catch_unwind().await;
+                let answered = AssertUnwindSafe(logging::caught(push.answer(&path, &parts, body, begun))).catch_unwind().await;
                 let answered = answered.unwrap_or_else(|panic| Err(Refusal::Panicked(logging::told(&*panic))));
                 answered.unwrap_or_else(|refusal| refusal.respond(&path, begun))
             };
