@@ -43,14 +43,16 @@ impl<S: Send + Sync + 'static> App<S> {
         match delivery {
             Delivery::Task { name, payload, info, headers, request } => match self.registry().task(&name) {
                 Some(entry) => {
-                    let ended = match Self::is_spent(entry, &info) {
+                    let spent = Self::is_spent(entry, &info);
+                    let kept = request.filter(|_| entry.options.dead_set).map(|request| (request, info.clone()));
+                    let ended = match spent {
                         Some(ended) => ended,
-                        None => self.do_task(entry, payload, Origin::Task(info.clone()), headers).await,
+                        None => self.do_task(entry, payload, Origin::Task(info), headers).await,
                     };
                     // In boxes what is rare or large: else each task's future has room for all of it, and is moved with that.
-                    match request {
-                        Some(request) if entry.options.dead_set => Box::pin(self.keep_dead(entry, info, *request, ended)).await,
-                        _ => ended,
+                    match kept {
+                        Some((request, info)) => Box::pin(self.keep_dead(entry, info, *request, ended)).await,
+                        None => ended,
                     }
                 }
                 None => match request {

@@ -1,10 +1,13 @@
 //! Reads a body within its size and its time.
 
 use std::error::Error as StdError;
+use std::future::poll_fn;
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::Body;
@@ -38,7 +41,25 @@ where
             None => read_as_it_comes(body, held).await,
         }
     };
-    tokio::time::timeout(time_max, read).await.unwrap_or(Err(Refusal::Slow))
+    match soon(pin!(read)).await {
+        Ok(read) => read,
+        Err(read) => tokio::time::timeout(time_max, read).await.unwrap_or(Err(Refusal::Slow)),
+    }
+}
+
+/// Looks twice, the second time once the connection has had its turn: small bodies come with their heads, and then cost no timer. What takes longer is given back.
+async fn soon<F: Future + Unpin>(mut work: F) -> Result<F::Output, F> {
+    let mut looked = false;
+    let early = poll_fn(|cx| match work.poll_unpin(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if looked => Poll::Ready(None),
+        Poll::Pending => {
+            looked = true;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    });
+    early.await.ok_or(work)
 }
 
 async fn read_as_it_comes<B>(body: Limited<B>, held: &mut Held<'_>) -> Result<Bytes, Refusal>

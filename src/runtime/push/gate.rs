@@ -79,7 +79,8 @@ impl Gate {
     pub(super) async fn enter(&self, wait_max: Duration) -> Option<Place> {
         let place = match Arc::clone(&self.places).try_acquire_owned() {
             Ok(place) => Some(place),
-            Err(_) => self.wait(wait_max).await,
+            // In a box: who waits has the time for it, and the others are small without.
+            Err(_) => Box::pin(self.wait(wait_max)).await,
         };
         let count = if place.is_some() { &self.admitted } else { &self.turned_away };
         count.fetch_add(1, Relaxed);

@@ -89,7 +89,8 @@ pub(crate) fn own_headers(headers: &HeaderMap) -> Vec<(String, String)> {
 fn epoch_seconds(text: &str) -> Option<Timestamp> {
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = fraction.get(..fraction.len().min(9))?;
-    let nanos: i32 = if digits.is_empty() { 0 } else { format!("{digits:0<9}").parse().ok()? };
+    let digits = if digits.is_empty() { "0" } else { digits };
+    let nanos = digits.parse::<i32>().ok()? * 10_i32.pow(9 - u32::try_from(digits.len()).ok()?);
     Timestamp::new(seconds.parse().ok()?, nanos).ok()
 }
 
