@@ -56,15 +56,31 @@ where
     }
 }
 
+static GROUP: std::sync::LazyLock<usize> = std::sync::LazyLock::new(|| std::env::var("GROUP").map_or(1000, |v| v.parse().unwrap_or(1000)));
+static SPREAD: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| std::env::var("SPREAD").is_ok());
 /// Does `work`, and runs what is given to the nursery meanwhile; ends with `work`, and the others with it.
 pub(super) async fn run(nursery: Nursery, work: impl Future<Output = ()> + Send + 'static) {
     let mut running = FuturesUnordered::new();
+    let mut helpers = tokio::task::JoinSet::new();
     let own: Child = Box::pin(work.map(|()| true));
     running.push(own);
     std::future::poll_fn(|cx| {
         nursery.lock().waiting = None;
         loop {
-            running.extend(std::mem::take(&mut nursery.lock().children));
+            let mut waiting = nursery.lock();
+            let newborn = &mut waiting.children;
+            let group = newborn.len().min(*GROUP);
+            if *SPREAD && newborn.len() > group {
+                let mut rest = newborn.split_off(group).into_iter();
+                loop {
+                    let chunk: FuturesUnordered<Child> = rest.by_ref().take(*GROUP).collect();
+                    if chunk.is_empty() { break }
+                    helpers.spawn(chunk.for_each(|_| std::future::ready(())));
+                }
+                while helpers.try_join_next().is_some() {}
+            }
+            running.extend(newborn.drain(..group));
+            drop(waiting);
             match running.poll_next_unpin(cx) {
                 Poll::Ready(Some(false)) => {}
                 Poll::Ready(Some(true) | None) => return Poll::Ready(()),

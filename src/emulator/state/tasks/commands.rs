@@ -106,7 +106,7 @@ impl Tasks {
     /// Lists the tasks of a queue from after `from` on, in order of their ids.
     pub(crate) fn list_tasks(&self, queue: &QueueName, from: Option<&str>, limit: usize) -> Result<Page<&Task>, Refusal> {
         let queue = self.queue(queue)?;
-        let mut tasks = queue.tasks.range::<str, _>((Bound::Excluded(from.unwrap_or_default()), Bound::Unbounded)).map(|(_, task)| task);
+        let mut tasks = queue.tasks.range::<str, _>((Bound::Excluded(from.unwrap_or_default()), Bound::Unbounded)).map(|(_, task)| &**task);
         let items: Vec<&Task> = tasks.by_ref().take(limit).collect();
         let next = tasks.next().and(items.last()).map(|task| task.id.to_string());
         Ok(Page { items, next })
@@ -218,9 +218,9 @@ impl Command for ResumeQueue {
 
 impl Command for CreateTask {
     /// The task as created, before it is dispatched.
-    type Reply = Task;
+    type Reply = Arc<Task>;
 
-    fn apply(self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<Task, Refusal> {
+    fn apply(self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<Arc<Task>, Refusal> {
         let missing = "Queue does not exist. If you just created the queue, wait at least a minute for the queue to initialize.";
         let queue = self.queue.to_string();
         if !state.tasks.queues.contains_key(queue.as_str()) {
@@ -234,16 +234,15 @@ impl Command for CreateTask {
             if queue.is_blocked(&task.id, at.now) {
                 return Err(Refusal::exists("The task cannot be created because a task with this name existed too recently."));
             }
-            queue.add(task.clone());
-            Ok(task)
+            Ok(queue.add(task))
         })
     }
 }
 
 impl Command for BufferTask {
-    type Reply = Task;
+    type Reply = Arc<Task>;
 
-    fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<Task, Refusal> {
+    fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<Arc<Task>, Refusal> {
         let settings = &state.tasks.queue(&self.queue)?.settings;
         let http = settings.http.as_ref().and_then(|http| Some((http, http.uri.as_ref()?.host.as_ref()?)));
         let (http, host) =
@@ -273,9 +272,9 @@ impl Command for DeleteTask {
 
 impl Command for RunTask {
     /// The task as dispatched, before any answer.
-    type Reply = Task;
+    type Reply = Arc<Task>;
 
-    fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<Task, Refusal> {
+    fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<Arc<Task>, Refusal> {
         let id = Arc::clone(&state.tasks.task(&self.0)?.id);
         let tasks = &mut state.tasks;
         tasks.runs.count(self.0.queue().location(), at.now)?;
@@ -283,7 +282,7 @@ impl Command for RunTask {
         let (attempts, app_engine) = (&mut tasks.attempts, tasks.app_engine.as_deref());
         let queue = tasks.queues.get_mut(key.as_str()).ok_or_else(no_queue)?;
         queue.force(&id, attempts, app_engine, at.now, out);
-        let task = queue.task(&id).cloned();
+        let task = queue.tasks.get(&id).cloned();
         tasks.replan(&key);
         task.ok_or_else(|| Refusal::not_found("The task no longer exists."))
     }

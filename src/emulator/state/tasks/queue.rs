@@ -42,7 +42,7 @@ pub(crate) struct Queue {
     pub(crate) samples: Samples,
     pub(super) policy: Option<Policy>,
     /// By id.
-    pub(super) tasks: BTreeMap<Arc<str>, Task>,
+    pub(super) tasks: BTreeMap<Arc<str>, Arc<Task>>,
     /// Tasks that wait, by due time and then by age.
     plan: BTreeMap<(Timestamp, u64), Arc<str>>,
     /// All tasks by age, for those that get too old.
@@ -123,7 +123,7 @@ impl Queue {
     }
 
     pub(crate) fn task(&self, id: &str) -> Option<&Task> {
-        self.tasks.get(id)
+        self.tasks.get(id).map(Arc::as_ref)
     }
 
     pub(crate) fn depth(&self) -> usize {
@@ -174,17 +174,19 @@ impl Queue {
         self.blocked.get(id).is_some_and(|until| now < *until)
     }
 
-    /// Adds a task; its name is free.
-    pub(super) fn add(&mut self, mut task: Task) {
+    /// Adds a task, whose name is free; returns it as it is now.
+    pub(super) fn add(&mut self, mut task: Task) -> Arc<Task> {
         self.created += 1;
         task.age = self.created;
         self.plan.insert((task.schedule_time, task.age), Arc::clone(&task.id));
         self.by_age.insert(task.age, Arc::clone(&task.id));
-        self.tasks.insert(Arc::clone(&task.id), task);
+        let task = Arc::new(task);
+        self.tasks.insert(Arc::clone(&task.id), Arc::clone(&task));
+        task
     }
 
     /// Takes a task out, done or not, and blocks its name for a while.
-    pub(super) fn remove(&mut self, id: &str, now: Timestamp) -> Option<Task> {
+    pub(super) fn remove(&mut self, id: &str, now: Timestamp) -> Option<Arc<Task>> {
         let task = self.tasks.remove(id)?;
         self.plan.remove(&(task.schedule_time, task.age));
         self.by_age.remove(&task.age);
@@ -245,7 +247,7 @@ impl Queue {
         now: Timestamp,
         out: &mut Effects,
     ) {
-        let Some(task) = self.tasks.get_mut(id) else { return };
+        let Some(task) = self.tasks.get_mut(id).map(Arc::make_mut) else { return };
         *attempts += 1;
         let call = request::build(&self.name, &self.settings, task, *attempts, app_engine);
         task.dispatches = task.dispatches.saturating_add(1);
@@ -268,7 +270,7 @@ impl Queue {
             let flight = self.flights.get(&attempt);
             let task = flight.and_then(|flight| self.tasks.get(&flight.task).filter(|task| task.age == flight.age));
             // As it was before this attempt was counted.
-            let before = task.map(|task| Task { dispatches: task.dispatches.saturating_sub(1), ..task.clone() });
+            let before = task.map(|task| Task { dispatches: task.dispatches.saturating_sub(1), ..Task::clone(task) });
             match before.and_then(|before| request::build(&self.name, &self.settings, &before, attempt, app_engine)) {
                 Some(call) => out.list.push(Effect::Send(call)),
                 None => self.answered(attempt, &Answer::Failed(LOST.to_owned()), now),
@@ -281,7 +283,8 @@ impl Queue {
         let outcome = Outcome::of(answer);
         self.samples.answered(outcome.status.code);
         let retry_of_queue = self.settings.retry;
-        let Some(task) = self.tasks.get_mut(&flight.task).filter(|task| task.age == flight.age) else { return };
+        let task = self.tasks.get_mut(&flight.task).filter(|task| task.age == flight.age);
+        let Some(task) = task.map(Arc::make_mut) else { return };
         self.throttle.note(&outcome, &task.target);
         task.note(&outcome, now);
         if outcome.is_success() {

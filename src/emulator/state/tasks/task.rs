@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp, Unit};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::emulator::state::Refusal;
 use crate::emulator::state::target::{AppEngineTarget, HttpTarget, Outcome, Status, check_deadline};
@@ -12,7 +12,7 @@ use crate::names::{QueueName, TaskName};
 
 use super::queue::micros;
 use super::settings::RetryDraft;
-use crate::emulator::state::saved::saved;
+use crate::emulator::state::saved::{Reader, Saved, Writer, saved};
 
 /// Body, headers and URL of a task together.
 const TASK_BYTES_MAX: usize = 1024 * 1024;
@@ -48,6 +48,17 @@ pub(crate) struct Task {
 }
 
 saved!(struct Task { id, target, schedule_time, create_time, deadline, retry, dispatches, responses, executions, first_attempt, last_attempt, previous, named, age, under_way });
+
+/// The task itself: it is shared with replies only.
+impl Saved for Arc<Task> {
+    fn save(&self, to: &mut Writer) {
+        self.as_ref().save(to);
+    }
+
+    fn load(from: &mut Reader<'_>) -> crate::error::Result<Self> {
+        Task::load(from).map(Self::new)
+    }
+}
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Target {
@@ -106,7 +117,7 @@ impl TaskDraft {
             id,
             target,
             schedule_time: schedule(self.schedule_time, now)?,
-            create_time: now.round(jiff::TimestampRound::new().smallest(Unit::Second).mode(jiff::RoundMode::Trunc)).unwrap_or(now),
+            create_time: Timestamp::from_second(now.as_second()).unwrap_or(now),
             deadline,
             retry: self.retry.map(RetryDraft::check).transpose()?,
             dispatches: 0,
