@@ -44,6 +44,7 @@ where
     F: Future + Send + 'static,
 {
     fn execute(&self, future: F) {
+        if std::env::var("SIZES").is_ok() { eprintln!("SIZE {} {}", std::mem::size_of::<F>(), std::any::type_name::<F>().len()); }
         // A panic is its own only, as that of a task would be.
         let child = AssertUnwindSafe(future).catch_unwind().map(|_| false);
         let mut newborn = self.lock();
@@ -77,6 +78,7 @@ pub(super) async fn run(nursery: Nursery, work: impl Future<Output = ()> + Send 
                     if chunk.is_empty() { break }
                     helpers.spawn(chunk.for_each(|_| std::future::ready(())));
                 }
+                if std::env::var("SPREAD").is_ok_and(|v| v == "2") { drop(tokio::spawn(std::future::ready(()))); }
                 while helpers.try_join_next().is_some() {}
             }
             running.extend(newborn.drain(..group));

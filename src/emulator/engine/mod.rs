@@ -19,7 +19,7 @@ pub(crate) use bells::{Waiter, Wake};
 pub(crate) use clock::Stuck;
 
 use bells::Bells;
-use journal::Journal;
+use journal::{Journal, Reply};
 use open::OpenCalls;
 
 use super::state::target::SetAppEngine;
@@ -64,6 +64,13 @@ struct Core {
     latest: Timestamp,
     /// When the timer will wake by itself.
     armed: Option<Timestamp>,
+}
+
+/// What has become of a command.
+enum Begun<R> {
+    Done(Result<R, Refusal>),
+    /// It is done, and answered, once it is durable.
+    Submitted(Reply<R>),
 }
 
 thread_local! {
@@ -123,28 +130,33 @@ impl Engine {
     }
 
     /// Applies `command` and has its effects carried out. On a data directory this returns, and anything happens, once the command is durable.
-    pub(crate) async fn run<C: Command>(&self, command: C) -> Result<C::Reply, Refusal> {
-        self.run_and(command, None).await
+    pub(crate) fn run<C: Command>(&self, command: C) -> impl Future<Output = Result<C::Reply, Refusal>> + Send {
+        self.run_and(command, None)
     }
 
     /// Applies `command`, and `after` with it, after which the time may be another.
     async fn run_and<C: Command>(&self, command: C, after: Option<fn(&Self, &mut Core)>) -> Result<C::Reply, Refusal> {
-        let Some(journal) = &self.0.journal else {
-            return self.run_locked(self.lock(), command, after);
-        };
-        let idle = {
-            let mut core = self.lock();
-            core.latest = core.latest.max(self.clock());
-            let idle = after.is_none() && (C::NUMBER.is_none() || command.is_idle(&core.state, core.latest));
-            if idle { Ok(self.run_locked(core, command, after)) } else { Err(command) }
-        };
-        match idle {
-            Ok(result) => result,
-            Err(command) => match journal.submit(command, after).await {
+        // Begun in a function of its own: this future, of which each call's is made, has room for the command once.
+        match self.submit(command, after) {
+            Begun::Done(answer) => answer,
+            Begun::Submitted(reply) => match reply.await {
                 Ok(answer) => answer.and_then(|answer| answer),
                 Err(_) => Err(Refusal::new(Code::Unavailable, "The emulator is shutting down.")),
             },
         }
+    }
+
+    fn submit<C: Command>(&self, command: C, after: Option<fn(&Self, &mut Core)>) -> Begun<C::Reply> {
+        let Some(journal) = &self.0.journal else {
+            return Begun::Done(self.run_locked(self.lock(), command, after));
+        };
+        let mut core = self.lock();
+        core.latest = core.latest.max(self.clock());
+        if after.is_none() && (C::NUMBER.is_none() || command.is_idle(&core.state, core.latest)) {
+            return Begun::Done(self.run_locked(core, command, after));
+        }
+        drop(core);
+        Begun::Submitted(journal.submit(command, after))
     }
 
     fn run_now<C: Command>(&self, command: C) -> Result<C::Reply, Refusal> {

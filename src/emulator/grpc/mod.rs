@@ -19,6 +19,7 @@ mod wkt;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -131,28 +132,36 @@ impl Services {
     }
 
     /// Calls the service that the path names (`/package.Service/Method`), or meets a fault.
-    pub(crate) async fn call(&self, request: Request<Body>) -> Response<Body> {
-        if let Some(Err(refusal)) = self.guard.as_ref().map(|identity| identity.check(request.headers(), request.uri().path())) {
-            return Status::from(refusal).into_http();
-        }
-        if self.faults.may_strike(request.uri().path()) {
-            // In a box, for few calls meet one, and the others are small without.
-            Box::pin(self.faults.around(request, |request| self.serve(request))).await
+    pub(crate) fn call(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send + use<> {
+        let serving = if let Some(Err(refusal)) = self.guard.as_ref().map(|identity| identity.check(request.headers(), request.uri().path()))
+        {
+            Box::pin(ready(Ok(Status::from(refusal).into_http())))
+        } else if self.faults.may_strike(request.uri().path()) {
+            let services = self.clone();
+            Box::pin(async move { Ok(services.faults.around(request, |request| settled(services.serve(request))).await) })
         } else {
-            self.serve(request).await
-        }
+            self.serve(request)
+        };
+        settled(serving)
     }
 
-    async fn serve(&self, request: Request<Body>) -> Response<Body> {
-        let Some(service) = self.by_name.find(request.uri().path()) else { return Status::unimplemented(String::new()).into_http() };
-        let Ok(response) = service.serve(request).await;
-        if is_too_large(response.headers()) {
-            // Google's words for what its front end does not let through.
-            let message = format!("Request payload size exceeds the limit: {MESSAGE_BYTES_MAX} bytes.");
-            return Status::invalid_argument(message).into_http();
+    fn serve(&self, request: Request<Body>) -> Serving {
+        match self.by_name.find(request.uri().path()) {
+            Some(service) => service.serve(request),
+            None => Box::pin(ready(Ok(Status::unimplemented(String::new()).into_http()))),
         }
-        response
     }
+}
+
+/// The response in Google's words. The request is the service's by now: this future, and those around it, have no room for it.
+async fn settled(serving: Serving) -> Response<Body> {
+    let Ok(response) = serving.await;
+    if is_too_large(response.headers()) {
+        // What Google's front end does not let through.
+        let message = format!("Request payload size exceeds the limit: {MESSAGE_BYTES_MAX} bytes.");
+        return Status::invalid_argument(message).into_http();
+    }
+    response
 }
 
 /// Tells whether tonic refused a message for its size; it does so with a code that clients take for something else.

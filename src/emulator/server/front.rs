@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
+use futures_util::future::Either;
 use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
@@ -36,25 +37,29 @@ impl Front {
     }
 
     /// Answers a request; whatever is wrong with it is said in the answer.
-    pub(super) async fn answer(self, request: Request<Incoming>) -> Response<GrpcBody> {
+    pub(super) fn answer(self, request: Request<Incoming>) -> impl Future<Output = Response<GrpcBody>> + Send {
         let entry = Entry::of(&request);
-        let mut response = if is_grpc(request.headers()) {
-            self.services.call(request.map(GrpcBody::new)).await
+        let answering = if is_grpc(request.headers()) {
+            Either::Left(self.services.call(request.map(GrpcBody::new)))
         } else {
             // In a box, for its future is large, and is no part of those of gRPC then.
-            Box::pin(self.http(request.map(Body::new))).await.map(GrpcBody::new)
+            let front = self.clone();
+            Either::Right(Box::pin(async move { front.http(request.map(Body::new)).await.map(GrpcBody::new) }))
         };
-        if !self.engine.ahead().is_zero() {
-            // Clients that compare messages' times with the server's clock mean this one; without it, hyper adds the machine's.
-            let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&self.engine.now());
-            if let Some(date) = date.ok().and_then(|date| HeaderValue::try_from(date).ok()) {
-                response.headers_mut().insert(DATE, date);
+        async move {
+            let mut response = answering.await;
+            if !self.engine.ahead().is_zero() {
+                // Clients that compare messages' times with the server's clock mean this one; without it, hyper adds the machine's.
+                let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&self.engine.now());
+                if let Some(date) = date.ok().and_then(|date| HeaderValue::try_from(date).ok()) {
+                    response.headers_mut().insert(DATE, date);
+                }
             }
+            if let Some(entry) = entry {
+                entry.log(&response);
+            }
+            response
         }
-        if let Some(entry) = entry {
-            entry.log(&response);
-        }
-        response
     }
 
     async fn http(&self, request: Request<Body>) -> Response<Body> {

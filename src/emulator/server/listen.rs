@@ -125,12 +125,16 @@ async fn connection(stream: TcpStream, front: Front, watcher: hyper_util::server
 }
 
 /// Answers a request within the connection's task, or beside it where it may carry much, so that another core can read and apply that.
-async fn answer(front: Front, request: Request<Incoming>) -> Response<Body> {
-    if request.uri().path() != HEAVY {
-        return front.answer(request).await;
+fn answer(front: Front, request: Request<Incoming>) -> impl Future<Output = Response<Body>> {
+    let is_heavy = request.uri().path() == HEAVY;
+    let answer = front.answer(request);
+    async move {
+        if !is_heavy {
+            return answer.await;
+        }
+        // A panic is that request's only.
+        tokio::spawn(answer).await.unwrap_or_else(|_| Status::internal("The request was not carried out.").into_http())
     }
-    // A panic is that request's only.
-    tokio::spawn(front.answer(request)).await.unwrap_or_else(|_| Status::internal("The request was not carried out.").into_http())
 }
 
 fn builder(streams: Nursery) -> auto::Builder<Nursery> {

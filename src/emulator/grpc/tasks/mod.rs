@@ -15,7 +15,7 @@ use crate::emulator::pb::google::cloud::tasks::v2beta3::cloud_tasks_server::Clou
 use crate::emulator::pb::google::iam::v1 as iam;
 use crate::emulator::pb::google::longrunning::Operation;
 use crate::emulator::state::tasks::{
-    BufferTask, CreateQueue, CreateTask, DeleteQueue, DeleteTask, PauseQueue, PurgeQueue, Queue, ResumeQueue, RunTask, SetQueuePolicy,
+    BufferTask, CreateQueue, DeleteQueue, DeleteTask, PauseQueue, PurgeQueue, Queue, ResumeQueue, RunTask, SetQueuePolicy,
     UpdateQueue,
 };
 use crate::emulator::state::{Command, Refusal};
@@ -173,10 +173,9 @@ impl CloudTasks for Service {
 
     async fn create_task(&self, request: Request<pb::CreateTaskRequest>) -> Result<Response<pb::Task>, Status> {
         let view = request.get_ref().response_view();
-        let request = request.into_inner();
-        let queue = queue_name(&request.parent)?;
-        let draft = task::from_proto(request.task.unwrap_or_default())?;
-        let created = self.engine.run(CreateTask { queue: queue.clone(), draft }).await?;
+        let create = task::create(request.into_inner())?;
+        let queue = create.queue.clone();
+        let created = self.engine.run(create).await?;
         Ok(Response::new(task::to_proto(&queue, &created, view)))
     }
 

@@ -1,14 +1,20 @@
 //! Tasks from and to the wire.
 
+use std::collections::{BTreeMap, HashMap};
+
 use super::super::wkt;
-use super::{pb, queue};
+use super::{pb, queue, queue_name};
 use crate::emulator::state::target::{AppEngineTarget, HttpTarget, Token};
-use crate::emulator::state::tasks::{Attempt, Target, Task, TaskDraft};
+use crate::emulator::state::tasks::{Attempt, CreateTask, Target, Task, TaskDraft};
 use crate::emulator::state::{Refusal, kept};
 use crate::names::QueueName;
 
 use pb::http_request::AuthorizationHeader;
 use pb::task::{MessageType, View};
+
+pub(super) fn create(request: pb::CreateTaskRequest) -> Result<CreateTask, Refusal> {
+    Ok(CreateTask { queue: queue_name(&request.parent)?, draft: from_proto(request.task.unwrap_or_default())? })
+}
 
 pub(super) fn from_proto(proto: pb::Task) -> Result<TaskDraft, Refusal> {
     Ok(TaskDraft {
@@ -75,7 +81,7 @@ fn target_to_proto(target: &Target, full: bool) -> MessageType {
         Target::Http(http) => MessageType::HttpRequest(pb::HttpRequest {
             url: http.url.clone(),
             http_method: queue::method_to_proto(http.method).into(),
-            headers: http.headers.clone().into_iter().collect(),
+            headers: headers(&http.headers),
             body: if full { http.body.clone() } else { bytes::Bytes::new() },
             authorization_header: http.token.clone().map(|token| match token {
                 Token::OAuth { email, scope } => AuthorizationHeader::OauthToken(pb::OAuthToken { service_account_email: email, scope }),
@@ -86,8 +92,12 @@ fn target_to_proto(target: &Target, full: bool) -> MessageType {
             http_method: queue::method_to_proto(app.method).into(),
             app_engine_routing: app.routing.as_ref().map(queue::routing_to_proto),
             relative_uri: app.relative_uri.clone(),
-            headers: app.headers.clone().into_iter().collect(),
+            headers: headers(&app.headers),
             body: if full { app.body.clone() } else { bytes::Bytes::new() },
         }),
     }
+}
+
+fn headers(headers: &BTreeMap<String, String>) -> HashMap<String, String> {
+    headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }

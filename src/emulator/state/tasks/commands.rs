@@ -227,15 +227,7 @@ impl Command for CreateTask {
             return Err(Refusal::not_found(missing));
         }
         let task = self.draft.check(&self.queue, at.seed, at.now)?;
-        state.tasks.change_by(&queue, |queue| {
-            if queue.task(&task.id).is_some() {
-                return Err(Refusal::exists("Requested entity already exists"));
-            }
-            if queue.is_blocked(&task.id, at.now) {
-                return Err(Refusal::exists("The task cannot be created because a task with this name existed too recently."));
-            }
-            Ok(queue.add(task))
-        })
+        state.tasks.change_by(&queue, |queue| queue.add(task, at.now))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A queue: its tasks in order of their due times, its rate, its attempts under way.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::emulator::pb::google::iam::v1::Policy;
 use crate::emulator::state::target::{LOST, NO_APP_ENGINE, Outcome};
-use crate::emulator::state::{Answer, Effect, Effects};
+use crate::emulator::state::{Answer, Effect, Effects, Refusal};
 use crate::names::QueueName;
 
 use super::request;
@@ -91,6 +92,10 @@ impl Bucket {
 
     /// When the next token is there.
     fn ready_at(self, pace: Pace) -> Timestamp {
+        // Nothing was taken yet: not worth the making of an error, which going further back is.
+        if self.full_at == Timestamp::MIN {
+            return Timestamp::MIN;
+        }
         let spare = i32::try_from(pace.burst.saturating_sub(1)).unwrap_or(i32::MAX);
         self.full_at.checked_sub(Self::interval(pace).saturating_mul(spare)).unwrap_or(Timestamp::MIN)
     }
@@ -170,19 +175,19 @@ impl Queue {
         Some(due.max(self.bucket.ready_at(self.pace())))
     }
 
-    pub(super) fn is_blocked(&self, id: &str, now: Timestamp) -> bool {
-        self.blocked.get(id).is_some_and(|until| now < *until)
-    }
-
-    /// Adds a task, whose name is free; returns it as it is now.
-    pub(super) fn add(&mut self, mut task: Task) -> Arc<Task> {
+    /// Adds a task, if its name is free; returns it as it is now.
+    pub(super) fn add(&mut self, mut task: Task, now: Timestamp) -> Result<Arc<Task>, Refusal> {
+        let Entry::Vacant(place) = self.tasks.entry(Arc::clone(&task.id)) else {
+            return Err(Refusal::exists("Requested entity already exists"));
+        };
+        if self.blocked.get(&task.id).is_some_and(|until| now < *until) {
+            return Err(Refusal::exists("The task cannot be created because a task with this name existed too recently."));
+        }
         self.created += 1;
         task.age = self.created;
         self.plan.insert((task.schedule_time, task.age), Arc::clone(&task.id));
         self.by_age.insert(task.age, Arc::clone(&task.id));
-        let task = Arc::new(task);
-        self.tasks.insert(Arc::clone(&task.id), Arc::clone(&task));
-        task
+        Ok(Arc::clone(place.insert(Arc::new(task))))
     }
 
     /// Takes a task out, done or not, and blocks its name for a while.
