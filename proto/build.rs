@@ -27,6 +27,8 @@ mod emulator {
             .generate_default_stubs(true)
             .bytes(".google.pubsub.v1.PubsubMessage")
             .btree_map(".google.pubsub.v1")
+            .btree_map(".google.cloud.tasks")
+            .btree_map(".google.cloud.scheduler")
             .bytes(".google.cloud.tasks")
             .compile_fds(compiler.file_descriptor_set())?;
         Ok(())

@@ -1,15 +1,11 @@
 //! From work that has arrived to its handler, and to how that ended: under its headers, in its span, within its time, with panics caught.
 
-use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::time::error::Elapsed;
 use tracing::Instrument as _;
 
 use crate::model::text;
@@ -17,6 +13,7 @@ use crate::runtime::delivery::{Delivery, Ended};
 use crate::runtime::logging::{self, trace};
 use crate::runtime::propagation::{self, Headers};
 use crate::runtime::registry::{EventEntry, Malformed, TaskEntry};
+use crate::runtime::time_limit::within;
 use crate::runtime::{App, Context, EventInfo, Origin, Outcome, TaskInfo, TaskOptions, Verdict};
 
 /// An attempt has this long where nothing else is said: Cloud Tasks' default.
@@ -25,6 +22,8 @@ const ATTEMPT_DEADLINE: Duration = Duration::from_mins(10);
 const RUN_DEADLINE: Duration = Duration::from_mins(30);
 /// A handler ends so much before its attempt: whoever calls hangs up then, and what is left to do (an answer, a copy in the dead set) needs a moment.
 const MARGIN: Duration = Duration::from_secs(3);
+/// A handler that does not end at once has a timer.
+const LOOKS: u8 = 1;
 
 impl<S: Send + Sync + 'static> App<S> {
     /// Does a piece of work, as a span of its own in the trace that it came with, and writes how it ended.
@@ -98,15 +97,6 @@ fn deadline_of(options: &TaskOptions, info: &TaskInfo) -> Duration {
     options.handler_deadline.unwrap_or(attempt.saturating_sub(MARGIN))
 }
 
-/// Waits for work so long. What is done at once costs no timer.
-async fn within<F: Future>(limit: Duration, work: F) -> Result<F::Output, Elapsed> {
-    let mut work = pin!(work);
-    match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
-        Poll::Ready(done) => Ok(done),
-        Poll::Pending => tokio::time::timeout(limit, work).await,
-    }
-}
-
 /// Runs a handler. What `begin` does (reading the payload with the user's own code, say) may panic as well as the work itself.
 pub(crate) async fn run(
     begin: impl FnOnce() -> Result<BoxFuture<'static, Outcome>, Malformed> + Send,
@@ -115,7 +105,7 @@ pub(crate) async fn run(
 ) -> Ended {
     let work = async { Ok::<_, Malformed>(begin()?.await) };
     let guarded = AssertUnwindSafe(logging::caught(propagation::under(headers, work))).catch_unwind();
-    match within(deadline, guarded).await {
+    match within(deadline, LOOKS, guarded).await {
         Err(_) => Ended::TimedOut(deadline),
         Ok(Err(panic)) => Ended::Panicked(logging::told(&*panic)),
         Ok(Ok(Err(Malformed(why)))) => Ended::Malformed(why),

@@ -97,6 +97,7 @@ pub mod python_time;
 mod registry;
 mod subscriber;
 mod task;
+mod time_limit;
 mod wire;
 
 pub use app::App;

@@ -129,20 +129,27 @@ impl Engine {
         (engine, queue)
     }
 
-    /// Applies `command` and has its effects carried out. On a data directory this returns, and anything happens, once the command is durable.
-    pub(crate) fn run<C: Command>(&self, command: C) -> impl Future<Output = Result<C::Reply, Refusal>> + Send {
+    /// Applies `command` and has its effects carried out, at once. On a data directory this is answered, and anything happens, once the command is durable.
+    pub(crate) fn run<C: Command>(&self, command: C) -> impl Future<Output = Result<C::Reply, Refusal>> + Send + use<C> {
         self.run_and(command, None)
     }
 
     /// Applies `command`, and `after` with it, after which the time may be another.
-    async fn run_and<C: Command>(&self, command: C, after: Option<fn(&Self, &mut Core)>) -> Result<C::Reply, Refusal> {
-        // Begun in a function of its own: this future, of which each call's is made, has room for the command once.
-        match self.submit(command, after) {
-            Begun::Done(answer) => answer,
-            Begun::Submitted(reply) => match reply.await {
-                Ok(answer) => answer.and_then(|answer| answer),
-                Err(_) => Err(Refusal::new(Code::Unavailable, "The emulator is shutting down.")),
-            },
+    fn run_and<C: Command>(
+        &self,
+        command: C,
+        after: Option<fn(&Self, &mut Core)>,
+    ) -> impl Future<Output = Result<C::Reply, Refusal>> + Send + use<C> {
+        // Not in the future, which, with those of all who wait for it, would have room for the command.
+        let begun = self.submit(command, after);
+        async move {
+            match begun {
+                Begun::Done(answer) => answer,
+                Begun::Submitted(reply) => match reply.await {
+                    Ok(answer) => answer.and_then(|answer| answer),
+                    Err(_) => Err(Refusal::new(Code::Unavailable, "The emulator is shutting down.")),
+                },
+            }
         }
     }
 

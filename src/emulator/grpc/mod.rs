@@ -133,15 +133,15 @@ impl Services {
 
     /// Calls the service that the path names (`/package.Service/Method`), or meets a fault.
     pub(crate) fn call(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send + use<> {
-        let serving = if let Some(Err(refusal)) = self.guard.as_ref().map(|identity| identity.check(request.headers(), request.uri().path()))
-        {
-            Box::pin(ready(Ok(Status::from(refusal).into_http())))
-        } else if self.faults.may_strike(request.uri().path()) {
-            let services = self.clone();
-            Box::pin(async move { Ok(services.faults.around(request, |request| settled(services.serve(request))).await) })
-        } else {
-            self.serve(request)
-        };
+        let serving =
+            if let Some(Err(refusal)) = self.guard.as_ref().map(|identity| identity.check(request.headers(), request.uri().path())) {
+                Box::pin(ready(Ok(Status::from(refusal).into_http())))
+            } else if self.faults.may_strike(request.uri().path()) {
+                let services = self.clone();
+                Box::pin(async move { Ok(services.faults.around(request, |request| settled(services.serve(request))).await) })
+            } else {
+                self.serve(request)
+            };
         settled(serving)
     }
 

@@ -123,7 +123,7 @@ fn target(proto: Target) -> Result<JobTarget, Refusal> {
         Target::HttpTarget(target) => JobTarget::Http(HttpTarget {
             url: target.uri,
             method: method(target.http_method)?,
-            headers: target.headers.into_iter().collect(),
+            headers: target.headers,
             body: target.body.into(),
             token: target.authorization_header.map(|header| match header {
                 AuthorizationHeader::OauthToken(token) => Token::OAuth { email: token.service_account_email, scope: token.scope },
@@ -139,7 +139,7 @@ fn target(proto: Target) -> Result<JobTarget, Refusal> {
                 host: String::new(),
             }),
             relative_uri: target.relative_uri,
-            headers: target.headers.into_iter().collect(),
+            headers: target.headers,
             body: target.body.into(),
         }),
     })
@@ -208,7 +208,7 @@ fn target_to_proto(target: &JobTarget) -> Target {
         JobTarget::Http(http) => Target::HttpTarget(pb::HttpTarget {
             uri: http.url.clone(),
             http_method: method_to_proto(http.method),
-            headers: http.headers.clone().into_iter().collect(),
+            headers: http.headers.clone(),
             body: http.body.to_vec(),
             authorization_header: http.token.clone().map(|token| match token {
                 Token::OAuth { email, scope } => AuthorizationHeader::OauthToken(pb::OAuthToken { service_account_email: email, scope }),
@@ -224,7 +224,7 @@ fn target_to_proto(target: &JobTarget) -> Target {
                 host: routing.host,
             }),
             relative_uri: app.relative_uri.clone(),
-            headers: app.headers.clone().into_iter().collect(),
+            headers: app.headers.clone(),
             body: app.body.to_vec(),
         }),
     }

@@ -1,13 +1,10 @@
 //! Reads a body within its size and its time.
 
 use std::error::Error as StdError;
-use std::future::poll_fn;
 use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::FutureExt as _;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::Body;
@@ -15,6 +12,10 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::runtime::push::bytes::Held;
 use crate::runtime::push::refusal::Refusal;
+use crate::runtime::time_limit::within;
+
+/// Small bodies come with their heads: they are there once the connection has had its turn.
+const LOOKS: u8 = 2;
 
 /// Refuses a body by the size that it announces, before any of it is read.
 pub(super) fn check_announced(headers: &HeaderMap, bytes_max: usize) -> Result<(), Refusal> {
@@ -41,25 +42,7 @@ where
             None => read_as_it_comes(body, held).await,
         }
     };
-    match soon(pin!(read)).await {
-        Ok(read) => read,
-        Err(read) => tokio::time::timeout(time_max, read).await.unwrap_or(Err(Refusal::Slow)),
-    }
-}
-
-/// Looks twice, the second time once the connection has had its turn: small bodies come with their heads, and then cost no timer. What takes longer is given back.
-async fn soon<F: Future + Unpin>(mut work: F) -> Result<F::Output, F> {
-    let mut looked = false;
-    let early = poll_fn(|cx| match work.poll_unpin(cx) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending if looked => Poll::Ready(None),
-        Poll::Pending => {
-            looked = true;
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
-    });
-    early.await.ok_or(work)
+    within(time_max, LOOKS, read).await.unwrap_or(Err(Refusal::Slow))
 }
 
 async fn read_as_it_comes<B>(body: Limited<B>, held: &mut Held<'_>) -> Result<Bytes, Refusal>

@@ -1,6 +1,6 @@
 //! Batches of tasks: operations that are done when they are answered.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use prost::Message;
@@ -27,7 +27,7 @@ pub(super) async fn create(engine: &Engine, request: pb::BatchCreateTasksRequest
         return Err(Refusal::invalid("The parent of each request must be the same as the parent of the batch."));
     }
     let start_time = Some(wkt::timestamp(engine.now()));
-    let (mut tasks, mut failed) = (Vec::new(), HashMap::new());
+    let (mut tasks, mut failed) = (Vec::new(), BTreeMap::new());
     let count = request.requests.len();
     let created = join_all(request.requests.into_iter().map(async |one| {
         let view = one.response_view();
@@ -53,7 +53,7 @@ pub(super) async fn delete(engine: &Engine, request: &pb::BatchDeleteTasksReques
     let queue = queue_name(&request.parent)?;
     check_count(request.names.len(), DELETE_TASKS_MAX)?;
     let start_time = Some(wkt::timestamp(engine.now()));
-    let mut failed = HashMap::new();
+    let mut failed = BTreeMap::new();
     let deleted = join_all(request.names.iter().map(async |name| {
         let name = task_name(name)?;
         if *name.queue() != queue {

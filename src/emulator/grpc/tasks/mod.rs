@@ -15,8 +15,7 @@ use crate::emulator::pb::google::cloud::tasks::v2beta3::cloud_tasks_server::Clou
 use crate::emulator::pb::google::iam::v1 as iam;
 use crate::emulator::pb::google::longrunning::Operation;
 use crate::emulator::state::tasks::{
-    BufferTask, CreateQueue, DeleteQueue, DeleteTask, PauseQueue, PurgeQueue, Queue, ResumeQueue, RunTask, SetQueuePolicy,
-    UpdateQueue,
+    BufferTask, CreateQueue, DeleteQueue, DeleteTask, PauseQueue, PurgeQueue, Queue, ResumeQueue, RunTask, SetQueuePolicy, UpdateQueue,
 };
 use crate::emulator::state::{Command, Refusal};
 use crate::names::{Location, QueueName, TaskName};

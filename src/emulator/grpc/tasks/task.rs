@@ -1,7 +1,5 @@
 //! Tasks from and to the wire.
 
-use std::collections::{BTreeMap, HashMap};
-
 use super::super::wkt;
 use super::{pb, queue, queue_name};
 use crate::emulator::state::target::{AppEngineTarget, HttpTarget, Token};
@@ -31,7 +29,7 @@ fn target(proto: MessageType) -> Result<Target, Refusal> {
         MessageType::HttpRequest(request) => Target::Http(HttpTarget {
             url: request.url,
             method: queue::method(request.http_method)?.unwrap_or_default(),
-            headers: request.headers.into_iter().collect(),
+            headers: request.headers,
             body: kept(request.body),
             token: request.authorization_header.map(|header| match header {
                 AuthorizationHeader::OauthToken(token) => queue::oauth(token),
@@ -42,7 +40,7 @@ fn target(proto: MessageType) -> Result<Target, Refusal> {
             method: queue::method(request.http_method)?.unwrap_or_default(),
             routing: request.app_engine_routing.map(queue::routing),
             relative_uri: request.relative_uri,
-            headers: request.headers.into_iter().collect(),
+            headers: request.headers,
             body: kept(request.body),
         }),
     })
@@ -81,7 +79,7 @@ fn target_to_proto(target: &Target, full: bool) -> MessageType {
         Target::Http(http) => MessageType::HttpRequest(pb::HttpRequest {
             url: http.url.clone(),
             http_method: queue::method_to_proto(http.method).into(),
-            headers: headers(&http.headers),
+            headers: http.headers.clone(),
             body: if full { http.body.clone() } else { bytes::Bytes::new() },
             authorization_header: http.token.clone().map(|token| match token {
                 Token::OAuth { email, scope } => AuthorizationHeader::OauthToken(pb::OAuthToken { service_account_email: email, scope }),
@@ -92,12 +90,8 @@ fn target_to_proto(target: &Target, full: bool) -> MessageType {
             http_method: queue::method_to_proto(app.method).into(),
             app_engine_routing: app.routing.as_ref().map(queue::routing_to_proto),
             relative_uri: app.relative_uri.clone(),
-            headers: headers(&app.headers),
+            headers: app.headers.clone(),
             body: if full { app.body.clone() } else { bytes::Bytes::new() },
         }),
     }
-}
-
-fn headers(headers: &BTreeMap<String, String>) -> HashMap<String, String> {
-    headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }

@@ -274,7 +274,7 @@ impl Command for RunTask {
         let (attempts, app_engine) = (&mut tasks.attempts, tasks.app_engine.as_deref());
         let queue = tasks.queues.get_mut(key.as_str()).ok_or_else(no_queue)?;
         queue.force(&id, attempts, app_engine, at.now, out);
-        let task = queue.tasks.get(&id).cloned();
+        let task = queue.tasks.get(&*id).cloned();
         tasks.replan(&key);
         task.ok_or_else(|| Refusal::not_found("The task no longer exists."))
     }

@@ -7,6 +7,7 @@ mod cmek;
 mod commands;
 mod filter;
 mod iam;
+mod key;
 mod mask;
 mod queue;
 mod quota;

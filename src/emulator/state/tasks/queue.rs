@@ -12,6 +12,7 @@ use crate::emulator::state::target::{LOST, NO_APP_ENGINE, Outcome};
 use crate::emulator::state::{Answer, Effect, Effects, Refusal};
 use crate::names::QueueName;
 
+use super::key::Key;
 use super::request;
 use super::settings::Settings;
 use super::stats::Samples;
@@ -43,7 +44,7 @@ pub(crate) struct Queue {
     pub(crate) samples: Samples,
     pub(super) policy: Option<Policy>,
     /// By id.
-    pub(super) tasks: BTreeMap<Arc<str>, Arc<Task>>,
+    pub(super) tasks: BTreeMap<Key, Arc<Task>>,
     /// Tasks that wait, by due time and then by age.
     plan: BTreeMap<(Timestamp, u64), Arc<str>>,
     /// All tasks by age, for those that get too old.
@@ -157,7 +158,7 @@ impl Queue {
     /// When the oldest task gets too old.
     fn expiry_due(&self) -> Option<Timestamp> {
         let (_, id) = self.by_age.first_key_value()?;
-        self.tasks.get(id).map(|task| later(task.create_time, TASK_TTL))
+        self.tasks.get(&Key::from(Arc::clone(id))).map(|task| later(task.create_time, TASK_TTL))
     }
 
     /// Deletes the tasks that are too old.
@@ -177,7 +178,7 @@ impl Queue {
 
     /// Adds a task, if its name is free; returns it as it is now.
     pub(super) fn add(&mut self, mut task: Task, now: Timestamp) -> Result<Arc<Task>, Refusal> {
-        let Entry::Vacant(place) = self.tasks.entry(Arc::clone(&task.id)) else {
+        let Entry::Vacant(place) = self.tasks.entry(Arc::clone(&task.id).into()) else {
             return Err(Refusal::exists("Requested entity already exists"));
         };
         if self.blocked.get(&task.id).is_some_and(|until| now < *until) {
@@ -206,7 +207,7 @@ impl Queue {
         self.by_age.clear();
         for (id, task) in std::mem::take(&mut self.tasks) {
             if task.named {
-                self.block(id, now);
+                self.block(id.into(), now);
             }
         }
         self.purge_time = Some(micros(now));
@@ -237,7 +238,7 @@ impl Queue {
 
     /// Dispatches a task at once, whatever limits say.
     pub(super) fn force(&mut self, id: &Arc<str>, attempts: &mut u64, app_engine: Option<&str>, now: Timestamp, out: &mut Effects) {
-        if let Some(task) = self.tasks.get(id) {
+        if let Some(task) = self.tasks.get(&**id) {
             self.plan.remove(&(task.schedule_time, task.age));
             self.dispatch(id, Some(now), attempts, app_engine, now, out);
         }
@@ -252,7 +253,7 @@ impl Queue {
         now: Timestamp,
         out: &mut Effects,
     ) {
-        let Some(task) = self.tasks.get_mut(id).map(Arc::make_mut) else { return };
+        let Some(task) = self.tasks.get_mut(&**id).map(Arc::make_mut) else { return };
         *attempts += 1;
         let call = request::build(&self.name, &self.settings, task, *attempts, app_engine);
         task.dispatches = task.dispatches.saturating_add(1);
@@ -273,7 +274,7 @@ impl Queue {
         flights.sort_unstable();
         for attempt in flights {
             let flight = self.flights.get(&attempt);
-            let task = flight.and_then(|flight| self.tasks.get(&flight.task).filter(|task| task.age == flight.age));
+            let task = flight.and_then(|flight| self.tasks.get(&*flight.task).filter(|task| task.age == flight.age));
             // As it was before this attempt was counted.
             let before = task.map(|task| Task { dispatches: task.dispatches.saturating_sub(1), ..Task::clone(task) });
             match before.and_then(|before| request::build(&self.name, &self.settings, &before, attempt, app_engine)) {
@@ -288,7 +289,7 @@ impl Queue {
         let outcome = Outcome::of(answer);
         self.samples.answered(outcome.status.code);
         let retry_of_queue = self.settings.retry;
-        let task = self.tasks.get_mut(&flight.task).filter(|task| task.age == flight.age);
+        let task = self.tasks.get_mut(&*flight.task).filter(|task| task.age == flight.age);
         let Some(task) = task.map(Arc::make_mut) else { return };
         self.throttle.note(&outcome, &task.target);
         task.note(&outcome, now);

@@ -280,7 +280,7 @@ fn a_paused_queue_sends_nothing_but_what_is_run() {
     assert!(world.pass_for(100, WORKS).is_empty());
     assert!(world.rests());
     let run = world.apply(RunTask(first.clone())).unwrap();
-    assert_eq!((run.dispatches, run.last_attempt.unwrap().response_time), (1, None));
+    assert_eq!((run.dispatches, run.last_attempt.as_ref().unwrap().response_time), (1, None));
     let call = world.calls.pop().unwrap();
     let called = world.now;
     world.now += SignedDuration::from_secs(7);
