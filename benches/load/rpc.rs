@@ -59,6 +59,11 @@ impl Client {
         Q: Message + 'static,
         R: Message + Default + 'static,
     {
+        self.call_framed(path, frame(&request)).await
+    }
+
+    /// The same with a request that [`frame`] made, for many that are alike.
+    pub(crate) async fn call_framed<R: Message + Default + 'static>(&self, path: &'static str, request: Bytes) -> Result<R, Status> {
         let broken = |error: &dyn std::fmt::Display| Status::unavailable(error.to_string());
         let mut head = http::Request::new(());
         *head.method_mut() = Method::POST;
@@ -70,7 +75,7 @@ impl Client {
         head.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
         let mut calls = self.calls.clone().ready().await.map_err(|error| broken(&error))?;
         let (response, mut body) = calls.send_request(head, false).map_err(|error| broken(&error))?;
-        body.send_data(frame(&request), true).map_err(|error| broken(&error))?;
+        body.send_data(request, true).map_err(|error| broken(&error))?;
         let response = response.await.map_err(|error| broken(&error))?;
         if let Some(status) = Status::from_header_map(response.headers()) {
             return Err(status);
@@ -99,7 +104,8 @@ impl Client {
     }
 }
 
-fn frame(request: &impl Message) -> Bytes {
+/// A request as it goes over the wire.
+pub(crate) fn frame(request: &impl Message) -> Bytes {
     let length = request.encoded_len();
     let mut frame = BytesMut::with_capacity(FRAME_HEAD_BYTES + length);
     frame.put_u8(0);

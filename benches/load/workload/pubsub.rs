@@ -11,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::{Figure, Size, all, fresh};
 use crate::pb::google::pubsub::v1 as pb;
-use crate::rpc::Client;
+use crate::rpc::{Client, frame};
 
 const PROJECT: &str = "load";
 /// Messages in a request where the request is not what is measured.
@@ -75,15 +75,16 @@ impl Line {
 
     /// Publishes `count` messages, `batch` in a request.
     pub(crate) async fn fill(&self, size: &Size, count: usize, batch: usize) -> Result<()> {
-        let payload = Bytes::from(vec![b'x'; size.payload_bytes]);
+        let message = pb::PubsubMessage { data: Bytes::from(vec![b'x'; size.payload_bytes]), ..Default::default() };
+        let of = |count| frame(&pb::PublishRequest { topic: self.topic.clone(), messages: vec![message.clone(); count] });
+        // They are alike: made once, so that it is the server that is measured.
+        let (whole, rest) = (of(batch), of(count % batch));
         all(count.div_ceil(batch), size.concurrency, |number| {
-            let message = pb::PubsubMessage { data: payload.clone(), ..Default::default() };
-            let messages = vec![message; batch.min(count - number * batch)];
-            let request = pb::PublishRequest { topic: self.topic.clone(), messages };
+            let wanted = batch.min(count - number * batch);
+            let request = if wanted == batch { whole.clone() } else { rest.clone() };
             let client = self.client.clone();
             async move {
-                let wanted = request.messages.len();
-                let reply: pb::PublishResponse = client.call("/google.pubsub.v1.Publisher/Publish", request).await?;
+                let reply: pb::PublishResponse = client.call_framed("/google.pubsub.v1.Publisher/Publish", request).await?;
                 ensure!(reply.message_ids.len() == wanted, "not every message got an id");
                 Ok(())
             }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{Figure, Size, all, fresh};
 use crate::pb::google::cloud::tasks::v2 as pb;
-use crate::rpc::Client;
+use crate::rpc::{Client, frame};
 use crate::sink::Sink;
 
 const LOCATION: &str = "projects/load/locations/europe-west1";
@@ -31,13 +31,14 @@ async fn delete(client: &Client, name: String) -> Result<()> {
 async fn fill(client: &Client, size: &Size, queue: &str, count: usize, url: &str, later: bool) -> Result<()> {
     let body = Bytes::from(vec![b'x'; size.payload_bytes]);
     let schedule_time = later.then(|| prost_types::Timestamp::from(SystemTime::now() + LATER));
+    let http = pb::HttpRequest { url: url.to_owned(), body, ..Default::default() };
+    let task = pb::Task { message_type: Some(pb::task::MessageType::HttpRequest(http)), schedule_time, ..Default::default() };
+    // They are alike: made once, so that it is the server that is measured.
+    let request = frame(&pb::CreateTaskRequest { parent: queue.to_owned(), task: Some(task), ..Default::default() });
     all(count, size.concurrency, |_| {
-        let http = pb::HttpRequest { url: url.to_owned(), body: body.clone(), ..Default::default() };
-        let task = pb::Task { message_type: Some(pb::task::MessageType::HttpRequest(http)), schedule_time, ..Default::default() };
-        let request = pb::CreateTaskRequest { parent: queue.to_owned(), task: Some(task), ..Default::default() };
-        let client = client.clone();
+        let (client, request) = (client.clone(), request.clone());
         async move {
-            let _: pb::Task = client.call("/google.cloud.tasks.v2.CloudTasks/CreateTask", request).await?;
+            let _: pb::Task = client.call_framed("/google.cloud.tasks.v2.CloudTasks/CreateTask", request).await?;
             Ok(())
         }
     })

@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::fixture::{Bench, failure, text};
+use super::fixture::{Bench, failure, now, text};
 use crate::console::message::{Effect, Fetch, Fetched, Message};
 use crate::console::theme::{Depth, Theme};
+use crate::model::listing::Listing;
+use crate::model::queue::Queue;
 
 /// Where keys lead, and what the snapshot is called.
 const SCREENS: &[(&str, &str)] = &[
@@ -87,6 +89,31 @@ fn loading_failed_and_stale() {
     let queues = asked.iter().find_map(|effect| if let Effect::Fetch(id, Fetch::Queues) = effect { Some(*id) } else { None }).unwrap();
     bench.say(Message::Fetched(queues, Box::new(Fetched::Queues(Err(failure())))));
     insta::assert_snapshot!("failed", bench.text());
+}
+
+#[test]
+fn nothing_to_attend_to_is_not_said_to_be_well_once_nobody_answers() {
+    let mut bench = Bench::cold(80, 24);
+    bench.say(Message::Connected(Ok(crate::console::message::Session {
+        project: "shop-prod".into(),
+        place: crate::ops::Place::Google,
+        locations: vec![],
+        sample: false,
+    })));
+    let mut answer = |queues: fn() -> crate::Result<Listing<Queue>>| {
+        for effect in std::mem::take(&mut bench.effects) {
+            if let Effect::Fetch(id, Fetch::Queues) = effect {
+                bench.say(Message::Fetched(id, Box::new(Fetched::Queues(queues()))));
+            }
+        }
+        let text = bench.text();
+        bench.say(Message::Key("ctrl-r".parse().unwrap()));
+        text
+    };
+    let well = answer(|| Ok(Listing::empty(now())));
+    assert!(well.contains("nothing: all is well"), "{well}");
+    let unknown = answer(|| Err(failure()));
+    assert!(unknown.contains("nothing then; what is now is not known") && !unknown.contains("all is well"), "{unknown}");
 }
 
 #[test]

@@ -18,28 +18,22 @@ use crate::model::subscription::Delivery;
 /// Draws the overview.
 pub(super) fn draw(app: &App, theme: &Theme, buffer: &mut Buffer, area: Rect) {
     let Some(list) = app.screen().table() else { return };
-    match app.screen().phase(app.data()) {
+    let is_stale = match app.screen().phase(app.data()) {
         Phase::Loading => return lists::waiting(theme, buffer, area, "asking for everything…"),
         Phase::Failed(error) => return lists::failure(theme, buffer, area, "nothing could be had", error, "ctrl-r asks again"),
-        Phase::Ready { .. } => {}
-    }
+        Phase::Ready { stale, .. } => stale.is_some(),
+    };
     let inner = geometry::table_area(app);
     let frame = Rect { x: inner.x - 1, y: inner.y - 1, width: inner.width + 2, height: inner.height + 2 };
     boxes::panel(buffer, theme, frame, "needs attention", Role::Border, Role::Title);
     if list.len() == 0 {
-        let text = if list.filter().text().is_empty() {
-            "nothing: all is well, as far as it is known"
-        } else {
-            "nothing fits the filter; esc clears it"
+        let (state, role, text) = match (list.filter().text().is_empty(), is_stale) {
+            (true, false) => (State::Ok, Role::StateOk, "nothing: all is well, as far as it is known"),
+            (true, true) => (State::Warn, Role::StateWarn, "nothing then; what is now is not known"),
+            (false, _) => (State::Ok, Role::StateOk, "nothing fits the filter; esc clears it"),
         };
-        put(
-            buffer,
-            inner.x + 2,
-            inner.y + 1,
-            inner.width.saturating_sub(2),
-            &format!("{} {text}", theme.glyphs.state(State::Ok)),
-            theme.get(Role::StateOk),
-        );
+        let room = inner.width.saturating_sub(2);
+        put(buffer, inner.x + 2, inner.y + 1, room, &format!("{} {text}", theme.glyphs.state(state)), theme.get(role));
     } else {
         table::draw(app, list, theme, buffer, inner);
     }

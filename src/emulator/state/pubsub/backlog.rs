@@ -2,7 +2,7 @@
 //!
 //! Each operation costs O(log n) per message touched; nothing walks the backlog. Knows neither topics nor requests nor policies.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -121,10 +121,6 @@ impl Backlog {
         self.bytes
     }
 
-    pub(super) fn contains(&self, id: u64) -> bool {
-        self.unacked.contains_key(&id)
-    }
-
     pub(super) fn oldest(&self) -> Option<&Arc<Message>> {
         self.unacked.first_key_value().map(|(_, entry)| &entry.message)
     }
@@ -150,13 +146,16 @@ impl Backlog {
 
     /// Adds a message unless it is there already.
     pub(super) fn add(&mut self, message: Arc<Message>) {
-        let id = message.id;
-        if self.contains(id) {
-            return;
-        }
+        let (id, line) = (message.id, self.line_of(&message));
+        let btree_map::Entry::Vacant(free) = self.unacked.entry(id) else { return };
         self.bytes += message.bytes;
-        self.unacked.insert(id, Entry { message, failures: 0, lease: 0, place: Place::InLine });
-        self.make_available(id);
+        // Into its place at once: looking for it again is felt where many are published.
+        let place = if line.is_some() { Place::InLine } else { Place::Ready(self.turns + 1) };
+        free.insert(Entry { message, failures: 0, lease: 0, place });
+        match line {
+            Some(key) => self.wait_in_line(key, id),
+            None => drop(self.give_turn(Turn::Message(id))),
+        }
     }
 
     /// Takes a message out for good, wherever it is.
@@ -340,13 +339,19 @@ impl Backlog {
         let Some(entry) = self.unacked.get_mut(&id) else { return };
         entry.place = Place::InLine;
         let message = entry.message.clone();
-        if let Some(key) = self.line_of(&message) {
-            self.lines.entry(key.clone()).or_default().waiting.insert(id);
-            self.line_up(&key);
-        } else {
-            let turn = self.give_turn(Turn::Message(id));
-            self.set_place(id, Place::Ready(turn));
+        match self.line_of(&message) {
+            Some(key) => self.wait_in_line(key, id),
+            None => {
+                let turn = self.give_turn(Turn::Message(id));
+                self.set_place(id, Place::Ready(turn));
+            }
         }
+    }
+
+    fn wait_in_line(&mut self, key: String, id: u64) {
+        let line = self.lines.entry(key.clone()).or_default();
+        line.waiting.insert(id);
+        self.line_up(&key);
     }
 
     /// Undoes what belongs to a place. The line of an ordering key is left to the caller, save that nothing of it is out any more.
