@@ -3,7 +3,7 @@
 use super::super::wkt;
 use super::{pb, queue, queue_name};
 use crate::emulator::state::target::{AppEngineTarget, HttpTarget, Token};
-use crate::emulator::state::tasks::{Attempt, CreateTask, Target, Task, TaskDraft};
+use crate::emulator::state::tasks::{Attempt, CreateTask, Target, Task, TaskDraft, http_headers};
 use crate::emulator::state::{Refusal, kept};
 use crate::names::QueueName;
 
@@ -79,7 +79,7 @@ fn target_to_proto(target: &Target, full: bool) -> MessageType {
         Target::Http(http) => MessageType::HttpRequest(pb::HttpRequest {
             url: http.url.clone(),
             http_method: queue::method_to_proto(http.method).into(),
-            headers: http.headers.clone(),
+            headers: http_headers(http),
             body: if full { http.body.clone() } else { bytes::Bytes::new() },
             authorization_header: http.token.clone().map(|token| match token {
                 Token::OAuth { email, scope } => AuthorizationHeader::OauthToken(pb::OAuthToken { service_account_email: email, scope }),

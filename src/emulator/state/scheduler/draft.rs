@@ -84,7 +84,8 @@ fn check_target(target: &mut JobTarget, name: &JobName, deadline: Option<Duratio
     let project = name.location().project();
     match target {
         JobTarget::Http(http) => {
-            http.check("HttpTarget.uri", AGENT)?;
+            http.check("HttpTarget.uri")?;
+            http.headers.insert("User-Agent".to_owned(), AGENT.to_owned());
             default_content_type(&mut http.headers, &http.body);
             check_deadline(deadline, DEADLINE_HTTP, false, "Job.attemptDeadline").map(Some)
         }

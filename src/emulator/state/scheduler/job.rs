@@ -121,14 +121,14 @@ impl Job {
         match &self.target {
             JobTarget::PubSub { topic, message } => Sent::Publication { topic: topic.to_string(), message: message.clone() },
             JobTarget::Http(http) => {
-                let url = encode(&http.url);
+                let url = encode(&http.url).into_owned();
                 let token = http.token.as_ref().map(|token| token.kind(&url));
                 let headers = self.headers(&http.headers, scheduled);
                 Sent::Call(HttpCall { caller, method: http.method.as_str(), url, headers, body: http.body.clone(), timeout, token })
             }
             JobTarget::AppEngine(app) => {
                 let Some(base) = app_engine else { return Sent::Nowhere(NO_APP_ENGINE.to_owned()) };
-                let url = encode(&format!("{}{}", base.trim_end_matches('/'), app.relative_uri));
+                let url = encode(&format!("{}{}", base.trim_end_matches('/'), app.relative_uri)).into_owned();
                 let headers = self.headers(&app.headers, scheduled);
                 Sent::Call(HttpCall { caller, method: app.method.as_str(), url, headers, body: app.body.clone(), timeout, token: None })
             }

@@ -149,8 +149,8 @@ impl Routing {
 }
 
 impl HttpTarget {
-    /// Checks the target and drops the headers that only the service sets; `agent` is the service's own name.
-    pub(crate) fn check(&mut self, what: &str, agent: &str) -> Result<(), Refusal> {
+    /// Checks the target and drops the headers that only the service sets, its own name (`User-Agent`) among them.
+    pub(crate) fn check(&mut self, what: &str) -> Result<(), Refusal> {
         if !self.url.starts_with("http://") && !self.url.starts_with("https://") {
             return Err(Refusal::invalid(format!("{what} must begin with either \"http://\" or \"https://\".")));
         }
@@ -171,9 +171,7 @@ impl HttpTarget {
             !(is_reserved(name) || replaced)
         });
         self.headers.retain(|name, _| !name.eq_ignore_ascii_case("user-agent"));
-        check_headers(&self.headers)?;
-        self.headers.insert("User-Agent".to_owned(), agent.to_owned());
-        Ok(())
+        check_headers(&self.headers)
     }
 }
 

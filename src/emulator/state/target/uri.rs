@@ -1,5 +1,6 @@
 //! URLs of targets: encoding, and what a queue puts in the place of a task's own parts.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::emulator::state::saved::saved;
@@ -29,17 +30,21 @@ pub(crate) struct Override {
 saved!(struct Override { scheme, host, port, path, query, if_not_exists });
 
 /// Percent-encodes what may not stand in a URL: blanks, control characters, quotes and all beyond ASCII.
-pub(crate) fn encode(url: &str) -> String {
+pub(crate) fn encode(url: &str) -> Cow<'_, str> {
+    let may_not = |byte: u8| byte <= b' ' || byte >= 0x7f || b"\"<>\\^`{|}".contains(&byte);
+    if !url.bytes().any(may_not) {
+        return url.into();
+    }
     let mut encoded = String::with_capacity(url.len());
     for byte in url.bytes() {
-        if byte <= b' ' || byte >= 0x7f || b"\"<>\\^`{|}".contains(&byte) {
+        if may_not(byte) {
             // Writing to a string cannot fail.
             let _ = write!(encoded, "%{byte:02X}");
         } else {
             encoded.push(char::from(byte));
         }
     }
-    encoded
+    encoded.into()
 }
 
 impl Override {
@@ -62,7 +67,7 @@ impl Override {
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let slash = if path.is_empty() || path.starts_with('/') { "" } else { "/" };
         let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-        encode(&format!("{scheme}://{host}{port}{slash}{path}{query}"))
+        encode(&format!("{scheme}://{host}{port}{slash}{path}{query}")).into_owned()
     }
 }
 

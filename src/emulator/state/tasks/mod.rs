@@ -28,6 +28,7 @@ pub(crate) use commands::{
 };
 pub(crate) use iam::SetQueuePolicy;
 pub(crate) use queue::{Queue, QueueState, TASK_TTL};
+pub(crate) use request::http_headers;
 pub(crate) use settings::{HttpOverride, QueueDraft, RateDraft, RetryDraft};
 pub(crate) use task::{Attempt, Target, Task, TaskDraft};
 

@@ -1,13 +1,15 @@
 //! The request that an attempt at a task makes.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
-use crate::emulator::state::target::{Method, Outcome, encode};
+use crate::emulator::state::target::{HttpTarget, Method, Outcome, encode};
 use crate::emulator::state::{Caller, HttpCall};
 use crate::names::QueueName;
 
 use super::settings::Settings;
-use super::task::{Target, Task};
+use super::task::{AGENT, Target, Task};
 
 /// Builds the request of attempt number `attempt`; `None` for an App Engine target when no app is there.
 pub(super) fn build(queue: &QueueName, settings: &Settings, task: &Task, attempt: u64, app_engine: Option<&str>) -> Option<HttpCall> {
@@ -17,8 +19,8 @@ pub(super) fn build(queue: &QueueName, settings: &Settings, task: &Task, attempt
             let call = HttpCall {
                 caller,
                 method: http.method.as_str(),
-                url: encode(&http.url),
-                headers: http.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+                url: encode(&http.url).into_owned(),
+                headers: http_headers(http).into_iter().collect(),
                 body: http.body.clone(),
                 timeout: task.deadline,
                 token: None,
@@ -29,7 +31,7 @@ pub(super) fn build(queue: &QueueName, settings: &Settings, task: &Task, attempt
             let call = HttpCall {
                 caller,
                 method: app.method.as_str(),
-                url: encode(&format!("{}{}", app_engine?.trim_end_matches('/'), app.relative_uri)),
+                url: encode(&format!("{}{}", app_engine?.trim_end_matches('/'), app.relative_uri)).into_owned(),
                 headers: app.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
                 body: app.body.clone(),
                 timeout: task.deadline,
@@ -40,6 +42,13 @@ pub(super) fn build(queue: &QueueName, settings: &Settings, task: &Task, attempt
     };
     call.headers.extend(about(prefix, queue, task));
     Some(call)
+}
+
+/// The headers of an HTTP target as they are shown and sent: with the service's own name, which is kept in no task.
+pub(crate) fn http_headers(http: &HttpTarget) -> BTreeMap<String, String> {
+    let mut headers = http.headers.clone();
+    headers.insert("User-Agent".to_owned(), AGENT.to_owned());
+    headers
 }
 
 /// Puts in what the queue sets for all its tasks.

@@ -101,7 +101,7 @@ impl TaskDraft {
         })?;
         let size = match &mut target {
             Target::Http(http) => {
-                http.check("HttpRequest.url", AGENT)?;
+                http.check("HttpRequest.url")?;
                 http.body.len() + http.url.len() + http.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
             }
             Target::AppEngine(app) => {
