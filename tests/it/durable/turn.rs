@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::{FACTOR, PATIENCE, turns};
@@ -36,6 +37,9 @@ const PUBLISHERS: u64 = 3;
 /// So many messages are never acknowledged: the state takes a while to write, and the log may still be 64 MiB long.
 const KEPT: usize = 16;
 
+/// So many messages of a life wait to be received at most: with more, the state would grow with the lives.
+const WAITING_MAX: usize = 64;
+
 /// What clients were told, by numbers of messages.
 #[derive(Default)]
 struct Told {
@@ -63,8 +67,10 @@ fn number(data: &[u8]) -> u64 {
     number
 }
 
-async fn publish(server: Arc<Server>, told: Shared, first: u64) {
+async fn publish(server: Arc<Server>, told: Shared, room: Arc<Semaphore>, first: u64) {
     for number in (first..).step_by(usize::try_from(PUBLISHERS).unwrap()) {
+        let Ok(place) = room.acquire().await else { return };
+        place.forget();
         if server.try_publish("orders", vec![payload(number)]).await.is_err() {
             return;
         }
@@ -72,11 +78,19 @@ async fn publish(server: Arc<Server>, told: Shared, first: u64) {
     }
 }
 
-async fn acknowledge(server: Arc<Server>, told: Shared) {
+async fn acknowledge(server: Arc<Server>, told: Shared, room: Arc<Semaphore>, first: u64) {
+    until_killed(&server, &told, &room, first).await;
+    // Nobody makes room any more.
+    room.close();
+}
+
+async fn until_killed(server: &Server, told: &Shared, room: &Semaphore, first: u64) {
     while let Ok(received) = server.receive("billing").await {
         let mut ids = BTreeMap::new();
         for Received { ack_id, data } in received {
             let number = number(&data);
+            // Those of earlier lives had their places then.
+            room.add_permits(usize::from(number >= first));
             let mut told = told.lock().unwrap();
             if told.acked.contains(&number) {
                 told.back.push(number);
@@ -120,11 +134,11 @@ async fn one_life(dir: &Path, told: &Shared, first: u64, end: End) {
     // What the life before had leased comes again at once: else the state, and with it the log that it allows, would grow from life to life.
     server.advance(700).await;
     let generation = turns(dir);
-    let mut workers = JoinSet::new();
+    let (mut workers, room) = (JoinSet::new(), Arc::new(Semaphore::new(WAITING_MAX)));
     for publisher in 0..PUBLISHERS {
-        workers.spawn(publish(Arc::clone(&server), Arc::clone(told), first + publisher));
+        workers.spawn(publish(Arc::clone(&server), Arc::clone(told), Arc::clone(&room), first + publisher));
     }
-    workers.spawn(acknowledge(Arc::clone(&server), Arc::clone(told)));
+    workers.spawn(acknowledge(Arc::clone(&server), Arc::clone(told), Arc::clone(&room), first));
     let log = |generation: u64| length(dir, &format!("{generation}.log"));
     match end {
         End::Before(bytes) => until("a long log", || log(generation).is_some_and(|length| length >= bytes)).await,
