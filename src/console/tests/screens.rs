@@ -100,7 +100,7 @@ fn nothing_to_attend_to_is_not_said_to_be_well_once_nobody_answers() {
         locations: vec![],
         sample: false,
     })));
-    let mut answer = |queues: fn() -> crate::Result<Listing<Queue>>| {
+    let mut answer = |queues: fn() -> crate::error::Result<Listing<Queue>>| {
         for effect in std::mem::take(&mut bench.effects) {
             if let Effect::Fetch(id, Fetch::Queues) = effect {
                 bench.say(Message::Fetched(id, Box::new(Fetched::Queues(queues()))));

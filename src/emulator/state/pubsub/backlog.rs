@@ -153,7 +153,7 @@ impl Backlog {
         let place = if line.is_some() { Place::InLine } else { Place::Ready(self.turns + 1) };
         free.insert(Entry { message, failures: 0, lease: 0, place });
         match line {
-            Some(key) => self.wait_in_line(key, id),
+            Some(key) => self.wait_in_line(&key, id),
             None => drop(self.give_turn(Turn::Message(id))),
         }
     }
@@ -339,19 +339,17 @@ impl Backlog {
         let Some(entry) = self.unacked.get_mut(&id) else { return };
         entry.place = Place::InLine;
         let message = entry.message.clone();
-        match self.line_of(&message) {
-            Some(key) => self.wait_in_line(key, id),
-            None => {
-                let turn = self.give_turn(Turn::Message(id));
-                self.set_place(id, Place::Ready(turn));
-            }
+        if let Some(key) = self.line_of(&message) {
+            self.wait_in_line(&key, id);
+        } else {
+            let turn = self.give_turn(Turn::Message(id));
+            self.set_place(id, Place::Ready(turn));
         }
     }
 
-    fn wait_in_line(&mut self, key: String, id: u64) {
-        let line = self.lines.entry(key.clone()).or_default();
-        line.waiting.insert(id);
-        self.line_up(&key);
+    fn wait_in_line(&mut self, key: &str, id: u64) {
+        self.lines.entry(key.to_owned()).or_default().waiting.insert(id);
+        self.line_up(key);
     }
 
     /// Undoes what belongs to a place. The line of an ordering key is left to the caller, save that nothing of it is out any more.
