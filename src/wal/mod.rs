@@ -95,9 +95,12 @@ impl Wal {
 
     /// Adds a record to those that the next [`Wal::commit`] writes.
     pub(crate) fn append(&mut self, payload: &[u8]) -> Result<()> {
-        check_len(payload)?;
-        frame(&mut self.pending, payload);
-        Ok(())
+        self.append_parts(&[payload])
+    }
+
+    /// The same for a record in parts, which follow one another in it.
+    pub(crate) fn append_parts(&mut self, parts: &[&[u8]]) -> Result<()> {
+        frame(&mut self.pending, parts)
     }
 
     /// Forgets the appended records that are not committed.
@@ -162,8 +165,7 @@ pub(crate) fn write_whole(disk: &dyn Disk, path: &Path, append: &mut Fill<'_>) -
     let mut file = disk.open(path, Access::Create).map_err(|e| at(path, e))?;
     let (mut buffer, mut offset) = (header().to_vec(), 0);
     append(&mut |payload| {
-        check_len(payload)?;
-        frame(&mut buffer, payload);
+        frame(&mut buffer, &[payload])?;
         if buffer.len() >= WRITE_BYTES {
             file.write_at(offset, &buffer).map_err(|e| at(path, e))?;
             offset += buffer.len() as u64;
@@ -175,18 +177,16 @@ pub(crate) fn write_whole(disk: &dyn Disk, path: &Path, append: &mut Fill<'_>) -
     disk.sync_dir(parent(path)).map_err(|e| at(path, e))
 }
 
-fn check_len(payload: &[u8]) -> Result<()> {
-    if payload.len() <= RECORD_BYTES_MAX {
-        return Ok(());
+fn frame(to: &mut Vec<u8>, parts: &[&[u8]]) -> Result<()> {
+    let bytes: usize = parts.iter().map(|part| part.len()).sum();
+    if bytes > RECORD_BYTES_MAX {
+        return Err(Error::new(Kind::Internal, format!("a record of {bytes} bytes is over the limit of {RECORD_BYTES_MAX}")));
     }
-    Err(Error::new(Kind::Internal, format!("a record of {} bytes is over the limit of {RECORD_BYTES_MAX}", payload.len())))
-}
-
-fn frame(to: &mut Vec<u8>, payload: &[u8]) {
-    let len = u32::try_from(payload.len()).expect("is below the limit").to_le_bytes();
+    let len = u32::try_from(bytes).expect("is below the limit").to_le_bytes();
     to.extend_from_slice(&len);
-    to.extend_from_slice(&checksum(&len, payload).to_le_bytes());
-    to.extend_from_slice(payload);
+    to.extend_from_slice(&checksum(&len, parts).to_le_bytes());
+    parts.iter().for_each(|part| to.extend_from_slice(part));
+    Ok(())
 }
 
 fn begin(file: &mut dyn DiskFile) -> std::io::Result<()> {
@@ -205,10 +205,10 @@ fn header() -> [u8; HEADER_BYTES] {
 }
 
 /// The length counts too, so that a run of zeros is no record.
-fn checksum(len: &[u8], payload: &[u8]) -> u32 {
+fn checksum(len: &[u8], parts: &[&[u8]]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(len);
-    hasher.update(payload);
+    parts.iter().for_each(|part| hasher.update(part));
     hasher.finalize()
 }
 

@@ -116,6 +116,6 @@ impl Chunks<'_> {
         }
         let Some(frame) = self.peek(FRAME_BYTES + payload_bytes)? else { return Ok(None) };
         let payload = &frame[FRAME_BYTES..];
-        Ok((checksum(&len, payload) == crc).then_some(payload))
+        Ok((checksum(&len, &[payload]) == crc).then_some(payload))
     }
 }

@@ -19,6 +19,9 @@ pub(crate) enum Workload {
     PublishSingle,
     /// Publish, 100 messages in a request
     PublishBatch,
+    /// The same, 64 requests at a time: what a server can take, where one request's time is that of a disk
+    #[value(name = "publish-batch-64")]
+    PublishBatch64,
     /// Unary pull of up to 100 messages, and their acknowledgement
     PullAck,
     /// Publish one, pull it, acknowledge it
@@ -82,6 +85,7 @@ pub(crate) async fn run(workload: Workload, target: &str, size: &Size) -> Result
     match workload {
         Workload::PublishSingle => pubsub::publish(&client, size, size.of(20_000), 1).await,
         Workload::PublishBatch => pubsub::publish(&client, size, size.of(200_000), 100).await,
+        Workload::PublishBatch64 => pubsub::publish(&client, &Size { concurrency: 64, ..*size }, size.of(400_000), 100).await,
         Workload::PullAck => pubsub::pull_ack(&client, size, size.of(50_000)).await,
         Workload::RoundTrip => pubsub::round_trip(&client, size, size.of(3_000)).await,
         Workload::Stream1k => pubsub::stream(&client, size, size.of(1_000)).await,

@@ -31,6 +31,13 @@ pub(crate) async fn answers(client: &Client) -> bool {
     client.call::<_, pb::ListTopicsResponse>("/google.pubsub.v1.Publisher/ListTopics", request).await.is_ok()
 }
 
+/// The answer to a publish, its ids as they lie in it: one does not wait for a client that makes texts of them.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Published {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    ids: Vec<Bytes>,
+}
+
 /// A topic with one subscription.
 pub(crate) struct Line {
     client: Client,
@@ -84,8 +91,8 @@ impl Line {
             let request = if wanted == batch { whole.clone() } else { rest.clone() };
             let client = self.client.clone();
             async move {
-                let reply: pb::PublishResponse = client.call_framed("/google.pubsub.v1.Publisher/Publish", request).await?;
-                ensure!(reply.message_ids.len() == wanted, "not every message got an id");
+                let reply: Published = client.call_framed("/google.pubsub.v1.Publisher/Publish", request).await?;
+                ensure!(reply.ids.len() == wanted, "not every message got an id");
                 Ok(())
             }
         })

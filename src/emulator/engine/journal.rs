@@ -17,7 +17,7 @@ use super::{Core, Engine, Inner};
 use crate::emulator::state::saved::Writer;
 use crate::emulator::state::{Code, Command, Effects, Moment, Refusal};
 use crate::emulator::store::{Clock, Store};
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// Commands written with one sync at most, so that the first of them does not wait for very many others …
 const BATCH_COMMANDS_MAX: usize = 4096;
@@ -69,7 +69,7 @@ impl Journal {
 
     /// Starts the thread. It ends after [`Journal::stop`], and when the engine is gone.
     pub(super) fn begin(&self, engine: Weak<Inner>, jobs: Jobs, store: Store) -> io::Result<()> {
-        let writer = WriterThread { engine, store, snapshot: None, next_try: 0 };
+        let writer = WriterThread { engine, store, applier: Applier::start()?, snapshot: None, next_try: 0 };
         let handle = thread::Builder::new().name("redrive-log".to_owned()).spawn(move || writer.run(&jobs.0))?;
         *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
         Ok(())
@@ -111,9 +111,53 @@ impl Journal {
     }
 }
 
+/// A batch that is on the disk, and has not happened yet.
+struct Durable {
+    clock: Clock,
+    batch: Vec<Submitted>,
+    seeds: Vec<u64>,
+}
+
+impl Durable {
+    fn moves_clock(&self) -> bool {
+        self.batch.iter().any(|job| job.moves_clock)
+    }
+}
+
+/// The thread that applies a batch while the next one is synced: the one that syncs goes on at once, and does not wait for a core.
+struct Applier {
+    work: Sender<(Engine, Durable)>,
+    done: Receiver<()>,
+}
+
+impl Applier {
+    /// Starts the thread. It ends with this.
+    fn start() -> io::Result<Self> {
+        let (work, batches) = channel();
+        let (tell, done) = channel();
+        let run = move || {
+            for (engine, durable) in batches {
+                apply(&engine, durable);
+                drop(engine);
+                if tell.send(()).is_err() {
+                    break;
+                }
+            }
+        };
+        thread::Builder::new().name("redrive-apply".to_owned()).spawn(run)?;
+        Ok(Self { work, done })
+    }
+
+    /// Has a batch applied; `done` says when it is.
+    fn begin(&self, engine: &Engine, durable: Durable) {
+        self.work.send((engine.clone(), durable)).unwrap_or_else(|_| panic!("the thread that applies ends after this one"));
+    }
+}
+
 struct WriterThread {
     engine: Weak<Inner>,
     store: Store,
+    applier: Applier,
     /// The state that is being written.
     snapshot: Option<JoinHandle<()>>,
     /// No state is written before so many commands.
@@ -122,53 +166,71 @@ struct WriterThread {
 
 impl WriterThread {
     fn run(mut self, jobs: &Receiver<Job>) {
-        while let Ok(Job::Command(first)) = jobs.recv() {
-            let Some(engine) = self.engine.upgrade().map(Engine) else { return };
-            let (batch, stop) = collect(*first, jobs);
-            self.write(&engine, batch);
-            if self.store.is_long() {
+        // Applied beside the writing of the next one, or at once if there is none.
+        let mut durable = None;
+        loop {
+            let job = if durable.is_some() { jobs.try_recv().ok() } else { jobs.recv().ok() };
+            let Some(engine) = self.engine.upgrade().map(Engine) else { break };
+            let stop = match job {
+                Some(Job::Command(first)) => {
+                    let (batch, stop) = collect(*first, jobs);
+                    durable = self.write(&engine, batch, durable);
+                    if !stop && !self.store.is_long() && !durable.as_ref().is_some_and(Durable::moves_clock) {
+                        continue;
+                    }
+                    stop
+                }
+                Some(Job::Stop) => true,
+                None => false,
+            };
+            // What comes now has to know what came of it.
+            if let Some(durable) = durable.take() {
+                apply(&engine, durable);
+            }
+            if stop {
+                // So that a build that behaves otherwise can open the directory as well.
+                self.next_try = 0;
+            }
+            if stop || self.store.is_long() {
                 self.turn(&engine);
             }
             if stop {
                 break;
             }
         }
-        if let Some(engine) = self.engine.upgrade().map(Engine) {
-            // So that a build that behaves otherwise can open the directory as well.
-            self.next_try = 0;
-            self.turn(&engine);
-        }
         if let Some(snapshot) = self.snapshot.take() {
             drop(snapshot.join());
         }
     }
 
-    fn write(&mut self, engine: &Engine, batch: Vec<Submitted>) {
+    /// Writes a batch, and applies the one `before` it meanwhile; returns it once it is durable. None of a batch that cannot be written has happened.
+    fn write(&mut self, engine: &Engine, batch: Vec<Submitted>, before: Option<Durable>) -> Option<Durable> {
         let (clock, fingerprint) = {
             let mut core = engine.lock();
             core.latest = core.latest.max(engine.clock());
             (engine.clock_of(&core), core.state.fingerprint())
         };
+        let applying = before.is_some();
+        before.into_iter().for_each(|before| self.applier.begin(engine, before));
         let seeds: Vec<u64> = batch.iter().map(|_| engine.next_seed()).collect();
-        match self.keep(clock, fingerprint, &batch, &seeds) {
-            Ok(()) => apply(engine, clock, batch, &seeds),
-            Err(error) => {
-                self.store.abandon();
-                tracing::error!(target: "redrive::emulator", %error, "{} commands were refused: the data directory takes nothing", batch.len());
-                let refusal = refusal(&error);
-                for job in batch {
-                    (job.then)(Verdict::Lost(&refusal));
-                }
-            }
+        let added = self.add(clock, fingerprint, &batch, &seeds);
+        let kept = added.and_then(|()| self.store.commit());
+        if applying {
+            self.applier.done.recv().expect("the thread that applies ends after this one");
         }
+        let Err(error) = kept else { return Some(Durable { clock, batch, seeds }) };
+        self.store.abandon();
+        tracing::error!(target: "redrive::emulator", %error, "{} commands were refused: the data directory takes nothing", batch.len());
+        let refusal = refusal(&error);
+        for job in batch {
+            (job.then)(Verdict::Lost(&refusal));
+        }
+        None
     }
 
-    fn keep(&mut self, clock: Clock, fingerprint: u64, batch: &[Submitted], seeds: &[u64]) -> crate::error::Result<()> {
+    fn add(&mut self, clock: Clock, fingerprint: u64, batch: &[Submitted], seeds: &[u64]) -> Result<()> {
         self.store.begin(clock, fingerprint)?;
-        for (job, seed) in batch.iter().zip(seeds) {
-            self.store.add(*seed, &job.record)?;
-        }
-        self.store.commit()
+        batch.iter().zip(seeds).try_for_each(|(job, seed)| self.store.add(*seed, &job.record))
     }
 
     /// Begins another log and has the state written, unless that is going on already.
@@ -214,12 +276,12 @@ fn collect(first: Submitted, jobs: &Receiver<Job>) -> (Vec<Submitted>, bool) {
 }
 
 /// Lets durable commands happen, and has their effects carried out.
-fn apply(engine: &Engine, clock: Clock, batch: Vec<Submitted>, seeds: &[u64]) {
+fn apply(engine: &Engine, Durable { clock, batch, seeds }: Durable) {
     let mut effects = Effects::default();
     let mut core = engine.lock();
     let epoch = core.epoch;
     for (job, seed) in batch.into_iter().zip(seeds) {
-        let moment = Moment { now: clock.now, seed: *seed };
+        let moment = Moment { now: clock.now, seed };
         let noted = effects.list.len();
         // A panic is its own caller's, who gets no reply.
         let _ = catch_unwind(AssertUnwindSafe(|| (job.then)(Verdict::Durable(engine, &mut core, moment, &mut effects))));

@@ -153,16 +153,18 @@ impl Engine {
         }
     }
 
-    fn submit<C: Command>(&self, command: C, after: Option<fn(&Self, &mut Core)>) -> Begun<C::Reply> {
+    fn submit<C: Command>(&self, mut command: C, after: Option<fn(&Self, &mut Core)>) -> Begun<C::Reply> {
+        command.detach();
         let Some(journal) = &self.0.journal else {
             return Begun::Done(self.run_locked(self.lock(), command, after));
         };
-        let mut core = self.lock();
-        core.latest = core.latest.max(self.clock());
-        if after.is_none() && (C::NUMBER.is_none() || command.is_idle(&core.state, core.latest)) {
-            return Begun::Done(self.run_locked(core, command, after));
+        if after.is_none() && (C::NUMBER.is_none() || C::CAN_BE_IDLE) {
+            let mut core = self.lock();
+            core.latest = core.latest.max(self.clock());
+            if C::NUMBER.is_none() || command.is_idle(&core.state, core.latest) {
+                return Begun::Done(self.run_locked(core, command, after));
+            }
         }
-        drop(core);
         Begun::Submitted(journal.submit(command, after))
     }
 

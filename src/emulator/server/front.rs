@@ -8,7 +8,6 @@ use axum::body::Body;
 use futures_util::future::Either;
 use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use http::{Method, Request, Response};
-use hyper::body::Incoming;
 use serde_json::json;
 use tonic::body::Body as GrpcBody;
 use tonic::{Code, Status};
@@ -37,10 +36,10 @@ impl Front {
     }
 
     /// Answers a request; whatever is wrong with it is said in the answer.
-    pub(super) fn answer(self, request: Request<Incoming>) -> impl Future<Output = Response<GrpcBody>> + Send {
+    pub(super) fn answer(self, request: Request<GrpcBody>) -> impl Future<Output = Response<GrpcBody>> + Send {
         let entry = Entry::of(&request);
         let answering = if is_grpc(request.headers()) {
-            Either::Left(self.services.call(request.map(GrpcBody::new)))
+            Either::Left(self.services.call(request))
         } else {
             // In a box, for its future is large, and is no part of those of gRPC then.
             let front = self.clone();
@@ -114,7 +113,7 @@ struct Entry {
 
 impl Entry {
     /// Notes a request, if anybody listens to the log.
-    fn of(request: &Request<Incoming>) -> Option<Self> {
+    fn of(request: &Request<GrpcBody>) -> Option<Self> {
         if !tracing::enabled!(target: "redrive::emulator::request", tracing::Level::INFO) {
             return None;
         }

@@ -6,7 +6,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::future::Either;
+use futures_util::{StreamExt, stream};
 use http::{Request, Response};
+use http_body_util::{BodyExt, BodyStream, StreamBody};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -37,7 +41,9 @@ const STREAMS_MAX: u32 = 1000;
 const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 /// The method whose requests are many megabytes at times.
-const HEAVY: &str = "/google.pubsub.v1.Publisher/Publish";
+const PUBLISH: &str = "/google.pubsub.v1.Publisher/Publish";
+/// From this size on, of its first frame, one is answered beside its connection; to be a task of its own costs as much as some messages.
+const HEAVY_BYTES: usize = 4096;
 /// After a failed accept (no file descriptors left, say) the next try waits this long.
 const ACCEPT_PAUSE_MS: u64 = 50;
 
@@ -124,17 +130,27 @@ async fn connection(stream: TcpStream, front: Front, watcher: hyper_util::server
     nursery::run(streams, served).await;
 }
 
-/// Answers a request within the connection's task, or beside it where it may carry much, so that another core can read and apply that.
+/// Answers a request within the connection's task. What publishes is in a box, which no other has to have room for.
 fn answer(front: Front, request: Request<Incoming>) -> impl Future<Output = Response<Body>> {
-    let is_heavy = request.uri().path() == HEAVY;
-    let answer = front.answer(request);
-    async move {
-        if !is_heavy {
-            return answer.await;
-        }
-        // A panic is that request's only.
-        tokio::spawn(answer).await.unwrap_or_else(|_| Status::internal("The request was not carried out.").into_http())
+    if request.uri().path() == PUBLISH {
+        Either::Right(Box::pin(publish(front, request)))
+    } else {
+        Either::Left(front.answer(request.map(Body::new)))
     }
+}
+
+/// Answers a publish within the connection's task too, or beside it where it brings much, so that another core can read and apply that.
+async fn publish(front: Front, request: Request<Incoming>) -> Response<Body> {
+    let (head, mut body) = request.into_parts();
+    let first = body.frame().await;
+    let bytes = first.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+    let body = StreamBody::new(stream::iter(first).chain(BodyStream::new(body)));
+    let answer = front.answer(Request::from_parts(head, Body::new(body)));
+    if bytes < HEAVY_BYTES {
+        return answer.await;
+    }
+    // A panic is that request's only.
+    tokio::spawn(answer).await.unwrap_or_else(|_| Status::internal("The request was not carried out.").into_http())
 }
 
 fn builder(streams: Nursery) -> auto::Builder<Nursery> {

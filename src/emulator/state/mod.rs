@@ -51,6 +51,12 @@ pub(crate) trait Command: Record {
     /// Changes `state` and says in `out` what the world outside has to do. On an error the state is unchanged.
     fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<Self::Reply, Refusal>;
 
+    /// Lets go of what it came with, so that what is kept of it is no more than itself; done before anything waits for it.
+    fn detach(&mut self) {}
+
+    /// Whether [`Command::is_idle`] ever says yes: for most commands the state need not be looked at.
+    const CAN_BE_IDLE: bool = false;
+
     /// Tells whether applying it at `now` would change nothing at all, so that it need not be kept. Saying no is always right.
     fn is_idle(&self, _state: &State, _now: Timestamp) -> bool {
         false

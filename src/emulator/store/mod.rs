@@ -86,7 +86,7 @@ impl Store {
         self.log_bytes_max = bytes;
     }
 
-    /// Begins a batch: commands at one moment, on a state of this fingerprint.
+    /// Begins a batch: commands at one moment, on a state of this fingerprint, or on that after the batch before if it was of this one then.
     pub(crate) fn begin(&mut self, clock: Clock, fingerprint: u64) -> Result<()> {
         let mut to = Writer::default();
         to.bytes.push(BATCH);
@@ -97,11 +97,7 @@ impl Store {
 
     /// Adds a command to the batch.
     pub(crate) fn add(&mut self, seed: u64, command: &[u8]) -> Result<()> {
-        let mut record = Vec::with_capacity(9 + command.len());
-        record.push(COMMAND);
-        record.extend_from_slice(&seed.to_le_bytes());
-        record.extend_from_slice(command);
-        self.log.append(&record)?;
+        self.log.append_parts(&[&[COMMAND], &seed.to_le_bytes(), command])?;
         self.pending += 1;
         Ok(())
     }

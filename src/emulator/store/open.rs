@@ -144,11 +144,13 @@ struct Built {
     commands: u64,
     /// Whether a batch has begun in the present file.
     begun: bool,
+    /// What the state was like before the last batch.
+    before: Option<u64>,
 }
 
 impl Default for Built {
     fn default() -> Self {
-        Self { state: State::default(), clock: Clock::BEGIN, commands: 0, begun: false }
+        Self { state: State::default(), clock: Clock::BEGIN, commands: 0, begun: false, before: None }
     }
 }
 
@@ -169,7 +171,7 @@ impl Built {
         match (read, end) {
             (Ok(_), Some((commands, (now, ahead_ns)))) => {
                 let state = loader.finish().map_err(|error| error.context(format_args!("`{}`", path.display())))?;
-                Ok(Some(Self { state, clock: Clock { now, ahead_ns }, commands, begun: false }))
+                Ok(Some(Self { state, clock: Clock { now, ahead_ns }, commands, begun: false, before: None }))
             }
             (Err(error), _) if error.kind() == Kind::Unsupported => Err(error),
             _ => Ok(None),
@@ -178,7 +180,7 @@ impl Built {
 
     /// Reads a log that another one follows: it has no torn end.
     fn read_sealed(&mut self, disk: &dyn Disk, dir: &Path, generation: u64) -> Result<()> {
-        self.begun = false;
+        (self.begun, self.before) = (false, None);
         let path = log_path(dir, generation);
         let read = wal::read(disk, &path, &mut |record| self.take(record, generation));
         match read {
@@ -191,7 +193,7 @@ impl Built {
     }
 
     fn open_last(&mut self, disk: &dyn Disk, dir: &Path, generation: u64) -> Result<Wal> {
-        self.begun = false;
+        (self.begun, self.before) = (false, None);
         let (mut log, scanned) = Wal::open(disk, &log_path(dir, generation), &mut |record| self.take(record, generation))?;
         if scanned.records == 0 {
             log.append(&super::begin_record(generation))?;
@@ -214,11 +216,14 @@ impl Built {
         }
     }
 
-    /// A batch says what it was applied to: applied to anything else, it would give another state than the one that was served.
+    /// A batch says what it was applied to, or what the batch before it was, which may not have been applied yet when this one was written: applied to
+    /// anything else, it would give another state than the one that was served.
     fn begin(&mut self, from: &mut Reader<'_>) -> Result<()> {
         let (commands, fingerprint) = <(u64, u64)>::load(from)?;
         let (now, ahead_ns) = Saved::load(from)?;
-        if (commands, fingerprint) != (self.commands, self.state.fingerprint()) {
+        let now_like = self.state.fingerprint();
+        let before = self.before.replace(now_like);
+        if commands != self.commands || (fingerprint != now_like && Some(fingerprint) != before) {
             return Err(Error::new(Kind::FailedPrecondition, "the commands lead to another state here than where they were written")
                 .with_hint("open it with the very build that wrote it and stop that with ctrl-c; then this build can read it"));
         }

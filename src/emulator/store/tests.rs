@@ -5,6 +5,8 @@ mod world;
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::emulator::pb::google::pubsub::v1 as pb;
+use crate::emulator::state::{Moment, Record, replay};
 use crate::wal::Site;
 use crate::wal::sim::{Dice, SimDisk, place, sites_in};
 use world::{Step, World};
@@ -108,10 +110,38 @@ fn commands_that_lead_elsewhere_are_refused_and_not_applied() {
     let disk = SimDisk::default();
     let dir = Path::new("/data");
     let mut opened = Store::open(Arc::new(disk.clone()), dir).unwrap();
+    let clock = Clock { now: Timestamp::UNIX_EPOCH, ahead_ns: 0 };
     // As if a build that behaves otherwise had written it.
-    opened.store.begin(Clock { now: Timestamp::UNIX_EPOCH, ahead_ns: 0 }, opened.state.fingerprint() ^ 1).unwrap();
+    opened.store.begin(clock, opened.state.fingerprint() ^ 1).unwrap();
     opened.store.commit().unwrap();
     drop(opened);
     let refused = Store::open(Arc::new(disk), dir).err().unwrap();
     assert!(refused.to_string().contains("lead to another state"), "{refused}");
+}
+
+#[test]
+fn a_batch_may_say_what_the_state_was_like_before_the_last_one_and_no_more() {
+    let dir = Path::new("/data");
+    let clock = Clock { now: Timestamp::UNIX_EPOCH, ahead_ns: 0 };
+    let topic = |id: u64| {
+        let mut to = Writer::default();
+        pb::Topic { name: format!("projects/shop/topics/topic-{id}"), ..Default::default() }.write(&mut to);
+        to.bytes
+    };
+    for (behind, is_taken) in [(0, true), (1, true), (2, false)] {
+        let disk = SimDisk::default();
+        let mut opened = Store::open(Arc::new(disk.clone()), dir).unwrap();
+        let mut seen = Vec::new();
+        for id in 0..3 {
+            seen.push(opened.state.fingerprint());
+            let fingerprint = if id == 2 { seen[2 - behind] } else { seen[usize::try_from(id).unwrap()] };
+            opened.store.begin(clock, fingerprint).unwrap();
+            opened.store.add(id, &topic(id)).unwrap();
+            opened.store.commit().unwrap();
+            replay(&topic(id), &mut opened.state, Moment { now: clock.now, seed: id }).unwrap();
+        }
+        assert!(seen[0] != seen[1] && seen[1] != seen[2]);
+        drop(opened);
+        assert_eq!(Store::open(Arc::new(disk), dir).is_ok(), is_taken, "{behind} behind");
+    }
 }

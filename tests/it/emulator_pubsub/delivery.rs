@@ -153,15 +153,13 @@ async fn what_a_dropped_stream_held_comes_back() {
 async fn deleting_a_subscription_ends_its_streams() {
     let shop = Shop::with_billing(|settings| settings).await;
     let mut stream = shop.subscribe("billing").await;
+    shop.publish("orders", vec![message("a", &[])]).await;
+    let (_, handler) = next(&mut stream).await;
+    handler.ack();
     let end = async {
-        shop.publish("orders", vec![message("a", &[])]).await;
         shop.subscriptions.delete_subscription().set_subscription(subscription("billing")).send().await.unwrap();
     };
-    let ends = async {
-        let (_, handler) = stream.next().await.unwrap().unwrap();
-        handler.ack();
-        stream.next().await.unwrap().unwrap_err()
-    };
+    let ends = async { stream.next().await.unwrap().unwrap_err() };
     let both = Box::pin(async { tokio::join!(end, ends) });
     let ((), error) = in_time(both).await;
     assert_eq!(error.status().unwrap().code, Code::NotFound);

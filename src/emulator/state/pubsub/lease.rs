@@ -88,6 +88,8 @@ pub(super) fn refuse_unpullable(subscription: &Subscription) -> Result<(), Refus
 impl Command for pb::PullRequest {
     type Reply = pb::PullResponse;
 
+    const CAN_BE_IDLE: bool = true;
+
     fn is_idle(&self, state: &State, now: Timestamp) -> bool {
         state.pubsub.is_quiet(&self.subscription, now)
     }

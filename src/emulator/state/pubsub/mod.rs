@@ -4,6 +4,7 @@
 //! subscription, `backlog` its messages, `push` its requests. A command on a subscription goes through [`PubSub::with`], which lets the time pass
 //! that has passed, and afterwards pushes, wakes and plans. Must not know gRPC, HTTP servers or clocks.
 
+mod ascending;
 mod backlog;
 mod convert;
 mod expire;

@@ -149,7 +149,7 @@ impl Subscription {
 
     fn request(&self, name: &str, delivery: &Delivery, schemas: &Schemas) -> Option<HttpCall> {
         let config = self.push_endpoint()?;
-        let attributes = schemas.shown(&delivery.message.attributes);
+        let attributes = schemas.shown(delivery.message.attributes());
         let mut headers = vec![("user-agent".to_owned(), "CloudPubSub-Google".to_owned())];
         let body = if let Some(pb::push_config::Wrapper::NoWrapper(unwrapped)) = &config.wrapper {
             if unwrapped.write_metadata {
@@ -211,9 +211,9 @@ fn wrapped(name: &str, delivery: &Delivery, attributes: &BTreeMap<String, String
             data: STANDARD.encode(&message.data),
             id: &id,
             id_again: &id,
-            ordering_key: &message.ordering_key,
-            time: message.publish_time,
-            time_again: message.publish_time,
+            ordering_key: message.ordering_key(),
+            time: message.publish_time(),
+            time_again: message.publish_time(),
         },
         subscription: name,
     };
@@ -226,8 +226,8 @@ fn metadata(name: &str, delivery: &Delivery, attributes: &BTreeMap<String, Strin
     let own = [
         ("x-goog-pubsub-subscription-name", name.to_owned()),
         ("x-goog-pubsub-message-id", message.id.to_string()),
-        ("x-goog-pubsub-publish-time", message.publish_time.to_string()),
-        ("x-goog-pubsub-ordering-key", message.ordering_key.clone()),
+        ("x-goog-pubsub-publish-time", message.publish_time().to_string()),
+        ("x-goog-pubsub-ordering-key", message.ordering_key().to_owned()),
     ];
     let own = own.into_iter().map(|(key, value)| (key.to_owned(), value)).filter(|(_, value)| !value.is_empty());
     let attributes = attributes.iter().filter(|(key, value)| may_be_header(key, value));

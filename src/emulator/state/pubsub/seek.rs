@@ -35,10 +35,10 @@ impl PubSub {
         let kept = self.kept_by_topic(name, time, at.now);
         self.with(name, at, out, |subscription, _| {
             refuse_detached(subscription)?;
-            let before = subscription.backlog.messages().take_while(|message| message.publish_time < time);
+            let before = subscription.backlog.messages().take_while(|message| message.publish_time() < time);
             let before: Vec<u64> = before.map(|message| message.id).collect();
             forget(subscription, before);
-            let first = subscription.acked.values().find(|message| message.publish_time >= time).map(|message| message.id);
+            let first = subscription.acked.values().find(|message| message.publish_time() >= time).map(|message| message.id);
             let again = first.map(|id| subscription.acked.split_off(&id)).unwrap_or_default();
             again.values().chain(&kept).for_each(|message| subscription.accept(message));
             Ok(())
@@ -53,7 +53,7 @@ impl PubSub {
         };
         let Some(begin) = topic.retention_begin(now) else { return Vec::new() };
         let newest_first = topic.retained.values().rev();
-        newest_first.take_while(|message| message.publish_time >= time && message.publish_time > begin).cloned().collect()
+        newest_first.take_while(|message| message.publish_time() >= time && message.publish_time() > begin).cloned().collect()
     }
 
     /// Makes the backlog what the snapshot says, and all that was published after it.

@@ -82,7 +82,7 @@ impl Command for pb::CreateSnapshotRequest {
             let messages: BTreeMap<_, _> = subscription.backlog.messages().map(|message| (message.id, message.clone())).collect();
             Ok((subscription.settings.topic.clone(), messages, cx.serial.last()))
         })?;
-        let age = messages.values().next().map_or(SignedDuration::ZERO, |oldest| at.now.duration_since(oldest.publish_time));
+        let age = messages.values().next().map_or(SignedDuration::ZERO, |oldest| at.now.duration_since(oldest.publish_time()));
         let life = LIFE.saturating_sub(age);
         if life < LIFE_MIN {
             return Err(Refusal::precondition("The snapshot would expire in less than 1 hour: the oldest unacked message is too old."));

@@ -125,6 +125,8 @@ impl Command for SetStreamDeadline {
 impl Command for StreamLease {
     type Reply = Batch;
 
+    const CAN_BE_IDLE: bool = true;
+
     fn is_idle(&self, state: &State, now: Timestamp) -> bool {
         state.pubsub.is_quiet(&self.subscription, now)
     }

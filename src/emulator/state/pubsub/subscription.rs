@@ -97,7 +97,7 @@ impl Subscription {
     }
 
     pub(super) fn passes(&self, message: &Message) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter.matches(&message.attributes))
+        self.filter.as_ref().is_none_or(|filter| filter.matches(message.attributes()))
     }
 
     /// Takes a published message, unless the filter keeps it away or the subscription is detached.
@@ -169,10 +169,10 @@ impl Subscription {
         }
         self.backlog.end_backoffs(cx.now);
         let Some(begin) = cx.now.checked_sub(self.retention()).ok() else { return };
-        while let Some(id) = self.backlog.oldest().filter(|message| message.publish_time <= begin).map(|message| message.id) {
+        while let Some(id) = self.backlog.oldest().filter(|message| message.publish_time() <= begin).map(|message| message.id) {
             self.backlog.remove(id);
         }
-        while self.acked.first_key_value().is_some_and(|(_, message)| message.publish_time <= begin) {
+        while self.acked.first_key_value().is_some_and(|(_, message)| message.publish_time() <= begin) {
             self.acked.pop_first();
         }
     }
@@ -180,7 +180,7 @@ impl Subscription {
     /// When something next happens by itself.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         let oldest = [self.backlog.oldest(), self.acked.first_key_value().map(|(_, message)| message)];
-        let forgotten = oldest.into_iter().flatten().map(|message| later(message.publish_time, self.retention())).min();
+        let forgotten = oldest.into_iter().flatten().map(|message| later(message.publish_time(), self.retention())).min();
         let resumed = self.push.paused_until().filter(|_| self.push_endpoint().is_some() && self.backlog.has_ready());
         [self.backlog.next_due(), forgotten, resumed].into_iter().flatten().min()
     }
@@ -195,7 +195,7 @@ impl Subscription {
         SubscriptionStats {
             undelivered: self.backlog.len() as u64,
             backlog_bytes: self.backlog.bytes(),
-            oldest_unacked: self.backlog.oldest().map(|message| message.publish_time),
+            oldest_unacked: self.backlog.oldest().map(|message| message.publish_time()),
             counters: &self.counters,
         }
     }

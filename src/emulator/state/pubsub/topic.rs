@@ -47,7 +47,7 @@ impl Topic {
         let wanted = self.snapshots.values().min().copied();
         while let Some(first) = self.retained.first_entry() {
             let message = first.get();
-            if wanted.is_some_and(|after| message.id > after) || begin.is_some_and(|begin| message.publish_time > begin) {
+            if wanted.is_some_and(|after| message.id > after) || begin.is_some_and(|begin| message.publish_time() > begin) {
                 return;
             }
             first.remove();

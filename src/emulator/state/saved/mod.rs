@@ -163,7 +163,9 @@ pub(crate) use saved;
 
 impl Writer {
     pub(crate) fn message(&mut self, message: &impl prost::Message) {
-        message.encoded_len().save(self);
+        let bytes = message.encoded_len();
+        bytes.save(self);
+        self.bytes.reserve(bytes);
         message.encode_raw(&mut self.bytes);
     }
 }

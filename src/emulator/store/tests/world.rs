@@ -105,14 +105,25 @@ pub(super) struct World {
     told: Told,
     counts: Counts,
     named: u64,
+    /// What the state was like before the last batch of this log: the next may have been written while that one was being applied.
+    before: Option<u64>,
 }
 
 impl World {
     pub(super) fn open(disk: SimDisk, dice: Dice) -> Result<Self, String> {
         let Opened { store, state, clock } = Store::open(Arc::new(disk.clone()), Path::new(DIR)).map_err(|error| error.to_string())?;
         let begin = Clock { now: Timestamp::from_second(1_800_000_000).unwrap(), ..clock };
-        let mut world =
-            Self { disk, dice, store: Some(store), state, clock: begin, told: Told::default(), counts: Counts::default(), named: 0 };
+        let mut world = Self {
+            disk,
+            dice,
+            store: Some(store),
+            state,
+            clock: begin,
+            told: Told::default(),
+            counts: Counts::default(),
+            named: 0,
+            before: None,
+        };
         world.batch(vec![
             plan(pb::Topic { name: TOPIC.into(), ..Default::default() }, |reply, _| drop(reply.unwrap())),
             plan(subscription(PULLED, None), |reply, _| drop(reply.unwrap())),
@@ -173,26 +184,29 @@ impl World {
             ..self.clock
         };
         let batch: Vec<(u64, Planned)> = batch.into_iter().map(|planned| (self.dice.roll(), planned)).collect();
-        let fingerprint = self.state.fingerprint();
+        let now_like = self.state.fingerprint();
+        let fingerprint = self.before.filter(|_| self.dice.chance(50)).unwrap_or(now_like);
         let store = self.store.as_mut().unwrap();
         let kept = store.begin(clock, fingerprint).and_then(|()| {
             batch.iter().try_for_each(|(seed, planned)| store.add(*seed, &planned.record))?;
             store.commit()
         });
         if kept.is_ok() {
-            self.clock = clock;
+            (self.clock, self.before) = (clock, Some(now_like));
             for (seed, planned) in batch {
                 (planned.happen)(&mut self.state, Moment { now: clock.now, seed }, &mut self.told);
             }
             return Ok(());
         }
         store.abandon();
-        self.counts.refused += 1;
+        (self.counts.refused, self.before) = (self.counts.refused + 1, None);
         if self.disk.is_dead() { self.recover(batch, clock) } else { Ok(()) }
     }
 
     fn write_state(&mut self) -> Result<(), String> {
         let turned = self.store.as_mut().unwrap().turn(&self.state, self.clock);
+        // Everything is applied before the state is taken.
+        self.before = None;
         let crashes = self.counts.crashes;
         while turned.is_ok() && self.dice.chance(50) {
             // The log goes on while the state is written.
@@ -224,7 +238,7 @@ impl World {
 
     /// Opens the directory again, and compares: all that was told has happened, and of the batch under way some beginning may have.
     fn reopen(&mut self, untold: Vec<(u64, Planned)>, clock: Clock) -> Result<(), String> {
-        self.store = None;
+        (self.store, self.before) = (None, None);
         let opened = Store::open(Arc::new(self.disk.clone()), Path::new(DIR)).map_err(|error| error.to_string())?;
         let found = Image::of(&opened.state).bytes();
         let mut untold = untold.into_iter();

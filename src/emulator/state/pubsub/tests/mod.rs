@@ -54,8 +54,9 @@ impl World {
         world
     }
 
-    fn run<C: Command>(&mut self, command: C) -> Result<C::Reply, Refusal> {
+    fn run<C: Command>(&mut self, mut command: C) -> Result<C::Reply, Refusal> {
         self.seed += 1;
+        command.detach();
         command.apply(&mut self.state, Moment { now: self.now, seed: self.seed }, &mut self.out)
     }
 
