@@ -22,6 +22,10 @@ const IDLE_CPU_PERCENT_MAX: f64 = 0.1;
 const IDLE: Duration = Duration::from_secs(20);
 /// What a server does once after a burden is no idling: ours samples what was touched every ten seconds.
 const SETTLE: Duration = Duration::from_secs(11);
+/// Servers are quiet once all of them together used less processor time than this, in seconds, between two looks; a tick is 0.01.
+const QUIET_CPU_S: f64 = 0.015;
+const QUIET_LOOK: Duration = Duration::from_millis(100);
+const QUIET_LOOKS_MAX: usize = 30;
 /// The part of a workload that warms a server up, a virtual machine above all.
 const WARM_UP: f64 = 0.3;
 /// What a laden server has besides: subscriptions that nobody uses, tasks for later, and a backlog.
@@ -141,14 +145,38 @@ async fn idle(servers: &BTreeMap<Kind, Server>) -> Result<bool> {
 }
 
 async fn rounds(servers: &BTreeMap<Kind, Server>, workloads: &[Workload], size: &Size, count: usize, samples: &mut Samples) -> Result<()> {
-    for _ in 0..count {
+    for round in 0..count {
         for &workload in workloads {
-            for kind in report::kinds(workload) {
+            let mut kinds = report::kinds(workload);
+            kinds.retain(|kind| servers.contains_key(kind));
+            if !kinds.is_empty() {
+                // So that no server always comes first.
+                let first = round % kinds.len();
+                kinds.rotate_left(first);
+            }
+            for kind in kinds {
                 let Some(server) = servers.get(&kind) else { continue };
+                quiet(servers).await?;
                 let sample = measure(workload, server, size).await?;
                 samples.entry((workload, kind)).or_default().push(sample);
             }
         }
+    }
+    Ok(())
+}
+
+/// Waits until no server does anything any more, for a while at most: what one does after its turn (collecting garbage, writing its state) is no
+/// burden of the next.
+async fn quiet(servers: &BTreeMap<Kind, Server>) -> Result<()> {
+    let used = || servers.values().try_fold(0.0, |sum, server| Ok::<_, anyhow::Error>(sum + server.cpu_s()?));
+    let mut before = used()?;
+    for _ in 0..QUIET_LOOKS_MAX {
+        tokio::time::sleep(QUIET_LOOK).await;
+        let now = used()?;
+        if now - before < QUIET_CPU_S {
+            break;
+        }
+        before = now;
     }
     Ok(())
 }

@@ -185,7 +185,9 @@ fn frame(to: &mut Vec<u8>, parts: &[&[u8]]) -> Result<()> {
     let len = u32::try_from(bytes).expect("is below the limit").to_le_bytes();
     to.extend_from_slice(&len);
     to.extend_from_slice(&checksum(&len, parts).to_le_bytes());
-    parts.iter().for_each(|part| to.extend_from_slice(part));
+    for part in parts {
+        to.extend_from_slice(part);
+    }
     Ok(())
 }
 
@@ -208,7 +210,9 @@ fn header() -> [u8; HEADER_BYTES] {
 fn checksum(len: &[u8], parts: &[&[u8]]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(len);
-    parts.iter().for_each(|part| hasher.update(part));
+    for part in parts {
+        hasher.update(part);
+    }
     hasher.finalize()
 }
 

@@ -87,9 +87,11 @@ impl Journal {
     }
 
     /// Puts a command in line. `after` happens with it.
-    pub(super) fn submit<C: Command>(&self, command: C, after: Option<fn(&Engine, &mut Core)>) -> Reply<C::Reply> {
+    pub(super) fn submit<C: Command>(&self, mut command: C, after: Option<fn(&Engine, &mut Core)>) -> Reply<C::Reply> {
         let mut to = Writer::default();
         command.write(&mut to);
+        // After it, for `prost` writes a clone, and the first clone of what is alone in its buffer costs an allocation.
+        command.detach();
         let (sender, reply) = oneshot::channel();
         let then = Box::new(move |verdict: Verdict<'_>| {
             let answer = match verdict {
@@ -211,7 +213,9 @@ impl WriterThread {
             (engine.clock_of(&core), core.state.fingerprint())
         };
         let applying = before.is_some();
-        before.into_iter().for_each(|before| self.applier.begin(engine, before));
+        if let Some(before) = before {
+            self.applier.begin(engine, before);
+        }
         let seeds: Vec<u64> = batch.iter().map(|_| engine.next_seed()).collect();
         let added = self.add(clock, fingerprint, &batch, &seeds);
         let kept = added.and_then(|()| self.store.commit());

@@ -154,8 +154,8 @@ impl Engine {
     }
 
     fn submit<C: Command>(&self, mut command: C, after: Option<fn(&Self, &mut Core)>) -> Begun<C::Reply> {
-        command.detach();
         let Some(journal) = &self.0.journal else {
+            command.detach();
             return Begun::Done(self.run_locked(self.lock(), command, after));
         };
         if after.is_none() && (C::NUMBER.is_none() || C::CAN_BE_IDLE) {

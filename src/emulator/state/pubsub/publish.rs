@@ -57,9 +57,9 @@ impl Command for pb::PublishRequest {
 /// Whether a request has to be measured: to look at each part of each message is felt where many are published.
 fn may_be_large(request: &pb::PublishRequest) -> bool {
     const FRAMES_BYTES_MAX: usize = 64;
-    let bytes = request.messages.iter().map(|message| FRAMES_BYTES_MAX + message.data.len() + message.ordering_key.len());
+    let bytes = request.messages.iter().map(|message| (FRAMES_BYTES_MAX + message.data.len() + message.ordering_key.len()) as u64);
     let is_plain = |message: &pb::PubsubMessage| message.attributes.is_empty() && message.message_id.is_empty();
-    bytes.sum::<usize>() + request.topic.len() > BYTES_MAX as usize || !request.messages.iter().all(is_plain)
+    bytes.sum::<u64>() + request.topic.len() as u64 > BYTES_MAX || !request.messages.iter().all(is_plain)
 }
 
 fn draft(message: pb::PubsubMessage) -> Result<Draft, Refusal> {
