@@ -551,3 +551,17 @@ impl Taken {
         self.deliveries.len() < want.messages_max && (self.bytes < want.bytes_max || self.bytes == 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_of_older_data_are_runs_of_one() {
+        let mut to = Writer::default();
+        // The message with this id.
+        (0_u8, 7_u64).save(&mut to);
+        let turn = Turn::load(&mut Reader::new(&to.bytes)).unwrap();
+        assert!(matches!(turn, Turn::Run(Run { first: 7, last: 7, left: 1 })), "{turn:?}");
+    }
+}
