@@ -14,7 +14,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::support::{World, alone};
+use crate::support::{World, alone, log_to};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN: &str = "00f067aa0ba902b7";
@@ -45,11 +45,11 @@ impl Written {
 }
 
 /// Writes what this thread logs from now on.
-fn begin() -> (Written, tracing::subscriber::DefaultGuard) {
+fn begin() -> (Written, tracing::dispatcher::DefaultGuard) {
     let written = Written::default();
     let writer = written.clone();
     let layer = CloudLogging::new().project("shop").service("orders", "orders-00007").writer(move || writer.clone());
-    let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let guard = log_to(tracing_subscriber::registry().with(layer));
     (written, guard)
 }
 
@@ -199,9 +199,9 @@ async fn on_cloud_run_the_log_knows_its_project() {
     let written = Written::default();
     let writer = written.clone();
     let subscriber = tracing_subscriber::registry().with(layer.writer(move || writer.clone()));
-    tracing::subscriber::with_default(subscriber, || {
-        tracing::info_span!("work", trace_id = TRACE, span_id = SPAN).in_scope(|| tracing::error!("lost"));
-    });
+    let guard = log_to(subscriber);
+    tracing::info_span!("work", trace_id = TRACE, span_id = SPAN).in_scope(|| tracing::error!("lost"));
+    drop(guard);
     let record = &written.records()[0];
     assert_eq!(record["logging.googleapis.com/trace"], format!("projects/shop/traces/{TRACE}"));
     assert_eq!(record["serviceContext"], serde_json::json!({ "service": "orders", "version": "orders-00007" }));

@@ -1,5 +1,6 @@
 //! What the tests of the runtime share.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use redrive::cloud::Cloud;
@@ -120,4 +121,14 @@ pub(crate) fn ops_of(emulator: &Emulator) -> (Ops, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let cloud = Cloud::emulator(&emulator.address().to_string(), emulator.project().clone()).unwrap();
     (Ops::new(cloud, folder.path().join("home"), false).unwrap(), folder)
+}
+
+/// What this thread logs goes to this subscriber until the guard goes. While a process has but one subscriber, `tracing` asks the thread that comes to a place in the
+/// code first, which is another test's and has none, and remembers the place as silent for all: therefore there are always two.
+pub(crate) fn log_to(subscriber: impl Into<tracing::Dispatch>) -> tracing::dispatcher::DefaultGuard {
+    static SECOND: LazyLock<tracing::Dispatch> = LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+    LazyLock::force(&SECOND);
+    let guard = tracing::dispatcher::set_default(&subscriber.into());
+    tracing::callsite::rebuild_interest_cache();
+    guard
 }

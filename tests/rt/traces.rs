@@ -18,7 +18,7 @@ use tower::ServiceExt as _;
 use tracing::Instrument as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::support::{Served, World, eventually};
+use crate::support::{Served, World, eventually, log_to};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN: &str = "00f067aa0ba902b7";
@@ -130,7 +130,7 @@ impl SpanExporter for Exported {
 
 impl Exported {
     fn span(&self, name: &str) -> SpanData {
-        let all = self.0.lock().unwrap();
+        let all = self.0.lock().unwrap().clone();
         all.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no `{name}` in {all:#?}")).clone()
     }
 }
@@ -141,7 +141,7 @@ async fn opentelemetrys_spans_are_the_hops() {
     let exported = Exported::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(exported.clone()).build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("shop"));
-    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let _guard = log_to(tracing_subscriber::registry().with(layer));
     let world = World::start(
         "topics: [{ name: shop--orders }]\nsubscriptions: [{ name: held, topic: shop--orders }]\nqueues: [{ name: shop, paused: true }]",
     )
