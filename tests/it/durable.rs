@@ -24,7 +24,7 @@ const FACTOR: &str = "REDRIVE_CAMPAIGN";
 const KILLS: u64 = 30;
 /// Every so many runs it is stopped in good order, which writes the state.
 const RUNS_TO_STOP: u64 = 5;
-/// In every other run the log begins anew, and the state is written, after so many bytes instead of 64 MiB: kills meet that, too.
+/// In every other run the log begins anew, and the state is written, after so many bytes instead of 256 MiB: kills meet that, too.
 const LOG_BYTES: u32 = 5000;
 /// So much of each kind of load is answered in most lives.
 const ANSWERS: usize = 2;

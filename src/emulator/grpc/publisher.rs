@@ -27,7 +27,8 @@ impl Publisher for Service {
     }
 
     async fn publish(&self, request: Request<pb::PublishRequest>) -> Result<Response<pb::PublishResponse>, Status> {
-        Ok(Response::new(self.engine.run(request.into_inner()).await?))
+        let published = self.engine.run(request.into_inner()).await?;
+        Ok(Response::new(pb::PublishResponse { message_ids: published.into_texts() }))
     }
 
     async fn get_topic(&self, request: Request<pb::GetTopicRequest>) -> Result<Response<pb::Topic>, Status> {

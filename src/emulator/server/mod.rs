@@ -21,7 +21,7 @@ use super::seed::{self, Seed};
 use super::state::Refusal;
 use super::state::pubsub::RequireGrants;
 use super::state::target::SetAppEngine;
-use super::store::{LOG_BYTES_MAX, Store};
+use super::store::{LogLimit, Store};
 use crate::error::{Error, Kind, Result};
 use crate::names::ProjectId;
 use crate::wal::RealDisk;
@@ -75,7 +75,7 @@ pub struct Builder {
     rewrites: Vec<(String, String)>,
     monitoring_delay: SignedDuration,
     data_dir: Option<PathBuf>,
-    log_limit: u64,
+    log_limit: LogLimit,
 }
 
 impl Emulator {
@@ -111,7 +111,7 @@ impl Emulator {
             rewrites: Vec::new(),
             monitoring_delay: SignedDuration::ZERO,
             data_dir: None,
-            log_limit: LOG_BYTES_MAX,
+            log_limit: LogLimit::default(),
         }
     }
 
@@ -292,11 +292,12 @@ impl Builder {
         self
     }
 
-    /// Sets how long the log of a [`Builder::data_dir`] becomes, in bytes, before the state is written anew and the log begins again: 64 MiB
-    /// unless told otherwise. A shorter one is read faster after a crash, and writes the state more often; it is never shorter than twice the state.
+    /// Sets how long the log of a [`Builder::data_dir`] becomes, in bytes, before the state is written anew and the log begins again: 256 MiB
+    /// or 250,000 commands unless told otherwise. A shorter one is read faster after a crash, and writes the state more often; it is never shorter than
+    /// twice the state.
     #[must_use]
     pub fn log_limit(mut self, bytes: u64) -> Self {
-        self.log_limit = bytes;
+        self.log_limit = LogLimit::bytes(bytes);
         self
     }
 
@@ -373,7 +374,7 @@ fn reachable(mut address: SocketAddr) -> String {
 }
 
 /// Starts the engine, in memory or on a directory; tells whether there is nothing in it yet.
-async fn begin(data_dir: Option<PathBuf>, log_limit: u64, app_engine: Option<String>) -> Result<(Engine, Calls, bool)> {
+async fn begin(data_dir: Option<PathBuf>, log_limit: LogLimit, app_engine: Option<String>) -> Result<(Engine, Calls, bool)> {
     let failed = |refusal: Refusal| Error::new(Kind::Io, refusal.message);
     let Some(dir) = data_dir else {
         let (engine, calls) = Engine::start(start_seed());
@@ -382,7 +383,7 @@ async fn begin(data_dir: Option<PathBuf>, log_limit: u64, app_engine: Option<Str
     };
     let opened = spawn_blocking(move || Store::open(Arc::new(RealDisk), &dir)).await;
     let mut opened = opened.map_err(|error| Error::new(Kind::Internal, format!("the data directory was not read: {error}")))??;
-    opened.store.set_log_bytes_max(log_limit);
+    opened.store.set_log_limit(log_limit);
     let is_new = opened.store.is_new();
     let (engine, calls) = Engine::open(start_seed(), opened, app_engine).await.map_err(failed)?;
     Ok((engine, calls, is_new))

@@ -137,7 +137,6 @@ table! {
 saved!(message
     pb::UpdateTopicRequest,
     pb::DeleteTopicRequest,
-    pb::PublishRequest,
     pb::UpdateSubscriptionRequest,
     pb::ModifyPushConfigRequest,
     pb::DeleteSubscriptionRequest,

@@ -21,10 +21,29 @@ pub(crate) use snapshot::Snapshot;
 
 /// The format of the records; a directory of a higher one is refused.
 const FORMAT: u32 = 1;
-/// A log is followed by another one, and the state written, from this size on unless told otherwise, in bytes: reading so much again takes a
-/// second or two …
-pub(crate) const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// … and only when the log is this many times as large as the state was, so that a large state is not written again and again.
+/// From when on a log is followed by another one, and the state written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LogLimit {
+    bytes: u64,
+    /// Commands since the state was written.
+    commands: u64,
+}
+
+/// Whichever comes first: reading so much again takes a second or two. What is in large commands is read fast.
+impl Default for LogLimit {
+    fn default() -> Self {
+        Self { bytes: 256 * 1024 * 1024, commands: 250_000 }
+    }
+}
+
+impl LogLimit {
+    /// A limit of bytes alone.
+    pub(crate) fn bytes(bytes: u64) -> Self {
+        Self { bytes, commands: u64::MAX }
+    }
+}
+
+/// The log is also this many times as large as the state was, so that a large state is not written again and again.
 const LOG_TIMES_STATE: u64 = 2;
 
 /// The kinds of records.
@@ -60,7 +79,9 @@ pub(crate) struct Store {
     /// Of those, in the batch that is being made.
     pending: u64,
     state_bytes: u64,
-    log_bytes_max: u64,
+    /// Commands that are in the state that was written, or is being written.
+    state_commands: u64,
+    log_limit: LogLimit,
 }
 
 /// A directory that was opened, and what is in it.
@@ -81,9 +102,9 @@ impl Store {
         self.commands
     }
 
-    /// Sets from which size on the log is long.
-    pub(crate) fn set_log_bytes_max(&mut self, bytes: u64) {
-        self.log_bytes_max = bytes;
+    /// Sets from when on the log is long.
+    pub(crate) fn set_log_limit(&mut self, limit: LogLimit) {
+        self.log_limit = limit;
     }
 
     /// Begins a batch: commands at one moment, on a state of this fingerprint, or on that after the batch before if it was of this one then.
@@ -118,7 +139,8 @@ impl Store {
 
     /// Tells whether the log has become so long that the state should be written anew.
     pub(crate) fn is_long(&self) -> bool {
-        self.log.len() >= self.log_bytes_max.max(self.state_bytes.saturating_mul(LOG_TIMES_STATE))
+        let (bytes, commands) = (self.log.len(), self.commands - self.state_commands);
+        (bytes >= self.log_limit.bytes || commands >= self.log_limit.commands) && bytes >= self.state_bytes.saturating_mul(LOG_TIMES_STATE)
     }
 
     /// Begins another log, and returns the state to write: until that is done, the older files stay and count.
@@ -129,6 +151,7 @@ impl Store {
         self.log = log;
         self.generation = next;
         self.state_bytes = snapshot.bytes();
+        self.state_commands = self.commands;
         Ok(snapshot)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{BATCH, BEGIN, COMMAND, Clock, END, FORMAT, LOG_BYTES_MAX, Opened, PIECE, Store, create_log, log_path, state_path};
+use super::{BATCH, BEGIN, COMMAND, Clock, END, FORMAT, LogLimit, Opened, PIECE, Store, create_log, log_path, state_path};
 use crate::emulator::state::saved::{Reader, Saved};
 use crate::emulator::state::{Loader, Moment, State, replay};
 use crate::error::{Error, Kind, Result};
@@ -25,6 +25,7 @@ impl Store {
         let lock = lock(disk.as_ref(), dir)?;
         let mut files = Files::list(disk.as_ref(), dir)?;
         let (base, mut built) = files.newest_state(disk.as_ref(), dir)?;
+        let state_commands = built.commands;
         files.drop_empty(disk.as_ref(), dir, base)?;
         let last = files.logs.last().copied().filter(|last| *last >= base).unwrap_or(base);
         for generation in base..last {
@@ -49,7 +50,8 @@ impl Store {
             commands,
             pending: 0,
             state_bytes: 0,
-            log_bytes_max: LOG_BYTES_MAX,
+            state_commands,
+            log_limit: LogLimit::default(),
         };
         Ok(Opened { store, state, clock })
     }

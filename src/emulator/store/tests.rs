@@ -145,3 +145,42 @@ fn a_batch_may_say_what_the_state_was_like_before_the_last_one_and_no_more() {
         assert_eq!(Store::open(Arc::new(disk), dir).is_ok(), is_taken, "{behind} behind");
     }
 }
+
+#[test]
+fn a_log_is_long_by_its_bytes_or_by_its_commands_and_never_shorter_than_twice_the_state() {
+    let disk: Arc<dyn Disk> = Arc::new(SimDisk::default());
+    let dir = Path::new("/data");
+    let mut topic = Writer::default();
+    pb::Topic { name: "projects/shop/topics/orders".into(), ..Default::default() }.write(&mut topic);
+    let Opened { mut store, mut state, clock } = Store::open(Arc::clone(&disk), dir).unwrap();
+    let keep = |store: &mut Store, fingerprint: u64| {
+        store.begin(clock, fingerprint).unwrap();
+        store.add(0, &topic.bytes).unwrap();
+        store.commit().unwrap();
+    };
+    for (bytes, commands, is_long) in [(1, u64::MAX, true), (u64::MAX, 1, true), (u64::MAX, 2, false)] {
+        let Opened { mut store, state, .. } = Store::open(Arc::new(SimDisk::default()), dir).unwrap();
+        store.set_log_limit(LogLimit { bytes, commands });
+        keep(&mut store, state.fingerprint());
+        assert_eq!(store.is_long(), is_long, "{bytes} bytes, {commands} commands");
+    }
+
+    store.set_log_limit(LogLimit { bytes: u64::MAX, commands: 3 });
+    // The state is a topic of a few hundred bytes.
+    for seed in 0..3 {
+        keep(&mut store, state.fingerprint());
+        // The first creates it, the others are refused.
+        replay(&topic.bytes, &mut state, Moment { now: clock.now, seed }).unwrap();
+    }
+    assert!(store.is_long());
+    store.turn(&state, clock).unwrap().write().unwrap();
+    assert!(!store.is_long(), "nothing came since");
+    drop(store);
+    let mut store = Store::open(disk, dir).unwrap().store;
+    store.set_log_limit(LogLimit { bytes: u64::MAX, commands: 1 });
+    assert!(!store.is_long(), "the three are in the state that was read");
+    keep(&mut store, state.fingerprint());
+    assert!(store.is_long());
+    store.state_bytes = store.log.len();
+    assert!(!store.is_long(), "the state is as large as the log");
+}

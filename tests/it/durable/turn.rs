@@ -1,4 +1,4 @@
-//! The turn of the log at its real size: 64 MiB on this machine's disk, under load, killed before, in the middle of and after it.
+//! The turn of the log at a real size: 64 MiB on this machine's disk, under load, killed before, in the middle of and after it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -126,8 +126,12 @@ async fn until(what: &str, is_there: impl Fn() -> bool) {
     tokio::time::timeout(PATIENCE, waits).await.unwrap_or_else(|_| panic!("in vain for {what}"));
 }
 
+async fn start(dir: &Path) -> Server {
+    Server::start_with(":", &format!("--data-dir {} --log-limit {}", dir.display(), 64 * MIB)).await
+}
+
 async fn one_life(dir: &Path, told: &Shared, first: u64, end: End) {
-    let server = Arc::new(Server::start_with(":", &format!("--data-dir {}", dir.display())).await);
+    let server = Arc::new(start(dir).await);
     if first == 0 {
         server.subscribe("orders", "billing").await;
     }
@@ -164,7 +168,7 @@ async fn killed_around_the_turn_of_a_log_of_64_mib_it_loses_nothing() {
         one_life(dir.path(), &told, u64::try_from(life).unwrap() * 1_000_000, end).await;
     }
     let turned = turns(dir.path());
-    let server = Server::start_with(":", &format!("--data-dir {}", dir.path().display())).await;
+    let server = start(dir.path()).await;
     // All leases end.
     server.advance(700).await;
     let mut got = BTreeSet::new();

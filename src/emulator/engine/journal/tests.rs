@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use super::super::Calls;
 use super::*;
 use crate::emulator::pb::google::pubsub::v1 as pb;
+use crate::emulator::store::LogLimit;
 use crate::wal::Disk;
 use crate::wal::sim::{Dice, SimDisk};
 
@@ -36,7 +37,7 @@ struct Told {
 
 fn open(disk: &SimDisk, seed: u64) -> impl Future<Output = (Engine, Calls)> {
     let mut opened = Store::open(Arc::new(disk.clone()), Path::new(DIR)).unwrap();
-    opened.store.set_log_bytes_max(LOG_BYTES);
+    opened.store.set_log_limit(LogLimit::bytes(LOG_BYTES));
     async move { Engine::open(seed, opened, None).await.unwrap() }
 }
 
@@ -56,7 +57,7 @@ async fn load(engine: Engine, told: Arc<Mutex<Told>>) {
         let message = pb::PubsubMessage { data: "payload".into(), ..Default::default() };
         let request = pb::PublishRequest { topic: TOPIC.into(), messages: vec![message; 3] };
         let Ok(published) = engine.run(request).await else { return };
-        told.lock().unwrap().published.extend(published.message_ids);
+        told.lock().unwrap().published.extend(published.into_texts());
         let Ok(pulled) = engine.run(pull(2)).await else { return };
         let ids: Vec<String> = pulled.received_messages.iter().map(|received| received.message.clone().unwrap().message_id).collect();
         let ack_ids = pulled.received_messages.into_iter().map(|received| received.ack_id).collect();

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use prost::Message as _;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
 use super::message::{Message, size};
 use super::subscription::Dead;
 use super::topic::Topic;
 use super::{Around, Draft, PubSub, names, settle};
 use crate::emulator::pb::google::pubsub::v1 as pb;
+use crate::emulator::state::saved::{Reader, Saved, Writer};
 use crate::emulator::state::{Command, Effects, Moment, Refusal, State, kept};
+use crate::error;
 use crate::model::message::{DEAD_LETTER_PREFIX, RESERVED_PREFIX};
 
 /// Messages in a request at most.
@@ -26,8 +29,18 @@ const VALUE_BYTES_MAX: usize = 1024;
 /// Bytes of an ordering key at most.
 const ORDERING_KEY_BYTES_MAX: usize = 1024;
 
+/// The ids of what was published. They become texts where they are sent, not while the state is held.
+#[derive(Debug)]
+pub(crate) struct Published(Vec<u64>);
+
+impl Published {
+    pub(crate) fn into_texts(self) -> Vec<String> {
+        self.0.into_iter().map(|id| id.to_string()).collect()
+    }
+}
+
 impl Command for pb::PublishRequest {
-    type Reply = pb::PublishResponse;
+    type Reply = Published;
 
     fn detach(&mut self) {
         for message in &mut self.messages {
@@ -35,7 +48,7 @@ impl Command for pb::PublishRequest {
         }
     }
 
-    fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<pb::PublishResponse, Refusal> {
+    fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<Published, Refusal> {
         let pubsub = &mut state.pubsub;
         pubsub.topic(&self.topic)?;
         if self.messages.is_empty() {
@@ -49,17 +62,67 @@ impl Command for pb::PublishRequest {
         }
         let mut drafts = self.messages.into_iter().map(draft).collect::<Result<Vec<_>, _>>()?;
         pubsub.stamp(&self.topic, &mut drafts)?;
-        let ids = pubsub.publish(&self.topic, drafts, at, out);
-        Ok(pb::PublishResponse { message_ids: ids.into_iter().map(|id| id.to_string()).collect() })
+        Ok(pubsub.publish(&self.topic, drafts, at, out))
     }
 }
 
 /// Whether a request has to be measured: to look at each part of each message is felt where many are published.
 fn may_be_large(request: &pb::PublishRequest) -> bool {
+    bytes_if_plain(request) as u64 > BYTES_MAX || !request.messages.iter().all(is_plain)
+}
+
+/// Whether a message has no more than a payload and an ordering key.
+fn is_plain(message: &pb::PubsubMessage) -> bool {
+    message.attributes.is_empty() && message.message_id.is_empty() && message.publish_time.is_none()
+}
+
+/// How many bytes a request has at most if its messages are plain.
+fn bytes_if_plain(request: &pb::PublishRequest) -> usize {
     const FRAMES_BYTES_MAX: usize = 64;
-    let bytes = request.messages.iter().map(|message| (FRAMES_BYTES_MAX + message.data.len() + message.ordering_key.len()) as u64);
-    let is_plain = |message: &pb::PubsubMessage| message.attributes.is_empty() && message.message_id.is_empty();
-    bytes.sum::<u64>() + request.topic.len() as u64 > BYTES_MAX || !request.messages.iter().all(is_plain)
+    let bytes = |message: &pb::PubsubMessage| FRAMES_BYTES_MAX + message.data.len() + message.ordering_key.len();
+    FRAMES_BYTES_MAX + request.topic.len() + request.messages.iter().map(bytes).sum::<usize>()
+}
+
+/// The bytes of `saved!(message pb::PublishRequest)`. Of many messages `prost` would clone each payload, and measure each of their maps, twice.
+impl Saved for pb::PublishRequest {
+    fn save(&self, to: &mut Writer) {
+        let begin = to.bytes.len();
+        to.bytes.reserve(bytes_if_plain(self));
+        0_usize.save(to);
+        field(1, self.topic.as_bytes(), &mut to.bytes);
+        for message in &self.messages {
+            encode_key(2, WireType::LengthDelimited, &mut to.bytes);
+            if is_plain(message) {
+                let bytes = field_bytes(&message.data) + field_bytes(message.ordering_key.as_bytes());
+                encode_varint(bytes as u64, &mut to.bytes);
+                field(1, &message.data, &mut to.bytes);
+                field(5, message.ordering_key.as_bytes(), &mut to.bytes);
+            } else {
+                encode_varint(message.encoded_len() as u64, &mut to.bytes);
+                message.encode_raw(&mut to.bytes);
+            }
+        }
+        let bytes = to.bytes.len() - begin - size_of::<u64>();
+        to.bytes[begin..begin + size_of::<u64>()].copy_from_slice(&(bytes as u64).to_le_bytes());
+    }
+
+    fn load(from: &mut Reader<'_>) -> error::Result<Self> {
+        from.decode()
+    }
+}
+
+/// A field with a number below 16; none if it is empty.
+fn field(number: u32, bytes: &[u8], to: &mut Vec<u8>) {
+    if !bytes.is_empty() {
+        encode_key(number, WireType::LengthDelimited, to);
+        encode_varint(bytes.len() as u64, to);
+        to.extend_from_slice(bytes);
+    }
+}
+
+/// How many bytes a [`field`] has.
+fn field_bytes(bytes: &[u8]) -> usize {
+    if bytes.is_empty() { 0 } else { 1 + encoded_len_varint(bytes.len() as u64) + bytes.len() }
 }
 
 fn draft(message: pb::PubsubMessage) -> Result<Draft, Refusal> {
@@ -113,14 +176,13 @@ impl PubSub {
         check(&draft)?;
         let mut drafts = vec![draft];
         self.stamp(topic, &mut drafts)?;
-        let ids = self.publish(topic, drafts, at, out);
-        Ok(ids.into_iter().map(|id| id.to_string()).collect())
+        Ok(self.publish(topic, drafts, at, out).into_texts().concat())
     }
 
     /// Gives checked messages to all subscriptions of a topic, which must exist. Each message is stored once, however many receive it.
-    fn publish(&mut self, topic: &str, drafts: Vec<Draft>, at: Moment, out: &mut Effects) -> Vec<u64> {
+    fn publish(&mut self, topic: &str, drafts: Vec<Draft>, at: Moment, out: &mut Effects) -> Published {
         self.touched.touch(topic);
-        let Some(topic) = self.topics.get_mut(topic) else { return Vec::new() };
+        let Some(topic) = self.topics.get_mut(topic) else { return Published(Vec::new()) };
         let messages: Vec<_> = drafts.into_iter().map(|draft| Arc::new(Message::new(self.serial.next(at.now), at.now, draft))).collect();
         topic.stats.publish_requests += 1;
         topic.stats.published_messages += messages.len() as u64;
@@ -134,7 +196,7 @@ impl PubSub {
                 &mut Around { serial: &mut self.serial, agenda: &mut self.agenda, touched: &mut self.touched, schemas: &self.schemas };
             settle(name, subscription, around, at.now, out);
         }
-        messages.iter().map(|message| message.id).collect()
+        Published(messages.iter().map(|message| message.id).collect())
     }
 
     /// Publishes what a subscription gave up to its dead-letter topic.

@@ -358,7 +358,7 @@ fn subscription(name: &str, endpoint: Option<&str>) -> pb::Subscription {
 
 fn publish(count: usize) -> Planned {
     let messages = vec![pb::PubsubMessage { data: "payload".into(), ..Default::default() }; count];
-    plan(pb::PublishRequest { topic: TOPIC.into(), messages }, |reply, told| told.published.extend(reply.unwrap().message_ids))
+    plan(pb::PublishRequest { topic: TOPIC.into(), messages }, |reply, told| told.published.extend(reply.unwrap().into_texts()))
 }
 
 fn pull(max_messages: i32) -> pb::PullRequest {

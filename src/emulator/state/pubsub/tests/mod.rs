@@ -7,6 +7,7 @@ mod delivery;
 mod expiry;
 mod model;
 mod ordering;
+mod publish;
 mod push;
 mod schemas;
 mod seek;
@@ -88,7 +89,7 @@ impl World {
 
     fn publish_message(&mut self, to: &str, message: pb::PubsubMessage) -> String {
         let reply = self.run(pb::PublishRequest { topic: topic(to), messages: vec![message] }).unwrap();
-        reply.message_ids.into_iter().next().unwrap()
+        reply.into_texts().into_iter().next().unwrap()
     }
 
     fn publish(&mut self, to: &str, data: &str) -> String {

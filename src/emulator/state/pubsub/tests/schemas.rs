@@ -1,6 +1,7 @@
 //! Schemas: revisions, what topics make of them, and what receivers are told.
 
 use super::*;
+use crate::emulator::state::pubsub::publish::Published;
 
 const USER: &str = r#"{"type": "record", "name": "User", "fields": [{"name": "id", "type": "int"}]}"#;
 const USER_2: &str =
@@ -38,9 +39,9 @@ impl World {
         world
     }
 
-    fn send(&mut self, data: impl Into<bytes::Bytes>) -> Result<pb::PublishResponse, Refusal> {
+    fn send(&mut self, data: impl Into<bytes::Bytes>) -> Result<Vec<String>, Refusal> {
         let message = pb::PubsubMessage { data: data.into(), ..Default::default() };
-        self.run(pb::PublishRequest { topic: topic("orders"), messages: vec![message] })
+        self.run(pb::PublishRequest { topic: topic("orders"), messages: vec![message] }).map(Published::into_texts)
     }
 
     fn set_range(&mut self, first: &str, last: &str) -> Result<pb::Topic, Refusal> {
