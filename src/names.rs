@@ -111,7 +111,8 @@ macro_rules! resource {
                     Error::invalid(format!(concat!("`{}` is not the full name of a ", $what), text.escape_debug()))
                         .with_hint(concat!("it looks like `", $example, "`"))
                 };
-                let (parent, id) = text.rsplit_once(concat!("/", $collection, "/")).ok_or_else(malformed)?;
+                let (rest, id) = text.rsplit_once('/').ok_or_else(malformed)?;
+                let parent = rest.strip_suffix(concat!("/", $collection)).ok_or_else(malformed)?;
                 Ok(Self { $parent: parent.parse().map_err(|_| malformed())?, id: id.parse()? })
             }
         }
@@ -132,7 +133,9 @@ macro_rules! resource {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!("{}/", $collection, "/{}"), self.$parent, self.id)
+                fmt::Display::fmt(&self.$parent, f)?;
+                f.write_str(concat!("/", $collection, "/"))?;
+                f.write_str(self.id.as_str())
             }
         }
 
@@ -252,8 +255,9 @@ impl FromStr for Location {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let (project, id) = text
-            .split_once("/locations/")
+        let (rest, id) = text.rsplit_once('/').unwrap_or_default();
+        let project = rest
+            .strip_suffix("/locations")
             .ok_or_else(|| Error::invalid(format!("`{}` is not `projects/ID/locations/LOCATION`", text.escape_debug())))?;
         Ok(Self { project: project.parse()?, id: id.parse()? })
     }
@@ -261,13 +265,16 @@ impl FromStr for Location {
 
 impl fmt::Display for Project {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "projects/{}", self.0)
+        f.write_str("projects/")?;
+        f.write_str(self.0.as_str())
     }
 }
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/locations/{}", self.project, self.id)
+        fmt::Display::fmt(&self.project, f)?;
+        f.write_str("/locations/")?;
+        f.write_str(self.id.as_str())
     }
 }
 
