@@ -1,6 +1,10 @@
 //! The generated messages and service traits of `proto/`, one module per package.
 #![expect(unreachable_pub, clippy::all, clippy::pedantic, clippy::allow_attributes, reason = "generated code")]
 
+use std::sync::LazyLock;
+
+use prost_reflect::DescriptorPool;
+
 pub(crate) mod google {
     pub(crate) mod api {
         tonic::include_proto!("google.api");
@@ -54,8 +58,11 @@ pub(crate) mod google {
     }
 }
 
-/// Every served file with its options, as a serialized `FileDescriptorSet`.
-pub(crate) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+/// Every served file with its options, read at the first use in a process.
+pub(crate) static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    let descriptors: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+    DescriptorPool::decode(descriptors).expect("the descriptors were made by this build")
+});
 
 /// Generated along: bindings are read from the descriptors, and of this message only the enumerations in it are used.
 const _: Option<(google::api::http_rule::Pattern, google::api::HttpRule, google::api::CustomHttpPattern, google::api::MetricDescriptor)> =

@@ -46,6 +46,8 @@ pub(crate) type Append<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
 /// Appends all records of a log, by what it is given.
 pub(crate) type Fill<'a> = dyn FnMut(&mut Append<'_>) -> Result<()> + 'a;
 
+/// Tells whether a record is the first of a commit.
+pub(crate) type IsMark<'a> = dyn Fn(&[u8]) -> bool + 'a;
 /// Tells how a record is read: called for each in order.
 pub(crate) type Replay<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
 
@@ -70,9 +72,36 @@ impl Wal {
 
     /// Opens a log, gives its whole records to `replay` and cuts off a torn tail.
     pub(crate) fn open(disk: &dyn Disk, path: &Path, replay: &mut Replay<'_>) -> Result<(Self, Scanned)> {
+        Self::open_marked(disk, path, replay, None)
+    }
+
+    /// The same for a log whose commits all begin with a short record that `is_mark` knows, but for what precedes the first. A crash tears one commit, the last:
+    /// where others follow what is not whole, the file is damaged, which is an error, and the file stays as it is.
+    pub(crate) fn open_marked(
+        disk: &dyn Disk,
+        path: &Path,
+        replay: &mut Replay<'_>,
+        is_mark: Option<&IsMark<'_>>,
+    ) -> Result<(Self, Scanned)> {
         let mut file = disk.open(path, Access::Write).map_err(|e| at(path, e))?;
         lock(file.as_mut(), path)?;
-        let scanned = scan::scan(file.as_mut(), replay).map_err(|e| e.context(format_args!("journal `{}`", path.display())))?;
+        let within = |e: Error| e.context(format_args!("journal `{}`", path.display()));
+        let scanned = scan::scan(file.as_mut(), replay).map_err(within)?;
+        if let Some(is_mark) = is_mark.filter(|_| scanned.begun && scanned.torn_bytes > 0) {
+            let found = scan::marks(file.as_mut(), scanned.whole_bytes, is_mark).map_err(within)?;
+            // The first commit may have torn before its mark.
+            if found > u64::from(scanned.records == 0) {
+                let whole = scanned.whole_bytes;
+                return Err(Error::new(
+                    Kind::Io,
+                    format!("journal `{}` is damaged at byte {whole}, and goes on behind that", path.display()),
+                )
+                .with_hint(format!(
+                    "put it back from a copy, or go on without what follows: `truncate --size {whole} {}`",
+                    path.display()
+                )));
+            }
+        }
         if scanned.begun {
             // Not synced: the next commit does that before anything relies on it, and until then the tail is merely cut again.
             if scanned.torn_bytes > 0 {
@@ -91,6 +120,11 @@ impl Wal {
     /// Returns how long the committed part is, in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.committed
+    }
+
+    /// Whether a sync failed, after which it takes nothing more.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// Adds a record to those that the next [`Wal::commit`] writes.

@@ -3,6 +3,8 @@
 use super::{DiskFile, FRAME_BYTES, HEADER_BYTES, MAGIC, RECORD_BYTES_MAX, Replay, VERSION, checksum};
 use crate::error::{Error, Kind, Result};
 
+/// A record that tells where a batch begins is no longer than this.
+const MARK_BYTES_MAX: usize = 64;
 /// Bytes asked of the disk at once.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
@@ -38,6 +40,20 @@ pub(super) fn scan(file: &mut dyn DiskFile, replay: &mut Replay<'_>) -> Result<S
     }
     scanned.torn_bytes = len.saturating_sub(scanned.whole_bytes);
     Ok(scanned)
+}
+
+/// Looks for whole records that `is_mark` knows behind `offset`, where the one that stands there is not whole; returns how many there are. Only short ones count.
+pub(super) fn marks(file: &mut dyn DiskFile, offset: u64, is_mark: &dyn Fn(&[u8]) -> bool) -> Result<u64> {
+    let len = file.len()?;
+    let mut chunks = Chunks { file, len, buffer: Vec::new(), start: 0, end: 0, offset };
+    let mut found = 0;
+    while let Some(head) = chunks.peek(FRAME_BYTES)? {
+        let payload_bytes = u32::from_le_bytes(head[..4].try_into().expect("has four bytes")) as usize;
+        let is_found = payload_bytes <= MARK_BYTES_MAX && chunks.frame()?.is_some_and(is_mark);
+        found += u64::from(is_found);
+        chunks.take(1);
+    }
+    Ok(found)
 }
 
 /// Returns the first record, if there is one.

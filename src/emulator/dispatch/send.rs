@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body as _;
@@ -67,6 +67,10 @@ impl Sender {
         }
         let method: Method = call.method.parse().map_err(|_| format!("`{}` is not a method", call.method.escape_debug()))?;
         let body = mem::take(&mut call.body);
+        if body.is_empty() && matches!(method, Method::POST | Method::PUT | Method::PATCH) {
+            // Of a body that is empty, neither client says so itself (RFC 9110, section 8.6).
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         if place.is_plain() {
             self.send_plain(&place, method, headers, body).await
         } else {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::routing::{any, post};
 use tokio::net::TcpListener;
 
@@ -52,6 +52,20 @@ async fn what_is_sent_arrives_and_redirects_are_not_followed() {
     let mut call = call(format!("http://{addr}/"));
     call.token = Some(TokenKind::Oidc { email: "a@b.c".into(), audience: "x".into() });
     assert_eq!(sender().send(&mut call).await, Answer::Status(302));
+}
+
+#[tokio::test]
+async fn what_may_have_a_body_says_that_it_has_none() {
+    let check = |method: Method, headers: HeaderMap| async move {
+        let length = headers.get(header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
+        let may = method == Method::POST || method == Method::PUT || method == Method::PATCH;
+        if length == may.then_some(&b"0"[..]) { StatusCode::OK } else { StatusCode::BAD_REQUEST }
+    };
+    let addr = serve(Router::new().route("/", any(check))).await;
+    for method in ["POST", "PUT", "PATCH", "GET", "DELETE"] {
+        let mut call = HttpCall { method, body: Bytes::new(), ..call(format!("http://{addr}/")) };
+        assert_eq!(sender().send(&mut call).await, Answer::Status(200), "{method}");
+    }
 }
 
 #[tokio::test]
@@ -152,6 +166,23 @@ async fn an_overloaded_handler_says_when_to_come_back() {
     assert_eq!(answered("past").await, Answer::Later { status: 503, after: Duration::ZERO });
     assert_eq!(answered("nonsense").await, Answer::Status(503));
     assert_eq!(answered("well").await, Answer::Status(200));
+}
+
+#[tokio::test]
+async fn a_host_that_a_call_names_is_told_unless_it_is_rewritten() {
+    let host = |expected: &'static str| {
+        any(
+            move |headers: HeaderMap| async move { if headers[header::HOST] == expected { StatusCode::OK } else { StatusCode::BAD_REQUEST } },
+        )
+    };
+    let addr = serve(Router::new().route("/named", host("worker.p.appspot.com")).route("/rewritten", host("app.invalid"))).await;
+    let rewrites = Rewrites::parse(&[("app.invalid".to_owned(), addr.to_string())]).unwrap();
+    let sender = Sender::new(identity(), rewrites);
+    for url in [format!("http://{addr}/named"), "http://app.invalid/rewritten".to_owned()] {
+        let mut call = call(url);
+        call.headers.push(("Host".into(), "worker.p.appspot.com".into()));
+        assert_eq!(sender.send(&mut call).await, Answer::Status(200), "{}", call.url);
+    }
 }
 
 #[tokio::test]

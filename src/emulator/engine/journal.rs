@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -25,6 +25,8 @@ const BATCH_COMMANDS_MAX: usize = 4096;
 const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// After no other log could be begun, so many more commands are taken before the next try.
 const COMMANDS_BETWEEN_TRIES: u64 = 10_000;
+/// After a failed sync another log is begun; if that fails too it is tried again after this time.
+const MEND_PAUSE: Duration = Duration::from_millis(200);
 /// What must be written is tried again after this pause, in milliseconds, while the disk takes nothing.
 const DISK_PAUSE_MS: u64 = 200;
 
@@ -43,6 +45,8 @@ enum Job {
 
 struct Submitted {
     record: Vec<u8>,
+    /// See [`Command::work`].
+    work: u64,
     /// Whether what comes after it is at another time.
     moves_clock: bool,
     then: Box<dyn FnOnce(Verdict<'_>) + Send>,
@@ -69,7 +73,7 @@ impl Journal {
 
     /// Starts the thread. It ends after [`Journal::stop`], and when the engine is gone.
     pub(super) fn begin(&self, engine: Weak<Inner>, jobs: Jobs, store: Store) -> io::Result<()> {
-        let writer = WriterThread { engine, store, applier: Applier::start()?, snapshot: None, next_try: 0 };
+        let writer = WriterThread { engine, store, applier: Applier::start()?, snapshot: None, next_try: 0, mended: None };
         let handle = thread::Builder::new().name("redrive-log".to_owned()).spawn(move || writer.run(&jobs.0))?;
         *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
         Ok(())
@@ -88,7 +92,7 @@ impl Journal {
 
     /// Puts a command in line. `after` happens with it.
     pub(super) fn submit<C: Command>(&self, mut command: C, after: Option<fn(&Engine, &mut Core)>) -> Reply<C::Reply> {
-        let mut to = Writer::default();
+        let (mut to, work) = (Writer::default(), command.work());
         command.write(&mut to);
         // After it, for `prost` writes a clone, and the first clone of what is alone in its buffer costs an allocation.
         command.detach();
@@ -108,7 +112,7 @@ impl Journal {
             drop(sender.send(answer));
         });
         // Without a thread the reply never comes, which its reader takes for what it is.
-        drop(self.jobs.send(Job::Command(Box::new(Submitted { record: to.bytes, moves_clock: after.is_some(), then }))));
+        drop(self.jobs.send(Job::Command(Box::new(Submitted { record: to.bytes, work, moves_clock: after.is_some(), then }))));
         reply
     }
 }
@@ -164,6 +168,8 @@ struct WriterThread {
     snapshot: Option<JoinHandle<()>>,
     /// No state is written before so many commands.
     next_try: u64,
+    /// When another log was last tried to be begun after a failed sync.
+    mended: Option<Instant>,
 }
 
 impl WriterThread {
@@ -191,7 +197,8 @@ impl WriterThread {
             }
             if stop {
                 // So that a build that behaves otherwise can open the directory as well.
-                self.next_try = 0;
+                (self.next_try, self.mended) = (0, None);
+                self.wait_for_snapshot();
             }
             if stop || self.store.is_long() {
                 self.turn(&engine);
@@ -200,6 +207,11 @@ impl WriterThread {
                 break;
             }
         }
+        self.wait_for_snapshot();
+    }
+
+    /// Waits until the state that is being written, if one is, has been written or could not be.
+    fn wait_for_snapshot(&mut self) {
         if let Some(snapshot) = self.snapshot.take() {
             drop(snapshot.join());
         }
@@ -207,6 +219,10 @@ impl WriterThread {
 
     /// Writes a batch, and applies the one `before` it meanwhile; returns it once it is durable. None of a batch that cannot be written has happened.
     fn write(&mut self, engine: &Engine, batch: Vec<Submitted>, before: Option<Durable>) -> Option<Durable> {
+        // None of the failed batch has happened, and the one before it has.
+        if self.store.is_broken() && before.is_none() {
+            self.mend(engine);
+        }
         let (clock, fingerprint) = {
             let mut core = engine.lock();
             core.latest = core.latest.max(engine.clock());
@@ -234,11 +250,31 @@ impl WriterThread {
 
     fn add(&mut self, clock: Clock, fingerprint: u64, batch: &[Submitted], seeds: &[u64]) -> Result<()> {
         self.store.begin(clock, fingerprint)?;
-        batch.iter().zip(seeds).try_for_each(|(job, seed)| self.store.add(*seed, &job.record))
+        batch.iter().zip(seeds).try_for_each(|(job, seed)| self.store.add(*seed, &job.record, job.work))
+    }
+
+    /// After a failed sync: writes the state and begins another log. The disk may be well again.
+    fn mend(&mut self, engine: &Engine) {
+        if self.mended.is_some_and(|tried| tried.elapsed() < MEND_PAUSE) {
+            return;
+        }
+        self.wait_for_snapshot();
+        let next = {
+            let core = engine.lock();
+            self.store.successor(&core.state, engine.clock_of(&core))
+        };
+        match next.and_then(|next| self.store.mend(next)) {
+            Ok(()) => tracing::info!(target: "redrive::emulator", "the data directory is written to again"),
+            Err(error) => tracing::debug!(target: "redrive::emulator", %error, "the data directory still takes nothing"),
+        }
+        self.mended = Some(Instant::now());
     }
 
     /// Begins another log and has the state written, unless that is going on already.
     fn turn(&mut self, engine: &Engine) {
+        if self.store.is_broken() {
+            return self.mend(engine);
+        }
         let busy = self.snapshot.as_ref().is_some_and(|snapshot| !snapshot.is_finished());
         if busy || self.store.commands() < self.next_try {
             return;

@@ -23,7 +23,7 @@ use journal::{Journal, Reply};
 use open::OpenCalls;
 
 use super::state::target::SetAppEngine;
-use super::state::{Code, Command, Effect, Effects, HttpCall, Moment, Refusal, Restart, State, Touched};
+use super::state::{Code, Command, Effect, Effects, HttpCall, Moment, Refusal, Restart, Seeding, State, Touched};
 use super::store::{Clock, Opened};
 
 /// The state behind a lock, with all that makes it live. Clones are handles to the same one.
@@ -97,7 +97,11 @@ impl Engine {
             let begun = journal.begin(Arc::downgrade(&engine.0), jobs, opened.store);
             begun.map_err(|error| Refusal::new(Code::Internal, format!("no thread for the data directory: {error}")))?;
         }
-        let mut begun = engine.run(SetAppEngine(app_engine)).await;
+        // Before anything else: see `State::seeding`.
+        let mut begun = if goes_on { Ok(()) } else { engine.run(Seeding(true)).await };
+        if begun.is_ok() {
+            begun = engine.run(SetAppEngine(app_engine)).await;
+        }
         if goes_on && begun.is_ok() {
             begun = engine.run(Restart).await;
         }

@@ -4,7 +4,6 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use prost_reflect::DescriptorPool;
 use serde_json::{Map, Value as Json};
 use tonic::{Code, Status};
 
@@ -252,8 +251,7 @@ fn screaming(name: &str) -> String {
 
 /// The paths of all methods; reading the descriptors for them takes a good millisecond.
 static METHODS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let pool = DescriptorPool::decode(pb::DESCRIPTORS).expect("the descriptors were made by this build");
-    let paths = pool.services().flat_map(|service| {
+    let paths = pb::POOL.services().flat_map(|service| {
         let service_name = service.full_name().to_owned();
         service.methods().map(move |method| format!("/{service_name}/{}", method.name())).collect::<Vec<_>>()
     });

@@ -30,6 +30,8 @@ const PATHS: &[&str] = &[
     "/v2/projects/p/locations/l/queues/q?updateMask=rateLimits.maxBurstSize,retryConfig",
     "/v2/projects/p/locations/l/queues/q/tasks?responseView=FULL",
     "/v2/projects/p/locations/l/queues/q/tasks/t:run",
+    "/v2/projects/p/locations/l/queues/q/tasks/t:buffer",
+    "/v2beta3/projects/p/locations/l/queues/q/tasks:buffer",
     "/v1/projects/p/locations/l/jobs",
     "/v1/projects/p/locations/l/jobs/j:pause",
     "/v3/projects/p/timeSeries?filter=metric.type%3D%22x%22&interval.endTime=2026-01-01T00:00:00Z",
@@ -75,6 +77,7 @@ const BODIES: &[&str] = &[
     r#"{"policy": {"bindings": [{"role": "r", "members": ["allUsers"]}], "etag": "AAAA"}}"#,
     r#"{"time": "2026-01-01T00:00:00.123456789Z", "snapshot": null}"#,
     r#"{"subscription": {"labels": {"a": "b"}}, "updateMask": "labels,pushConfig.pushEndpoint"}"#,
+    r#"{"body": {"contentType": "text/plain", "data": "aGk="}}"#,
 ];
 const BODY_WORDS: &[&str] = &[
     "{",

@@ -5,6 +5,7 @@
 
 mod error;
 mod json;
+mod payload;
 mod query;
 mod routes;
 mod template;
@@ -20,7 +21,7 @@ use http::{Method, Request, Response};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use prost_reflect::{DynamicMessage, SerializeOptions};
 use serde_json::Value as Json;
 use tonic::Code;
 
@@ -40,10 +41,7 @@ const BODY_SECONDS_MAX: u64 = 120;
 const FRAME_HEAD_BYTES: usize = 5;
 
 /// Read from the protos at the first request, once in a process.
-static ROUTES: LazyLock<Routes> = LazyLock::new(|| {
-    let pool = DescriptorPool::decode(pb::DESCRIPTORS).expect("the descriptors were made by this build");
-    Routes::from_pool(&pool).expect("a test has read these rules")
-});
+static ROUTES: LazyLock<Routes> = LazyLock::new(|| Routes::from_pool(&pb::POOL).expect("a test has read these rules"));
 
 /// Why there is no answer of the service's.
 struct Failure {
@@ -103,31 +101,30 @@ async fn call(
     request: Request<Body>,
 ) -> Result<Response<Body>, Failure> {
     let (parts, body) = request.into_parts();
-    let json = if route.body == BodyRule::None { None } else { read(body).await? };
+    let json = if route.body == BodyRule::None {
+        None
+    } else {
+        let bytes = read(body).await?;
+        payload::parse(&route.body, &parts.headers, &bytes)?
+    };
     let (message, wanted) = assemble(route, variables?, &parts, json)?;
     let answer = invoke(services, route, &message, parts.headers.get(AUTHORIZATION)).await?;
     render(route, answer, wanted)
 }
 
-/// Reads a body within the bounds; an empty one is `None`.
-async fn read(body: Body) -> Result<Option<Json>, Failure> {
+/// Reads a body within the bounds.
+async fn read(body: Body) -> Result<Bytes, Failure> {
     let too_large = || Failure::invalid(format!("Request payload size exceeds the limit: {BODY_BYTES_MAX} bytes."));
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(too_large());
     }
     let collected = tokio::time::timeout(Duration::from_secs(BODY_SECONDS_MAX), Limited::new(body, BODY_BYTES_MAX).collect()).await;
-    let bytes = match collected {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
-        Ok(Err(_)) => return Err(Failure::invalid("The body of the request broke off.")),
-        Err(_) => {
-            return Err(Failure::new(Code::DeadlineExceeded, "The body of the request did not arrive in time."));
-        }
-    };
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Ok(None);
+    match collected {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Failure::invalid("The body of the request broke off.")),
+        Err(_) => Err(Failure::new(Code::DeadlineExceeded, "The body of the request did not arrive in time.")),
     }
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| Failure::invalid(format!("Invalid JSON payload received. {error}")))
 }
 
 /// Puts the request's message together: body, then query, then what the path says.
@@ -135,7 +132,7 @@ fn assemble(route: &Route, variables: Vec<String>, parts: &Parts, json: Option<J
     let mut message = DynamicMessage::new(route.input.clone());
     let mut complaints = Complaints::default();
     match (&route.body, json) {
-        (BodyRule::Whole, Some(json)) => json::fill(&mut message, json, Place::Root, &mut complaints),
+        (BodyRule::Whole | BodyRule::Payload(_), Some(json)) => json::fill(&mut message, json, Place::Root, &mut complaints),
         (BodyRule::Field(name), Some(json)) => {
             let field = json::field_of(&route.input, name).ok_or_else(|| Failure::invalid(format!("There is no field `{name}`.")))?;
             json::set(&mut message, &field, json, Place::Root, &mut complaints);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::Method;
 use http::uri::PathAndQuery;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor, Value};
+use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, Value};
 
 use super::template::{Segment, Template, Variable, percent_decode};
 
@@ -18,6 +18,8 @@ pub(super) enum BodyRule {
     None,
     Whole,
     Field(String),
+    /// The whole message, or as it is what this field of it holds: a `google.api.HttpBody`.
+    Payload(FieldDescriptor),
 }
 
 /// One binding of one gRPC method.
@@ -90,7 +92,7 @@ impl Routes {
             grpc: format!("/{}/{}", method.parent_service().full_name(), method.name()).parse().map_err(|_| wrong("odd name"))?,
             input: method.input(),
             output: method.output(),
-            body: body_rule(rule),
+            body: body_rule(rule, &method.input()),
             variables: template.variables,
         };
         let leaf = Leaf { method: verb, verb: template.verb, route: Arc::new(route) };
@@ -169,12 +171,16 @@ pub(super) fn pattern(rule: &DynamicMessage) -> Option<(Method, String)> {
     methods.into_iter().find(|(name, _)| rule.has_field_by_name(name)).and_then(|(name, method)| Some((method, text(rule, name)?)))
 }
 
-fn body_rule(rule: &DynamicMessage) -> BodyRule {
+fn body_rule(rule: &DynamicMessage, input: &MessageDescriptor) -> BodyRule {
     match text(rule, "body").as_deref() {
         None | Some("") => BodyRule::None,
-        Some("*") => BodyRule::Whole,
+        Some("*") => input.fields().find(is_payload).map_or(BodyRule::Whole, BodyRule::Payload),
         Some(field) => BodyRule::Field(field.to_owned()),
     }
+}
+
+fn is_payload(field: &FieldDescriptor) -> bool {
+    matches!(field.kind(), Kind::Message(desc) if desc.full_name() == "google.api.HttpBody")
 }
 
 fn text(rule: &DynamicMessage, field: &str) -> Option<String> {

@@ -193,7 +193,7 @@ impl Storm {
 
 /// Every binding: its method, its template, its message.
 fn bindings() -> Vec<(Method, Template, MessageDescriptor)> {
-    let pool = DescriptorPool::decode(pb::DESCRIPTORS).unwrap();
+    let pool = &pb::POOL;
     let option = pool.get_extension_by_name("google.api.http").unwrap();
     let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
     let bindings = methods.filter(|method| method.options().has_extension(&option)).map(|method| {

@@ -6,13 +6,15 @@ use crate::emulator::engine::Engine;
 
 /// Transcodes a request up to the gRPC call: its method and message, or what Google would say.
 fn transcode(method: &str, uri: &str, body: &str) -> Result<(String, Json), String> {
-    let mut request = Request::new(());
-    *request.method_mut() = method.parse().unwrap();
-    *request.uri_mut() = uri.parse().unwrap();
-    let (parts, ()) = request.into_parts();
+    transcode_as("application/json", method, uri, body.as_bytes())
+}
+
+/// The same for a body of any content type.
+fn transcode_as(kind: &str, method: &str, uri: &str, body: &[u8]) -> Result<(String, Json), String> {
+    let (parts, ()) = Request::builder().method(method).uri(uri).header(CONTENT_TYPE, kind).body(()).unwrap().into_parts();
     let (route, segments) = ROUTES.find(&parts.method, parts.uri.path()).ok_or("no route")?;
     let texts = variables(route, &segments).map_err(|failure| failure.message)?;
-    let json = if body.is_empty() { None } else { Some(serde_json::from_str(body).unwrap()) };
+    let json = payload::parse(&route.body, &parts.headers, body).map_err(|failure| failure.message)?;
     let (message, _) = assemble(route, texts, &parts, json).map_err(|failure| failure.message)?;
     let name = route.grpc.path().rsplit_once('/').unwrap().1.to_owned();
     Ok((name, serde_json::to_value(&message).unwrap()))
@@ -124,6 +126,40 @@ fn bodies_become_messages() {
             json!({"queue": {"name": "projects/p/locations/l/queues/q"}, "updateMask": "a,b"}),
         ),
     ]);
+}
+
+#[test]
+fn a_payload_is_taken_from_its_message_or_as_it_is() {
+    let buffer = |kind: &str, body: &[u8]| {
+        transcode_as(kind, "POST", "/v2/projects/p/locations/l/queues/q/tasks:buffer", body).map(|(_, message)| message["body"].clone())
+    };
+    for (kind, body, expected) in [
+        ("text/plain", "", Json::Null),
+        ("", r#"{"body": {"contentType": "a/b", "data": "aGk="}}"#, json!({"contentType": "a/b", "data": "aGk="})),
+        ("text/plain", r#" {"body": {"content_type": "a/b"}}"#, json!({"contentType": "a/b"})),
+        ("text/plain", r#"{"body": {}}"#, json!({})),
+        ("text/plain", "hi", json!({"contentType": "text/plain", "data": "aGk="})),
+        ("text/plain", " ", json!({"contentType": "text/plain", "data": "IA=="})),
+        ("", "hi", json!({"data": "aGk="})),
+        ("application/json", "{}", Json::Null),
+        ("application/json", r#"{"body":1}"#, json!({"contentType": "application/json", "data": "eyJib2R5IjoxfQ=="})),
+        ("application/json", r#"{"body":{"a":1}}"#, json!({"contentType": "application/json", "data": "eyJib2R5Ijp7ImEiOjF9fQ=="})),
+        ("application/json", r#"{"body":{},"a":1}"#, json!({"contentType": "application/json", "data": "eyJib2R5Ijp7fSwiYSI6MX0="})),
+    ] {
+        assert_eq!(buffer(kind, body.as_bytes()), Ok(expected), "{body}");
+    }
+    assert_eq!(buffer("a/b", b"\xff\0"), Ok(json!({"contentType": "a/b", "data": "/wA="})), "any bytes");
+    let refused = "Invalid value at 'body.data' (TYPE_BYTES), Base64 decoding failed for \"!!\"";
+    assert_eq!(buffer("", br#"{"body": {"data": "!!"}}"#), Err(refused.to_owned()));
+    for (method, version) in [("POST", "v2"), ("GET", "v2"), ("POST", "v2beta3"), ("GET", "v2beta3")] {
+        for (path, id) in [("tasks:buffer", None), ("tasks/:buffer", None), ("tasks/one:buffer", Some("one"))] {
+            let uri = format!("/{version}/projects/p/locations/l/queues/q/{path}");
+            let (name, message) = transcode(method, &uri, "hi").unwrap();
+            assert_eq!((name.as_str(), message["taskId"].as_str()), ("BufferTask", id), "{method} {uri}");
+            let (queue, data) = (message["queue"].as_str(), message["body"]["data"].as_str());
+            assert_eq!((queue, data), (Some("projects/p/locations/l/queues/q"), Some("aGk=")), "{method} {uri}");
+        }
+    }
 }
 
 #[test]

@@ -18,9 +18,9 @@ use super::faults::{Fault, Faults};
 use super::grpc::Services;
 use super::identity::{self, Identity, Wanted};
 use super::seed::{self, Seed};
-use super::state::Refusal;
 use super::state::pubsub::RequireGrants;
 use super::state::target::SetAppEngine;
+use super::state::{Refusal, Seeding};
 use super::store::{LogLimit, Store};
 use crate::error::{Error, Kind, Result};
 use crate::names::ProjectId;
@@ -349,7 +349,7 @@ impl Builder {
         }
         let identity = Identity::new(project.clone(), reachable(address), self.identity);
         let services = Services::guarded(&engine, identity.clone(), self.monitoring_delay);
-        if is_new && let Err(error) = seed::apply(&seed, &project, &services.unguarded(), engine.now()).await {
+        if is_new && let Err(error) = begin_with(&seed, &project, &services, &engine).await {
             engine.shut_down();
             engine.close();
             return Err(error);
@@ -361,6 +361,16 @@ impl Builder {
         tracing::info!(target: "redrive::emulator", %address, %project, "the emulator listens");
         Ok(Emulator { address, project, engine, faults, identity, server, dispatcher })
     }
+}
+
+/// Makes what a new emulator begins with. Where an earlier process did not get to the end of it, nobody was served yet, and it is made anew.
+async fn begin_with(seed: &Seed, project: &ProjectId, services: &Services, engine: &Engine) -> Result<()> {
+    let failed = |refusal: Refusal| Error::new(Kind::Io, refusal.message);
+    if engine.read(|state, _| state.seeding) {
+        engine.reset().await.map_err(failed)?;
+    }
+    seed::apply(seed, project, &services.unguarded(), engine.now()).await?;
+    engine.run(Seeding(false)).await.map_err(failed)
 }
 
 /// The URL of an address for clients on this machine.
@@ -384,7 +394,7 @@ async fn begin(data_dir: Option<PathBuf>, log_limit: LogLimit, app_engine: Optio
     let opened = spawn_blocking(move || Store::open(Arc::new(RealDisk), &dir)).await;
     let mut opened = opened.map_err(|error| Error::new(Kind::Internal, format!("the data directory was not read: {error}")))??;
     opened.store.set_log_limit(log_limit);
-    let is_new = opened.store.is_new();
+    let is_new = opened.store.is_new() || opened.state.seeding;
     let (engine, calls) = Engine::open(start_seed(), opened, app_engine).await.map_err(failed)?;
     Ok((engine, calls, is_new))
 }

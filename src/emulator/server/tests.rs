@@ -287,3 +287,25 @@ async fn a_pull_that_waits_is_answered_when_the_emulator_ends() {
     assert!(start.elapsed() < Duration::from_millis(SHUTDOWN_MS_MAX), "nothing had to be cut off: {:?}", start.elapsed());
     assert_eq!(pull.await.unwrap().unwrap().text().await.unwrap(), "{}");
 }
+
+#[tokio::test]
+async fn a_seed_that_could_not_be_made_is_made_by_the_next_start_and_only_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (seed, data) = (folder.path().join("seed.yaml"), folder.path().join("data"));
+    let start = || Emulator::builder().data_dir(&data).seed_file(&seed).start();
+    let subscription = "/v1/projects/demo/subscriptions/mail";
+    let text = |filter: &str| format!("topics: [{{ name: orders }}]\nsubscriptions: [{{ name: mail, topic: orders, filter: '{filter}' }}]");
+    std::fs::write(&seed, text("nonsense")).unwrap();
+    let error = start().await.unwrap_err();
+    assert!(error.to_string().contains("mail"), "{error}");
+    std::fs::write(&seed, text("attributes:paid")).unwrap();
+    let emulator = start().await.unwrap();
+    let (status, answer) = get(&emulator, subscription).await;
+    assert!(status == 200 && answer.contains("attributes:paid"), "{answer}");
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let deleted = client.delete(format!("http://{}{subscription}", emulator.address())).send().await.unwrap();
+    assert_eq!(deleted.status().as_u16(), 200);
+    emulator.shutdown().await;
+    let emulator = start().await.unwrap();
+    assert_eq!(get(&emulator, subscription).await.0, 404, "what was deleted since is not made again");
+}

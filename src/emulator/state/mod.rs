@@ -3,6 +3,7 @@
 //! Everything here is a function of (state, command, moment): no IO, no clock, no randomness of its own, so that a day of retries runs in
 //! milliseconds and a failing run replays from its seed. It must not know gRPC, HTTP servers, sockets or tasks of tokio.
 
+mod iam;
 mod payload;
 pub(crate) mod pubsub;
 mod record;
@@ -21,7 +22,7 @@ use jiff::Timestamp;
 
 pub(crate) use payload::kept;
 pub(crate) use record::{Record, replay};
-pub(crate) use restart::{Image, Loader, Reset, Restart};
+pub(crate) use restart::{Image, Loader, Reset, Restart, Seeding};
 pub(crate) use touched::Touched;
 
 use saved::saved;
@@ -32,9 +33,11 @@ pub(crate) struct State {
     pub(crate) pubsub: pubsub::PubSub,
     pub(crate) tasks: tasks::Tasks,
     pub(crate) scheduler: scheduler::Scheduler,
+    /// Whether what a new emulator begins with is still being made.
+    pub(crate) seeding: bool,
 }
 
-saved!(struct State { pubsub, tasks, scheduler });
+saved!(struct State { pubsub, tasks, scheduler; seeding });
 
 /// When a command is applied, and the entropy it may use: the two things a pure state cannot make for itself.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +56,14 @@ pub(crate) trait Command: Record {
 
     /// Lets go of what it came with, so that what is kept of it is no more than itself; done before anything waits for it.
     fn detach(&mut self) {}
+
+    /// How much it takes to apply it again, the creation of a task being 1: decides when the log has become too long.
+    fn work(&self) -> u64 {
+        1
+    }
+
+    /// Whether it puts the clock back to the wall clock.
+    const RESETS_CLOCK: bool = false;
 
     /// Whether [`Command::is_idle`] ever says yes: for most commands the state need not be looked at.
     const CAN_BE_IDLE: bool = false;

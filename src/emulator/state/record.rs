@@ -12,7 +12,7 @@ use super::tasks::{
     BufferTask, CreateQueue, CreateTask, DeleteQueue, DeleteTask, PauseQueue, PurgeQueue, ResumeQueue, RunTask, SetQueuePolicy,
     UpdateCmekConfig, UpdateQueue,
 };
-use super::{Answered, Command, Effects, Moment, Reset, Restart, State, Tick};
+use super::{Answered, Command, Effects, Moment, Reset, Restart, Seeding, State, Tick};
 use crate::emulator::pb::google::iam::v1 as iam;
 use crate::emulator::pb::google::pubsub::v1 as pb;
 use crate::error::Result;
@@ -48,7 +48,7 @@ macro_rules! table {
         })*
 
         /// Applies a command as the log has it; its effects were carried out when it was new.
-        pub(crate) fn replay(record: &[u8], state: &mut State, at: Moment) -> Result<()> {
+        pub(crate) fn replay(record: &[u8], state: &mut State, at: Moment) -> Result<Replayed> {
             let mut from = Reader::new(record);
             match u16::load(&mut from)? {
                 $($number => again::<$command>(from, state, at),)*
@@ -65,6 +65,7 @@ table! {
         3 => SetAppEngine,
         4 => Restart,
         5 => Reset,
+        6 => Seeding,
 
         20 => pb::Topic,
         21 => pb::UpdateTopicRequest,
@@ -156,12 +157,19 @@ saved!(message
     pb::DeleteSchemaRequest,
 );
 
-fn again<C: Command + Saved>(mut from: Reader<'_>, state: &mut State, at: Moment) -> Result<()> {
+/// What the log has to know of a command that was applied again.
+pub(crate) struct Replayed {
+    pub(crate) work: u64,
+    pub(crate) resets_clock: bool,
+}
+
+fn again<C: Command + Saved>(mut from: Reader<'_>, state: &mut State, at: Moment) -> Result<Replayed> {
     let command = C::load(&mut from)?;
     if !from.is_empty() {
         return Err(damaged("a command is longer than it should be"));
     }
+    let replayed = Replayed { work: command.work(), resets_clock: C::RESETS_CLOCK };
     // What was refused is refused again. A panic was its own request's when it was new, and is nobody's now.
     let _ = catch_unwind(AssertUnwindSafe(|| command.apply(state, at, &mut Effects::default()).is_ok()));
-    Ok(())
+    Ok(replayed)
 }

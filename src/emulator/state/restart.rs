@@ -39,10 +39,27 @@ saved!(
 impl Command for Reset {
     type Reply = ();
 
+    const RESETS_CLOCK: bool = true;
+
     fn apply(self, state: &mut State, _at: Moment, _out: &mut Effects) -> Result<(), Refusal> {
         state.pubsub.reset();
         state.tasks.reset();
         state.scheduler.reset();
+        Ok(())
+    }
+}
+
+/// Says whether what a new emulator begins with is still being made: where that was interrupted, it is made anew.
+#[derive(Debug)]
+pub(crate) struct Seeding(pub(crate) bool);
+
+saved!(tuple Seeding);
+
+impl Command for Seeding {
+    type Reply = ();
+
+    fn apply(self, state: &mut State, _at: Moment, _out: &mut Effects) -> Result<(), Refusal> {
+        state.seeding = self.0;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ mod snapshot;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::state::State;
 use super::state::saved::{Saved, Writer};
@@ -25,21 +25,21 @@ const FORMAT: u32 = 1;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LogLimit {
     bytes: u64,
-    /// Commands since the state was written.
-    commands: u64,
+    /// Work of the commands since the state was written: see [`Command::work`](super::state::Command::work).
+    work: u64,
 }
 
-/// Whichever comes first: reading so much again takes a second or two. What is in large commands is read fast.
+/// Whichever comes first: reading so much again takes a second or two.
 impl Default for LogLimit {
     fn default() -> Self {
-        Self { bytes: 256 * 1024 * 1024, commands: 250_000 }
+        Self { bytes: 256 * 1024 * 1024, work: 250_000 }
     }
 }
 
 impl LogLimit {
     /// A limit of bytes alone.
     pub(crate) fn bytes(bytes: u64) -> Self {
-        Self { bytes, commands: u64::MAX }
+        Self { bytes, work: u64::MAX }
     }
 }
 
@@ -65,6 +65,11 @@ pub(crate) struct Clock {
 impl Clock {
     /// Before anything happened.
     pub(crate) const BEGIN: Self = Self { now: Timestamp::UNIX_EPOCH, ahead_ns: 0 };
+
+    /// The same moment with the emulator's clock where the wall clock was.
+    fn put_back(self) -> Self {
+        Self { now: self.now.checked_sub(SignedDuration::from_nanos(self.ahead_ns)).unwrap_or(self.now), ahead_ns: 0 }
+    }
 }
 
 /// A data directory open for writing; nobody else can open it until this is dropped.
@@ -76,12 +81,20 @@ pub(crate) struct Store {
     generation: u64,
     /// Commands since the directory was made.
     commands: u64,
-    /// Of those, in the batch that is being made.
-    pending: u64,
+    /// Of those, in the batch that is being made, and their work.
+    pending: (u64, u64),
+    /// What it takes to read the commands again that came since the directory was opened, or were read then.
+    work: u64,
     state_bytes: u64,
-    /// Commands that are in the state that was written, or is being written.
-    state_commands: u64,
+    /// Of the work, what is in the state that was written, or is being written.
+    state_work: u64,
     log_limit: LogLimit,
+}
+
+/// A log without a record, and the state that it begins with.
+pub(crate) struct Successor {
+    log: Wal,
+    snapshot: Snapshot,
 }
 
 /// A directory that was opened, and what is in it.
@@ -116,43 +129,70 @@ impl Store {
         self.log.append(&to.bytes)
     }
 
-    /// Adds a command to the batch.
-    pub(crate) fn add(&mut self, seed: u64, command: &[u8]) -> Result<()> {
+    /// Adds a command to the batch, and what [`Command::work`](super::state::Command::work) says of it.
+    pub(crate) fn add(&mut self, seed: u64, command: &[u8], work: u64) -> Result<()> {
         self.log.append_parts(&[&[COMMAND], &seed.to_le_bytes(), command])?;
-        self.pending += 1;
+        self.pending = (self.pending.0 + 1, self.pending.1 + work);
         Ok(())
     }
 
     /// Makes the batch durable with one sync. On an error none of it has happened.
     pub(crate) fn commit(&mut self) -> Result<()> {
-        let added = std::mem::take(&mut self.pending);
+        let (commands, work) = std::mem::take(&mut self.pending);
         self.log.commit()?;
-        self.commands += added;
+        self.commands += commands;
+        self.work += work;
         Ok(())
     }
 
     /// Takes back a batch that cannot be completed.
     pub(crate) fn abandon(&mut self) {
-        self.pending = 0;
+        self.pending = (0, 0);
         self.log.abandon();
     }
 
     /// Tells whether the log has become so long that the state should be written anew.
     pub(crate) fn is_long(&self) -> bool {
-        let (bytes, commands) = (self.log.len(), self.commands - self.state_commands);
-        (bytes >= self.log_limit.bytes || commands >= self.log_limit.commands) && bytes >= self.state_bytes.saturating_mul(LOG_TIMES_STATE)
+        let (bytes, work) = (self.log.len(), self.work - self.state_work);
+        (bytes >= self.log_limit.bytes || work >= self.log_limit.work) && bytes >= self.state_bytes.saturating_mul(LOG_TIMES_STATE)
+    }
+
+    /// Whether a sync failed: what lies behind the log's last batch is not known any more.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.log.is_broken()
     }
 
     /// Begins another log, and returns the state to write: until that is done, the older files stay and count.
     pub(crate) fn turn(&mut self, state: &State, clock: Clock) -> Result<Snapshot> {
+        let Successor { log, snapshot } = self.successor(state, clock)?;
+        self.go_on(log, &snapshot);
+        Ok(snapshot)
+    }
+
+    /// Makes what can follow the present log, and takes nothing yet.
+    pub(crate) fn successor(&self, state: &State, clock: Clock) -> Result<Successor> {
         let next = self.generation + 1;
         let log = create_log(self.disk.as_ref(), &self.dir, next)?;
-        let snapshot = Snapshot::new(self, next, state, clock);
+        Ok(Successor { log, snapshot: Snapshot::new(self, next, state, clock) })
+    }
+
+    /// Goes on after a failed sync: with another log, and only once the state is written, so that nobody reads the log that failed. On an error nothing has changed.
+    pub(crate) fn mend(&mut self, Successor { log, snapshot }: Successor) -> Result<()> {
+        if let Err(error) = snapshot.write() {
+            drop(log);
+            // It has no record, and is in nobody's way.
+            drop(self.disk.remove(&log_path(&self.dir, snapshot.generation())));
+            return Err(error);
+        }
+        self.go_on(log, &snapshot);
+        Ok(())
+    }
+
+    fn go_on(&mut self, log: Wal, snapshot: &Snapshot) {
         self.log = log;
-        self.generation = next;
+        self.generation = snapshot.generation();
         self.state_bytes = snapshot.bytes();
-        self.state_commands = self.commands;
-        Ok(snapshot)
+        self.state_work = self.work;
     }
 }
 

@@ -25,10 +25,13 @@ impl Store {
         let lock = lock(disk.as_ref(), dir)?;
         let mut files = Files::list(disk.as_ref(), dir)?;
         let (base, mut built) = files.newest_state(disk.as_ref(), dir)?;
-        let state_commands = built.commands;
-        files.drop_empty(disk.as_ref(), dir, base)?;
+        let state_work = built.work;
+        let empty = files.take_empty(disk.as_ref(), dir, base)?;
         let last = files.logs.last().copied().filter(|last| *last >= base).unwrap_or(base);
         for generation in base..last {
+            if !files.logs.contains(&generation) {
+                return Err(files.missing(dir, generation));
+            }
             built.read_sealed(disk.as_ref(), dir, generation)?;
         }
         let log = if files.logs.contains(&last) {
@@ -36,11 +39,13 @@ impl Store {
         } else if files.is_empty() {
             create_log(disk.as_ref(), dir, last)?
         } else {
-            return Err(missing(dir, last));
+            return Err(files.missing(dir, last));
         };
+        // Not before all has been read: of a directory that cannot be opened nothing is removed.
+        remove(disk.as_ref(), dir, &empty)?;
         settle(disk.as_ref(), dir, base)?;
         files.clear(disk.as_ref(), dir, base);
-        let Built { state, clock, commands, .. } = built;
+        let Built { state, clock, commands, work, .. } = built;
         let store = Self {
             disk,
             dir: dir.to_owned(),
@@ -48,9 +53,10 @@ impl Store {
             log,
             generation: last,
             commands,
-            pending: 0,
+            pending: (0, 0),
             state_bytes: 0,
-            state_commands,
+            work,
+            state_work,
             log_limit: LogLimit::default(),
         };
         Ok(Opened { store, state, clock })
@@ -83,9 +89,12 @@ fn settle(disk: &dyn Disk, dir: &Path, base: u64) -> Result<()> {
     disk.sync_dir(dir).map_err(|error| wal::at(dir, error))
 }
 
-fn missing(dir: &Path, generation: u64) -> Error {
-    Error::new(Kind::Io, format!("`{}` is missing: the data directory is not complete", log_path(dir, generation).display()))
-        .with_hint("put all of its files back, or begin with another directory")
+/// Removes logs without a record.
+fn remove(disk: &dyn Disk, dir: &Path, generations: &[u64]) -> Result<()> {
+    generations.iter().try_for_each(|generation| {
+        let path = log_path(dir, *generation);
+        disk.remove(&path).map_err(|error| wal::at(&path, error))
+    })
 }
 
 /// The generations that there are files of.
@@ -115,17 +124,27 @@ impl Files {
         Ok((1, Built::default()))
     }
 
-    /// Removes logs at the end that have no record yet: what came after them, if it came, went to the one before.
-    fn drop_empty(&mut self, disk: &dyn Disk, dir: &Path, base: u64) -> Result<()> {
+    /// Takes out the logs at the end that have no record yet, and returns them: what came after them, if it came, went to the one before.
+    fn take_empty(&mut self, disk: &dyn Disk, dir: &Path, base: u64) -> Result<Vec<u64>> {
+        let mut empty = Vec::new();
         while let Some(&last) = self.logs.last().filter(|last| **last > base) {
             let path = log_path(dir, last);
             if wal::read_first(disk, &path).map_err(|error| error.context(format_args!("`{}`", path.display())))?.is_some() {
                 break;
             }
-            disk.remove(&path).map_err(|error| wal::at(&path, error))?;
-            self.logs.pop_last();
+            empty.extend(self.logs.pop_last());
         }
-        Ok(())
+        Ok(empty)
+    }
+
+    /// Why it goes no further without the log of a generation: either that is gone, or a state that would come after it is not whole.
+    fn missing(&self, dir: &Path, generation: u64) -> Error {
+        let (log, hint) = (log_path(dir, generation), "put all of its files back, or begin with another directory");
+        let text = match self.states.range(generation + 1..).next_back() {
+            Some(&state) => format!("`{}` is damaged, and `{}` is gone", state_path(dir, state).display(), log.display()),
+            None => format!("`{}` is missing: the data directory is not complete", log.display()),
+        };
+        Error::new(Kind::Io, text).with_hint(hint)
     }
 
     /// Removes what counts no more: older files, and states that were not written to their end.
@@ -144,6 +163,8 @@ struct Built {
     state: State,
     clock: Clock,
     commands: u64,
+    /// See [`Command::work`](crate::emulator::state::Command::work).
+    work: u64,
     /// Whether a batch has begun in the present file.
     begun: bool,
     /// What the state was like before the last batch.
@@ -152,7 +173,7 @@ struct Built {
 
 impl Default for Built {
     fn default() -> Self {
-        Self { state: State::default(), clock: Clock::BEGIN, commands: 0, begun: false, before: None }
+        Self { state: State::default(), clock: Clock::BEGIN, commands: 0, work: 0, begun: false, before: None }
     }
 }
 
@@ -173,9 +194,10 @@ impl Built {
         match (read, end) {
             (Ok(_), Some((commands, (now, ahead_ns)))) => {
                 let state = loader.finish().map_err(|error| error.context(format_args!("`{}`", path.display())))?;
-                Ok(Some(Self { state, clock: Clock { now, ahead_ns }, commands, begun: false, before: None }))
+                Ok(Some(Self { state, clock: Clock { now, ahead_ns }, commands, work: 0, begun: false, before: None }))
             }
-            (Err(error), _) if error.kind() == Kind::Unsupported => Err(error),
+            // Of a newer build, or the disk does not give it.
+            (Err(error), _) if error.kind() == Kind::Unsupported || is_of_the_disk(&error) => Err(error),
             _ => Ok(None),
         }
     }
@@ -189,14 +211,15 @@ impl Built {
             Ok(scanned) if scanned.begun && scanned.torn_bytes == 0 => Ok(()),
             Ok(_) => Err(Error::new(Kind::Io, format!("`{}` is damaged: it ends too early", path.display()))
                 .with_hint("put the file back from a copy, or begin with another directory")),
-            Err(error) if error.is_not_found() => Err(missing(dir, generation)),
             Err(error) => Err(error),
         }
     }
 
     fn open_last(&mut self, disk: &dyn Disk, dir: &Path, generation: u64) -> Result<Wal> {
         (self.begun, self.before) = (false, None);
-        let (mut log, scanned) = Wal::open(disk, &log_path(dir, generation), &mut |record| self.take(record, generation))?;
+        let path = log_path(dir, generation);
+        let (mut log, scanned) =
+            Wal::open_marked(disk, &path, &mut |record| self.take(record, generation), Some(&|record| record.first() == Some(&BATCH)))?;
         if scanned.records == 0 {
             log.append(&super::begin_record(generation))?;
         }
@@ -210,8 +233,12 @@ impl Built {
             Some((&COMMAND, rest)) if self.begun => {
                 let mut from = Reader::new(rest);
                 let seed = u64::load(&mut from)?;
-                replay(&rest[size_of::<u64>()..], &mut self.state, Moment { now: self.clock.now, seed })?;
+                let done = replay(&rest[size_of::<u64>()..], &mut self.state, Moment { now: self.clock.now, seed })?;
                 self.commands += 1;
+                self.work += done.work;
+                if done.resets_clock {
+                    self.clock = self.clock.put_back();
+                }
                 Ok(())
             }
             _ => Err(unknown()),
@@ -233,6 +260,11 @@ impl Built {
         self.begun = true;
         Ok(())
     }
+}
+
+/// Whether it was the disk that failed, and not what is on it that is not whole.
+fn is_of_the_disk(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<io::Error>)
 }
 
 fn check_begin(rest: &[u8], generation: u64) -> Result<()> {

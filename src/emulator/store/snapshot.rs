@@ -24,6 +24,11 @@ impl Snapshot {
         Self { disk: Arc::clone(&store.disk), dir: store.dir.clone(), generation, commands: store.commands, clock, image: Image::of(state) }
     }
 
+    /// Which log comes after it.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// About how long it will be, payloads included.
     pub(super) fn bytes(&self) -> u64 {
         self.image.len()

@@ -136,7 +136,7 @@ fn a_batch_may_say_what_the_state_was_like_before_the_last_one_and_no_more() {
             seen.push(opened.state.fingerprint());
             let fingerprint = if id == 2 { seen[2 - behind] } else { seen[usize::try_from(id).unwrap()] };
             opened.store.begin(clock, fingerprint).unwrap();
-            opened.store.add(id, &topic(id)).unwrap();
+            opened.store.add(id, &topic(id), 1).unwrap();
             opened.store.commit().unwrap();
             replay(&topic(id), &mut opened.state, Moment { now: clock.now, seed: id }).unwrap();
         }
@@ -155,17 +155,17 @@ fn a_log_is_long_by_its_bytes_or_by_its_commands_and_never_shorter_than_twice_th
     let Opened { mut store, mut state, clock } = Store::open(Arc::clone(&disk), dir).unwrap();
     let keep = |store: &mut Store, fingerprint: u64| {
         store.begin(clock, fingerprint).unwrap();
-        store.add(0, &topic.bytes).unwrap();
+        store.add(0, &topic.bytes, 1).unwrap();
         store.commit().unwrap();
     };
-    for (bytes, commands, is_long) in [(1, u64::MAX, true), (u64::MAX, 1, true), (u64::MAX, 2, false)] {
+    for (bytes, work, is_long) in [(1, u64::MAX, true), (u64::MAX, 1, true), (u64::MAX, 2, false)] {
         let Opened { mut store, state, .. } = Store::open(Arc::new(SimDisk::default()), dir).unwrap();
-        store.set_log_limit(LogLimit { bytes, commands });
+        store.set_log_limit(LogLimit { bytes, work });
         keep(&mut store, state.fingerprint());
-        assert_eq!(store.is_long(), is_long, "{bytes} bytes, {commands} commands");
+        assert_eq!(store.is_long(), is_long, "{bytes} bytes, {work} commands");
     }
 
-    store.set_log_limit(LogLimit { bytes: u64::MAX, commands: 3 });
+    store.set_log_limit(LogLimit { bytes: u64::MAX, work: 3 });
     // The state is a topic of a few hundred bytes.
     for seed in 0..3 {
         keep(&mut store, state.fingerprint());
@@ -177,10 +177,70 @@ fn a_log_is_long_by_its_bytes_or_by_its_commands_and_never_shorter_than_twice_th
     assert!(!store.is_long(), "nothing came since");
     drop(store);
     let mut store = Store::open(disk, dir).unwrap().store;
-    store.set_log_limit(LogLimit { bytes: u64::MAX, commands: 1 });
+    store.set_log_limit(LogLimit { bytes: u64::MAX, work: 1 });
     assert!(!store.is_long(), "the three are in the state that was read");
     keep(&mut store, state.fingerprint());
     assert!(store.is_long());
     store.state_bytes = store.log.len();
     assert!(!store.is_long(), "the state is as large as the log");
+}
+
+/// A directory with a state and, in the log after it, batches of one command each.
+fn filled(disk: &SimDisk, batches: u64) {
+    let dir = Path::new("/data");
+    let Opened { mut store, mut state, clock } = Store::open(Arc::new(disk.clone()), dir).unwrap();
+    for id in 0..=batches {
+        let mut to = Writer::default();
+        pb::Topic { name: format!("projects/shop/topics/topic-{id}"), ..Default::default() }.write(&mut to);
+        store.begin(clock, state.fingerprint()).unwrap();
+        store.add(id, &to.bytes, 1).unwrap();
+        store.commit().unwrap();
+        replay(&to.bytes, &mut state, Moment { now: clock.now, seed: id }).unwrap();
+        if id == 0 {
+            store.turn(&state, clock).unwrap().write().unwrap();
+        }
+    }
+}
+
+#[test]
+fn of_a_directory_that_cannot_be_opened_nothing_is_removed() {
+    let (disk, dir) = (SimDisk::default(), Path::new("/data"));
+    filled(&disk, 0);
+    let names = || disk.list(dir).unwrap();
+    assert_eq!(names().iter().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(["2.log", "2.state", "lock"]));
+    let state = state_path(dir, 2);
+    let flip = |bytes: &mut Vec<u8>| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    };
+    disk.damage(&state, flip);
+    let refused = Store::open(Arc::new(disk.clone()), dir).err().unwrap();
+    assert_eq!(refused.to_string(), "`/data/2.state` is damaged, and `/data/1.log` is gone");
+    assert_eq!(names().len(), 3);
+    disk.damage(&state, flip);
+    assert_eq!(Store::open(Arc::new(disk), dir).unwrap().store.commands(), 1);
+}
+
+#[test]
+fn a_log_that_is_damaged_before_its_end_is_refused_and_left_as_it_is() {
+    let (disk, dir) = (SimDisk::default(), Path::new("/data"));
+    filled(&disk, 3);
+    let log = log_path(dir, 2);
+    let whole = disk.content(&log);
+    let find = |id: u64| {
+        let name = format!("topic-{id}");
+        whole.windows(name.len()).position(|window| window == name.as_bytes()).unwrap()
+    };
+    // In the command and in what tells of its batch; the last one is as a crash leaves it.
+    for (at, is_refused) in [(find(1), true), (find(2), true), (find(2) - 60, true), (find(3), false)] {
+        disk.damage(&log, |bytes| bytes[at] ^= 1);
+        let damaged = disk.content(&log);
+        let opened = Store::open(Arc::new(disk.clone()), dir);
+        assert_eq!(opened.is_err(), is_refused, "at {at}");
+        if let Err(refused) = opened {
+            assert!(refused.to_string().contains("is damaged at byte") && refused.hint().unwrap().contains("truncate --size"), "{refused}");
+            assert_eq!(disk.content(&log), damaged);
+        }
+        disk.damage(&log, |bytes| bytes.clone_from(&whole));
+    }
 }

@@ -1,5 +1,5 @@
-"""What the tests of the official Python clients share. `EMULATOR` (host:port) says where the server is,
-`PRINTED` names the file of what it printed."""
+"""What the tests of the official Python clients share. `EMULATOR` (host:port) says where the server is:
+this emulator, or any server of the service that a file is about (for Cloud Scheduler, and Pub/Sub); `PRINTED` names the file of what it printed."""
 
 import os
 import time

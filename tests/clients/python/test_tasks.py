@@ -111,7 +111,7 @@ def test_list_queues_in_pages_and_filtered(client, location, queue):
     for n in range(3):
         client.create_queue(parent=location, queue=Queue(name=f"{location}/queues/queue-{n}"))
     pages = list(client.list_queues(request={"parent": location, "page_size": 3}).pages)
-    assert [len(page.queues) for page in pages] == [3, 1]
+    assert [len(page.queues) for page in pages if page.queues] == [3, 1], "the last page may be empty"
     assert sorted(found.name for page in pages for found in page.queues) == [queue, *(f"{location}/queues/queue-{n}" for n in range(3))]
     assert [found.name for found in client.list_queues(request={"parent": location, "filter": "state: PAUSED"})] == [queue]
     assert list(client.list_queues(parent=location.replace("europe", "asia"))) == []
@@ -207,7 +207,7 @@ def test_create_task_refuses(client, location, queue):
 def test_list_get_and_delete_tasks(client, queue):
     names = {client.create_task(parent=queue, task=http(body=f"{n}".encode())).name for n in range(5)}
     pages = list(client.list_tasks(request={"parent": queue, "page_size": 2, "response_view": Task.View.FULL}).pages)
-    assert [len(page.tasks) for page in pages] == [2, 2, 1]
+    assert [len(page.tasks) for page in pages if page.tasks] == [2, 2, 1], "the last page may be empty"
     tasks = [task for page in pages for task in page.tasks]
     assert {task.name for task in tasks} == names
     assert {task.http_request.body for task in tasks} == {f"{n}".encode() for n in range(5)}
@@ -225,13 +225,14 @@ def test_list_get_and_delete_tasks(client, queue):
 
 
 def test_batches(client, queue, transport):
-    requests = [CreateTaskRequest(parent=queue, task=Task(name=f"{queue}/tasks/t{n % 2}", http_request={"url": "http://127.0.0.1:9/"})) for n in range(3)]
+    client.create_task(parent=queue, task=Task(name=f"{queue}/tasks/t2", http_request={"url": "http://127.0.0.1:9/"}))
+    requests = [CreateTaskRequest(parent=queue, task=Task(name=f"{queue}/tasks/t{n}", http_request={"url": "http://127.0.0.1:9/"})) for n in range(3)]
     operation = client.batch_create_tasks(parent=queue, requests=requests)
     assert operation.done()
     assert operation.metadata.state == BatchCreateTasksMetadata.State.PARTIALLY_SUCCEEDED
     assert {index: status.code for index, status in operation.metadata.failed_requests.items()} == {2: 6}
     assert sorted(task.name for task in operation.result().tasks if task.name) == [f"{queue}/tasks/t0", f"{queue}/tasks/t1"]
-    operation = client.batch_delete_tasks(request={"parent": queue, "names": [f"{queue}/tasks/t0", f"{queue}/tasks/t1"]})
+    operation = client.batch_delete_tasks(request={"parent": queue, "names": [f"{queue}/tasks/t{n}" for n in range(3)]})
     assert operation.done()
     assert list(client.list_tasks(parent=queue)) == []
     with refused("INVALID_ARGUMENT", "101 at once"):
@@ -278,7 +279,8 @@ def test_run_task_in_a_paused_queue_keeps_a_task_that_fails(client, queue, targe
     ran = client.run_task(name=name)
     assert ran.name == name
     target.wait(1)
-    task = until("the attempt is recorded", lambda: next((task for task in client.list_tasks(parent=queue) if task.response_count == 1), None))
+    # Not by `response_count`: the reference counts each response, and recordings of the real service (in `cloud-tasks-emulator`) none that failed.
+    task = until("the attempt is recorded", lambda: next((task for task in client.list_tasks(parent=queue) if "response_time" in task.last_attempt), None))
     assert task.dispatch_count == 1
     assert task.last_attempt.response_status.code == 14, "503 is UNAVAILABLE"
     assert "dispatch_time" in task.first_attempt

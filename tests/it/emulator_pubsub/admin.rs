@@ -112,5 +112,12 @@ async fn policies_over_rest() {
     let (status, answer) = shop.call("billing", "setIamPolicy", json!({"policy": {"etag": "ACAB"}})).await;
     assert_eq!((status, &answer["error"]["status"]), (409, &json!("ABORTED")));
     let asked = json!({"permissions": ["pubsub.subscriptions.consume"]});
-    assert_eq!(shop.call("billing", "testIamPermissions", asked.clone()).await, (200, asked));
+    assert_eq!(shop.call("billing", "testIamPermissions", asked.clone()).await, (200, asked.clone()));
+    assert_eq!(shop.call("missing", "testIamPermissions", asked).await, (200, json!({})), "of what is missing there are none");
+    let (status, kept) = shop.call("billing", "setIamPolicy", json!({"policy": {"etag": ""}, "updateMask": "etag"})).await;
+    assert_eq!((status, &kept["bindings"]), (200, &bindings), "only what the mask names changes");
+    let unknown = json!({"policy": {"bindings": [{"role": "roles/pubsub.subscriber", "members": ["ada"]}]}});
+    let (status, answer) = shop.call("billing", "setIamPolicy", unknown).await;
+    let says = "The member ada is of an unknown type. Please set a valid type prefix for the member.";
+    assert_eq!((status, &answer["error"]["message"]), (400, &json!(says)));
 }

@@ -1,4 +1,4 @@
-use google_cloud_tasks_v2::model::{HttpRequest, Queue, Task};
+use google_cloud_tasks_v2::model::{AppEngineRouting, HttpMethod, HttpRequest, HttpTarget, Queue, Task, UriOverride};
 use serde_json::{Value, json};
 
 use super::*;
@@ -103,6 +103,22 @@ async fn a_queue_tells_its_stats_when_asked() {
     let queue = &list["queues"][0];
     assert_eq!((&queue["name"], queue.get("state"), &queue["stats"]["tasksCount"]), (&json!(QUEUE), None, &json!("2")), "{list}");
     assert!(queue["stats"]["oldestEstimatedArrivalTime"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok());
+}
+
+#[tokio::test]
+async fn a_queue_of_the_beta_tells_where_its_tasks_go() {
+    let emulator = emulator().await;
+    let target = HttpTarget::new().set_uri_override(UriOverride::new().set_host("h.example")).set_http_method(HttpMethod::Put);
+    let routing = AppEngineRouting::new().set_service("worker");
+    let queue = Queue::new().set_name(QUEUE).set_app_engine_routing_override(routing).set_http_target(target);
+    tasks_client(&emulator).await.create_queue().set_parent(LOCATION).set_queue(queue).send().await.unwrap();
+    let (_, plain) = get(&emulator, &format!("/v2beta3/{QUEUE}"), &[]).await;
+    let (_, of_v2) = get(&emulator, &format!("/v2/{QUEUE}"), &[]).await;
+    let routing = json!({"service": "worker", "host": "worker.p.appspot.com"});
+    assert_eq!(plain["appEngineHttpQueue"], json!({"appEngineRoutingOverride": routing}), "{plain}");
+    assert_eq!((&plain["httpTarget"], &plain["httpTarget"]["httpMethod"]), (&of_v2["httpTarget"], &json!("PUT")), "{plain}");
+    let (_, masked) = get(&emulator, &format!("/v2beta3/{QUEUE}"), &[("readMask", "httpTarget.httpMethod")]).await;
+    assert_eq!((&masked["httpTarget"], masked.get("appEngineHttpQueue")), (&of_v2["httpTarget"], None), "{masked}");
 }
 
 #[tokio::test]

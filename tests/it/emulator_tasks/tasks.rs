@@ -213,7 +213,7 @@ async fn app_engine_targets_go_to_the_app_that_stands_for_it() {
     assert_eq!(request.app_engine_routing.as_ref().unwrap().host, "p.appspot.com");
     let received = handler.next().await;
     assert_eq!((received.path.as_str(), received.header("x-appengine-queuename")), ("/work", "emails"));
-    assert_eq!(received.header("content-type"), "application/octet-stream");
+    assert_eq!((received.header("content-type"), received.header("host")), ("application/octet-stream", "p.appspot.com"));
 }
 
 #[tokio::test]
@@ -268,6 +268,14 @@ async fn a_task_is_buffered_with_nothing_but_a_body() {
         let id = made["task"]["name"].as_str().unwrap().rsplit('/').next().unwrap();
         assert!(status == 200 && id.bytes().all(|byte| byte.is_ascii_digit()), "{made}");
         handler.next().await;
+    }
+    // Google's samples send the body as it is.
+    let url = format!("{}/v2beta3/{QUEUE}/tasks:buffer", endpoint(&emulator));
+    for method in [reqwest::Method::POST, reqwest::Method::GET] {
+        let request = reqwest::Client::new().request(method, &url).header("content-type", "application/json").body(r#"{"user":7}"#);
+        assert_eq!(request.send().await.unwrap().status().as_u16(), 200);
+        let received = handler.next().await;
+        assert_eq!((received.header("content-type"), &received.body[..]), ("application/json", &br#"{"user":7}"#[..]));
     }
 }
 

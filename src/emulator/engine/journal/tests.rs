@@ -146,3 +146,90 @@ async fn a_log_of_large_commands_turns_whenever_it_is_long() {
     engine.shut_down();
     engine.close();
 }
+
+#[tokio::test]
+async fn after_a_failed_sync_another_log_is_begun_once_the_disk_is_well() {
+    let mut dice = Dice(7);
+    for power_fails in [false, true] {
+        let disk = SimDisk::default();
+        let (engine, _calls) = open(&disk, 1).await;
+        set_up(&engine).await;
+        let publish = async || {
+            let message = pb::PubsubMessage { data: "payload".into(), ..Default::default() };
+            engine
+                .run(pb::PublishRequest { topic: TOPIC.into(), messages: vec![message] })
+                .await
+                .map(|published| published.into_texts().concat())
+        };
+        let first = publish().await.unwrap();
+        disk.set_syncs_fail(true);
+        for _ in 0..3 {
+            publish().await.unwrap_err();
+        }
+        disk.set_syncs_fail(false);
+        let second = loop {
+            if let Ok(id) = publish().await {
+                break id;
+            }
+            tokio::task::yield_now().await;
+        };
+        let told = BTreeSet::from([first, second]);
+        if power_fails {
+            disk.crash(&mut dice);
+        } else {
+            engine.shut_down();
+            engine.close();
+            disk.kill();
+        }
+        let (engine, _calls) = open(&disk, 2).await;
+        let received = engine.run(pull(10)).await.unwrap().received_messages;
+        let found: BTreeSet<String> = received.into_iter().map(|received| received.message.unwrap().message_id).collect();
+        assert_eq!(found, told, "what was refused did not happen, and what was answered is there");
+        engine.shut_down();
+        engine.close();
+    }
+}
+
+#[tokio::test]
+async fn a_reset_puts_the_clock_back_for_the_next_process_too() {
+    let disk = SimDisk::default();
+    let (engine, _calls) = open(&disk, 1).await;
+    set_up(&engine).await;
+    engine.advance(jiff::SignedDuration::from_hours(1));
+    engine.run(pull(1)).await.unwrap();
+    engine.run(pb::Topic { name: format!("{TOPIC}-2"), ..Default::default() }).await.unwrap();
+    engine.reset().await.unwrap();
+    assert!(engine.ahead().is_zero());
+    disk.kill();
+    let (engine, _calls) = open(&disk, 2).await;
+    assert!(engine.ahead().is_zero(), "{:?}", engine.ahead());
+    assert!(engine.now().duration_since(jiff::Timestamp::now()).abs() < jiff::SignedDuration::from_mins(1));
+    engine.shut_down();
+    engine.close();
+}
+
+#[tokio::test]
+async fn a_directory_that_was_closed_has_a_state_and_no_commands() {
+    for seed in 0..30 {
+        let disk = SimDisk::default();
+        let (engine, _calls) = open(&disk, seed).await;
+        set_up(&engine).await;
+        // Turns all the time, so that a state is being written at the end as well.
+        for _ in 0..5 {
+            let message = pb::PubsubMessage { data: vec![b'x'; 200_000].into(), ..Default::default() };
+            engine.run(pb::PublishRequest { topic: TOPIC.into(), messages: vec![message] }).await.unwrap();
+        }
+        engine.shut_down();
+        engine.close();
+        let last = turns(&disk);
+        let mut records = 0;
+        let mut count = |_: &[u8]| {
+            records += 1;
+            Ok(())
+        };
+        crate::wal::read(&disk, &Path::new(DIR).join(format!("{last}.log")), &mut count).unwrap();
+        assert_eq!(records, 0, "{last}.log");
+        assert!(disk.list(Path::new(DIR)).unwrap().contains(&format!("{last}.state")));
+        disk.kill();
+    }
+}

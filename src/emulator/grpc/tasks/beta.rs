@@ -5,11 +5,13 @@ use prost_types::FieldMask;
 use tonic::{Request, Response, Status};
 
 use super::super::{Engine, page, wkt};
-use super::{PAGE_QUEUES_MAX, location, queue_name};
+use super::{PAGE_QUEUES_MAX, location, queue, queue_name};
 use crate::emulator::pb::google::cloud::tasks::v2beta3 as pb;
 use crate::emulator::pb::google::cloud::tasks::v2beta3::cloud_tasks_server::CloudTasks;
 use crate::emulator::state::Refusal;
 use crate::emulator::state::tasks::{Queue, QueueState, TASK_TTL};
+
+use pb::queue::QueueType;
 
 /// How long a used task name is blocked.
 const TOMBSTONE_TTL: SignedDuration = SignedDuration::from_hours(1);
@@ -52,6 +54,14 @@ fn to_proto(queue: &Queue, mask: Option<&FieldMask>, now: Timestamp) -> pb::Queu
     let mut proto = pb::Queue::default();
     if wants("name") {
         proto.name = queue.name.to_string();
+    }
+    if wants("app_engine_http_queue") {
+        let routing = settings.routing.as_ref().map(queue::routing_to_proto);
+        let app_engine = routing.map(|routing| pb::AppEngineHttpQueue { app_engine_routing_override: Some(routing) });
+        proto.queue_type = app_engine.map(QueueType::AppEngineHttpQueue);
+    }
+    if wants("http_target") {
+        proto.http_target = settings.http.as_ref().map(queue::http_override_to_proto);
     }
     if wants("rate_limits") {
         proto.rate_limits = Some(pb::RateLimits {

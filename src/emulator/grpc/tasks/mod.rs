@@ -135,7 +135,8 @@ impl CloudTasks for Service {
         let request = request.into_inner();
         let queue = queue_name(&request.resource)?;
         let policy = request.policy.ok_or_else(|| Refusal::invalid("The policy must be set."))?;
-        Ok(Response::new(self.engine.run(SetQueuePolicy { queue, policy }).await?))
+        let paths = request.update_mask.map(|mask| mask.paths).unwrap_or_default();
+        Ok(Response::new(self.engine.run(SetQueuePolicy { queue, policy, paths }).await?))
     }
 
     async fn test_iam_permissions(

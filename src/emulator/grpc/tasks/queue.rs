@@ -138,7 +138,7 @@ fn uri_override(proto: pb::UriOverride) -> Override {
     }
 }
 
-fn http_override_to_proto(http: &HttpOverride) -> pb::HttpTarget {
+pub(super) fn http_override_to_proto(http: &HttpOverride) -> pb::HttpTarget {
     use pb::http_target::{AuthorizationHeader, Header, HeaderOverride};
     let header = |(key, value): &(String, String)| HeaderOverride { header: Some(Header { key: key.clone(), value: value.clone() }) };
     pb::HttpTarget {

@@ -2,10 +2,7 @@
 
 use super::{PubSub, names};
 use crate::emulator::pb::google::iam::v1 as pb;
-use crate::emulator::state::{Code, Command, Effects, Moment, Refusal, State};
-
-/// The etag that Google gives a policy that was never set (`ACAB` in JSON).
-const ETAG_UNSET: &[u8] = &[0, 32, 1];
+use crate::emulator::state::{Command, Effects, Moment, Refusal, State, iam};
 
 impl PubSub {
     fn require(&self, resource: &str) -> Result<(), Refusal> {
@@ -27,7 +24,7 @@ impl Command for pb::GetIamPolicyRequest {
     fn apply(self, state: &mut State, _at: Moment, _out: &mut Effects) -> Result<pb::Policy, Refusal> {
         state.pubsub.require(&self.resource)?;
         let policy = state.pubsub.policies.get(&self.resource).cloned();
-        Ok(policy.unwrap_or_else(|| pb::Policy { etag: ETAG_UNSET.to_vec(), ..pb::Policy::default() }))
+        Ok(policy.unwrap_or_else(iam::unset))
     }
 }
 
@@ -38,16 +35,8 @@ impl Command for pb::SetIamPolicyRequest {
     fn apply(self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<pb::Policy, Refusal> {
         let pubsub = &mut state.pubsub;
         pubsub.require(&self.resource)?;
-        let mut policy = self.policy.ok_or_else(|| Refusal::invalid("The policy must be set."))?;
-        let present = pubsub.policies.get(&self.resource).map_or(ETAG_UNSET, |policy| &policy.etag);
-        if !policy.etag.is_empty() && policy.etag != present {
-            return Err(Refusal::new(
-                Code::Aborted,
-                "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.",
-            ));
-        }
-        policy.etag = pubsub.serial.next(at.now).to_be_bytes().to_vec();
-        policy.version = policy.version.max(1);
+        let etag = pubsub.serial.next(at.now);
+        let policy = iam::replaced(pubsub.policies.get(&self.resource), self.policy, self.update_mask, etag)?;
         pubsub.policies.insert(self.resource, policy.clone());
         Ok(policy)
     }
@@ -57,7 +46,8 @@ impl Command for pb::TestIamPermissionsRequest {
     type Reply = pb::TestIamPermissionsResponse;
 
     fn apply(self, state: &mut State, _at: Moment, _out: &mut Effects) -> Result<pb::TestIamPermissionsResponse, Refusal> {
-        state.pubsub.require(&self.resource)?;
-        Ok(pb::TestIamPermissionsResponse { permissions: self.permissions })
+        // Of what is missing there are no permissions, which is no error.
+        let known = state.pubsub.require(&self.resource).is_ok();
+        Ok(pb::TestIamPermissionsResponse { permissions: if known { self.permissions } else { Vec::new() } })
     }
 }

@@ -10,7 +10,7 @@ use prost::Message as _;
 
 use super::backlog::{Delivery, Want};
 use super::convert::later;
-use super::publish::not_above;
+use super::publish::{not_above, work_of};
 use super::schema::Schemas;
 use super::subscription::Subscription;
 use crate::emulator::pb::google::pubsub::v1 as pb;
@@ -88,6 +88,10 @@ pub(super) fn refuse_unpullable(subscription: &Subscription) -> Result<(), Refus
 impl Command for pb::PullRequest {
     type Reply = pb::PullResponse;
 
+    fn work(&self) -> u64 {
+        work_of(usize::try_from(self.max_messages).unwrap_or_default())
+    }
+
     const CAN_BE_IDLE: bool = true;
 
     fn is_idle(&self, state: &State, now: Timestamp) -> bool {
@@ -121,6 +125,10 @@ impl Command for pb::PullRequest {
 impl Command for pb::AcknowledgeRequest {
     type Reply = Settled;
 
+    fn work(&self) -> u64 {
+        work_of(self.ack_ids.len())
+    }
+
     fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<Settled, Refusal> {
         not_above("request_size", self.encoded_len() as u64, REQUEST_BYTES_MAX)?;
         let ids = parse(&self.ack_ids)?;
@@ -131,6 +139,10 @@ impl Command for pb::AcknowledgeRequest {
 /// Extends leases, or refuses messages (0 seconds).
 impl Command for pb::ModifyAckDeadlineRequest {
     type Reply = Settled;
+
+    fn work(&self) -> u64 {
+        work_of(self.ack_ids.len())
+    }
 
     fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<Settled, Refusal> {
         let seconds = self.ack_deadline_seconds;

@@ -12,6 +12,7 @@ mod grants;
 mod iam;
 mod labels;
 mod lease;
+mod mask;
 mod message;
 mod mutation;
 mod names;

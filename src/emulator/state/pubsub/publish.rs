@@ -42,6 +42,10 @@ impl Published {
 impl Command for pb::PublishRequest {
     type Reply = Published;
 
+    fn work(&self) -> u64 {
+        work_of(self.messages.len())
+    }
+
     fn detach(&mut self) {
         for message in &mut self.messages {
             message.data = kept(std::mem::take(&mut message.data));
@@ -64,6 +68,11 @@ impl Command for pb::PublishRequest {
         pubsub.stamp(&self.topic, &mut drafts)?;
         Ok(pubsub.publish(&self.topic, drafts, at, out))
     }
+}
+
+/// See [`Command::work`]: ten messages more are as much as the creation of a task.
+pub(super) fn work_of(messages: usize) -> u64 {
+    1 + messages as u64 / 10
 }
 
 /// Whether a request has to be measured: to look at each part of each message is felt where many are published.

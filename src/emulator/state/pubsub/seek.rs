@@ -59,10 +59,10 @@ impl PubSub {
     /// Makes the backlog what the snapshot says, and all that was published after it.
     fn seek_to_snapshot(&mut self, name: &str, snapshot: &str, at: Moment, out: &mut Effects) -> Result<(), Refusal> {
         let Self { snapshots, topics, subscriptions, .. } = self;
-        let topic_name = subscriptions.get(name).map(|subscription| &subscription.settings.topic);
-        let topic_name = topic_name.ok_or_else(|| names::not_found(name, "subscriptions"))?;
+        let subscription = subscriptions.get(name).ok_or_else(|| names::not_found(name, "subscriptions"))?;
+        let topic_name = &subscription.settings.topic;
         let snapshot = snapshots.get(snapshot).ok_or_else(|| names::not_found(snapshot, "snapshots"))?;
-        if snapshot.settings.topic != *topic_name {
+        if snapshot.settings.topic != *topic_name || snapshot.orphan_of != subscription.orphan_of {
             return Err(Refusal::precondition("The subscription and the snapshot do not belong to the same topic."));
         }
         let mut wanted: BTreeMap<u64, Arc<Message>> = snapshot.messages.clone();

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use prost_types::Duration as PbDuration;
 
 use super::convert::{duration, pb_duration};
-use super::{labels, names};
+use super::{labels, mask, names};
 use crate::emulator::pb::google::pubsub::v1 as pb;
 use crate::emulator::state::{Code, Refusal};
 use crate::model::filter::Filter;
@@ -22,6 +22,8 @@ const EXPIRATION_S_DEFAULT: i64 = 31 * DAY_S;
 const DELIVERY_ATTEMPTS_DEFAULT: i32 = 5;
 /// Back-off, in seconds, of retry policies that name none.
 const BACKOFF_S_DEFAULT: (i64, i64) = (10, 600);
+/// Fields that never change.
+const FIXED: [&str; 5] = ["name", "topic", "filter", "enable_message_ordering", "detached"];
 
 /// Fills in the defaults and refuses what Pub/Sub refuses; returns the parsed filter.
 pub(super) fn complete(settings: &mut pb::Subscription) -> Result<Option<Filter>, Refusal> {
@@ -142,6 +144,10 @@ fn is_http_url(text: &str) -> bool {
 /// Copies the named fields from `new`; those that never change are refused.
 pub(super) fn update(settings: &mut pb::Subscription, new: &pb::Subscription, paths: &[String]) -> Result<(), Refusal> {
     for path in paths {
+        if path.contains('.') {
+            update_part(settings, new, path)?;
+            continue;
+        }
         let new = new.clone();
         match path.as_str() {
             "ack_deadline_seconds" => settings.ack_deadline_seconds = new.ack_deadline_seconds,
@@ -157,33 +163,27 @@ pub(super) fn update(settings: &mut pb::Subscription, new: &pb::Subscription, pa
             "push_config" => settings.push_config = new.push_config,
             "retain_acked_messages" => settings.retain_acked_messages = new.retain_acked_messages,
             "retry_policy" => settings.retry_policy = new.retry_policy,
-            _ => update_part(settings, new, path)?,
+            _ => return Err(bad_path(path, "Subscription", &FIXED)),
         }
     }
     Ok(())
 }
 
-/// Copies a field inside one of the messages of the settings.
-fn update_part(settings: &mut pb::Subscription, new: pb::Subscription, path: &str) -> Result<(), Refusal> {
-    let (push, dead, retry) =
-        (new.push_config.unwrap_or_default(), new.dead_letter_policy.unwrap_or_default(), new.retry_policy.unwrap_or_default());
-    match path {
-        "push_config.push_endpoint" => settings.push_config.get_or_insert_default().push_endpoint = push.push_endpoint,
-        "push_config.attributes" => settings.push_config.get_or_insert_default().attributes = push.attributes,
-        "push_config.oidc_token" => settings.push_config.get_or_insert_default().authentication_method = push.authentication_method,
-        "push_config.no_wrapper" | "push_config.pubsub_wrapper" => settings.push_config.get_or_insert_default().wrapper = push.wrapper,
-        "dead_letter_policy.dead_letter_topic" => {
-            settings.dead_letter_policy.get_or_insert_default().dead_letter_topic = dead.dead_letter_topic;
-        }
-        "dead_letter_policy.max_delivery_attempts" => {
-            settings.dead_letter_policy.get_or_insert_default().max_delivery_attempts = dead.max_delivery_attempts;
-        }
-        "retry_policy.minimum_backoff" => settings.retry_policy.get_or_insert_default().minimum_backoff = retry.minimum_backoff,
-        "retry_policy.maximum_backoff" => settings.retry_policy.get_or_insert_default().maximum_backoff = retry.maximum_backoff,
-        "expiration_policy.ttl" => settings.expiration_policy = new.expiration_policy,
-        _ => return Err(bad_path(path, "Subscription", &["name", "topic", "filter", "enable_message_ordering", "detached"])),
+/// Copies a field inside one of the messages of the settings that may change.
+fn update_part(settings: &mut pb::Subscription, new: &pb::Subscription, path: &str) -> Result<(), Refusal> {
+    let parts = [
+        "bigquery_config.",
+        "bigtable_config.",
+        "cloud_storage_config.",
+        "dead_letter_policy.",
+        "expiration_policy.",
+        "push_config.",
+        "retry_policy.",
+    ];
+    if parts.iter().any(|part| path.starts_with(part)) && mask::copy(settings, new, "google.pubsub.v1.Subscription", path) {
+        return Ok(());
     }
-    Ok(())
+    Err(bad_path(path, "Subscription", &FIXED))
 }
 
 /// The refusal of a path in an update mask: a field that cannot change, or none at all.

@@ -27,9 +27,11 @@ pub(super) struct Snapshot {
     pub(super) messages: BTreeMap<u64, Arc<Message>>,
     /// Of the topic's messages, those with a greater id came later and belong to it too.
     pub(super) after: u64,
+    /// As a subscription has it: see there.
+    pub(super) orphan_of: Option<u64>,
 }
 
-saved!(struct Snapshot { settings, messages, after });
+saved!(struct Snapshot { settings, messages, after; orphan_of });
 
 impl Snapshot {
     fn expires(&self) -> Option<Timestamp> {
@@ -75,12 +77,12 @@ impl Command for pb::CreateSnapshotRequest {
         if pubsub.snapshots.contains_key(&self.name) {
             return Err(names::exists(&self.name));
         }
-        let (topic, messages, after) = pubsub.with(&self.subscription, at, out, |subscription, cx| {
+        let (topic, orphan_of, messages, after) = pubsub.with(&self.subscription, at, out, |subscription, cx| {
             if subscription.settings.detached {
                 return Err(Refusal::precondition("The subscription is detached from its topic."));
             }
             let messages: BTreeMap<_, _> = subscription.backlog.messages().map(|message| (message.id, message.clone())).collect();
-            Ok((subscription.settings.topic.clone(), messages, cx.serial.last()))
+            Ok((subscription.settings.topic.clone(), subscription.orphan_of, messages, cx.serial.last()))
         })?;
         let age = messages.values().next().map_or(SignedDuration::ZERO, |oldest| at.now.duration_since(oldest.publish_time()));
         let life = LIFE.saturating_sub(age);
@@ -92,7 +94,7 @@ impl Command for pb::CreateSnapshotRequest {
         if let Some(topic) = pubsub.topics.get_mut(&topic) {
             topic.snapshots.insert(self.name.clone(), after);
         }
-        pubsub.snapshots.insert(self.name.clone(), Snapshot { settings: settings.clone(), messages, after });
+        pubsub.snapshots.insert(self.name.clone(), Snapshot { settings: settings.clone(), messages, after, orphan_of });
         pubsub.plan_snapshot(&self.name);
         Ok(settings)
     }

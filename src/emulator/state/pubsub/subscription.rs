@@ -40,9 +40,11 @@ pub(super) struct Subscription {
     pub(super) expiry: Option<Timestamp>,
     /// How long the topic keeps its messages for all subscriptions.
     pub(super) topic_retention: Option<SignedDuration>,
+    /// Tells its topic, once that is deleted, from others: `settings` has the same text for all.
+    pub(super) orphan_of: Option<u64>,
 }
 
-saved!(struct Subscription { settings, filter, backlog, acked, streams, push, counters, scheduled, last_used, expiry, topic_retention });
+saved!(struct Subscription { settings, filter, backlog, acked, streams, push, counters, scheduled, last_used, expiry, topic_retention; orphan_of });
 
 /// The circumstances of an operation on a subscription.
 #[derive(Debug)]
@@ -78,6 +80,7 @@ impl Subscription {
             last_used: now,
             expiry: None,
             topic_retention: None,
+            orphan_of: None,
         }
     }
 

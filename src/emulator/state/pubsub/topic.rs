@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::PubSub;
 use super::convert::duration;
 use super::labels;
+use super::mask;
 use super::message::Message;
 use super::names::{self, DELETED_TOPIC};
 use super::page::Page;
@@ -127,7 +128,7 @@ impl Command for pb::UpdateTopicRequest {
                 "message_storage_policy" => settings.message_storage_policy = new.message_storage_policy,
                 "message_transforms" => settings.message_transforms = new.message_transforms,
                 "schema_settings" => settings.schema_settings = new.schema_settings,
-                _ if path.starts_with("schema_settings.") => update_schema_settings(&mut settings, new, &path)?,
+                _ if path.contains('.') => update_part(&mut settings, &new, &path)?,
                 _ => return Err(bad_path(&path, "Topic", &["name", "satisfies_pzs", "state", "tags"])),
             }
         }
@@ -140,16 +141,13 @@ impl Command for pb::UpdateTopicRequest {
     }
 }
 
-fn update_schema_settings(settings: &mut pb::Topic, new: pb::Topic, path: &str) -> Result<(), Refusal> {
-    let (old, new) = (settings.schema_settings.get_or_insert_default(), new.schema_settings.unwrap_or_default());
-    match path {
-        "schema_settings.schema" => old.schema = new.schema,
-        "schema_settings.encoding" => old.encoding = new.encoding,
-        "schema_settings.first_revision_id" => old.first_revision_id = new.first_revision_id,
-        "schema_settings.last_revision_id" => old.last_revision_id = new.last_revision_id,
-        _ => return Err(bad_path(path, "Topic", &[])),
+/// Copies a field inside one of the messages of the settings.
+fn update_part(settings: &mut pb::Topic, new: &pb::Topic, path: &str) -> Result<(), Refusal> {
+    let parts = ["ingestion_data_source_settings.", "message_storage_policy.", "schema_settings."];
+    if parts.iter().any(|part| path.starts_with(part)) && mask::copy(settings, new, "google.pubsub.v1.Topic", path) {
+        return Ok(());
     }
-    Ok(())
+    Err(bad_path(path, "Topic", &[]))
 }
 
 impl Command for pb::ListTopicsRequest {
@@ -214,11 +212,13 @@ impl Command for pb::DeleteTopicRequest {
         for name in &topic.subscriptions {
             if let Some(subscription) = pubsub.subscriptions.get_mut(name) {
                 DELETED_TOPIC.clone_into(&mut subscription.settings.topic);
+                subscription.orphan_of = Some(at.seed);
             }
         }
         for name in topic.snapshots.keys() {
             if let Some(snapshot) = pubsub.snapshots.get_mut(name) {
                 DELETED_TOPIC.clone_into(&mut snapshot.settings.topic);
+                snapshot.orphan_of = Some(at.seed);
             }
         }
         pubsub.policies.remove(&self.topic);

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::emulator::state::Refusal;
 use crate::emulator::state::target::{check_deadline, default_content_type};
 use crate::model::cron::{self, Schedule};
+use crate::model::message::RESERVED_PREFIX;
 use crate::model::queue::TaskRetry;
 use crate::names::JobName;
 
@@ -17,6 +18,8 @@ use crate::emulator::state::saved::saved;
 const AGENT: &str = "Google-Cloud-Scheduler";
 const DESCRIPTION_CHARS_MAX: usize = 500;
 const RETRIES_MAX: i32 = 5;
+/// A job's payload at most, in bytes (<https://cloud.google.com/scheduler/quotas>).
+const PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
 /// How long an attempt may take, by kind of target.
 const DEADLINE_HTTP: Duration = Duration::from_mins(3);
 const DEADLINE_APP_ENGINE: Duration = Duration::from_mins(10);
@@ -85,15 +88,21 @@ fn check_target(target: &mut JobTarget, name: &JobName, deadline: Option<Duratio
     match target {
         JobTarget::Http(http) => {
             http.check("HttpTarget.uri")?;
+            check_size(http.body.len())?;
             http.headers.insert("User-Agent".to_owned(), AGENT.to_owned());
             default_content_type(&mut http.headers, &http.body);
             check_deadline(deadline, DEADLINE_HTTP, false, "Job.attemptDeadline").map(Some)
         }
         JobTarget::AppEngine(app) => {
             app.check(project.id())?;
+            check_size(app.body.len())?;
             check_deadline(deadline, DEADLINE_APP_ENGINE, true, "Job.attemptDeadline").map(Some)
         }
         JobTarget::PubSub { topic, message } => {
+            check_size(message.data.len())?;
+            if message.attributes.keys().any(|key| key.starts_with(RESERVED_PREFIX)) {
+                return Err(Refusal::invalid(format!("Attribute keys must not begin with '{RESERVED_PREFIX}'.")));
+            }
             if topic.project() != project {
                 return Err(Refusal::invalid("The topic must be in the same project as the Cloud Scheduler job."));
             }
@@ -103,6 +112,13 @@ fn check_target(target: &mut JobTarget, name: &JobName, deadline: Option<Duratio
             Ok(None)
         }
     }
+}
+
+fn check_size(bytes: usize) -> Result<(), Refusal> {
+    if bytes <= PAYLOAD_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Refusal::invalid(format!("The job's payload has {bytes} bytes; it must have no more than {PAYLOAD_BYTES_MAX}.")))
 }
 
 impl RetryDraft {

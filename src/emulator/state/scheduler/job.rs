@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::emulator::state::pubsub::Draft;
 use crate::emulator::state::saved::saved;
-use crate::emulator::state::target::{AppEngineTarget, HttpTarget, NO_APP_ENGINE, Status, code_name, encode};
+use crate::emulator::state::target::{AppEngineTarget, HttpTarget, NO_APP_ENGINE, Routing, Status, code_name, encode};
 use crate::emulator::state::{Caller, HttpCall, Refusal};
 use crate::model::cron::Schedule;
 use crate::model::queue::TaskRetry;
@@ -129,7 +129,8 @@ impl Job {
             JobTarget::AppEngine(app) => {
                 let Some(base) = app_engine else { return Sent::Nowhere(NO_APP_ENGINE.to_owned()) };
                 let url = encode(&format!("{}{}", base.trim_end_matches('/'), app.relative_uri)).into_owned();
-                let headers = self.headers(&app.headers, scheduled);
+                let mut headers = self.headers(&app.headers, scheduled);
+                headers.extend(app.routing.as_ref().map(Routing::header));
                 Sent::Call(HttpCall { caller, method: app.method.as_str(), url, headers, body: app.body.clone(), timeout, token: None })
             }
         }

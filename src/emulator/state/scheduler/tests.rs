@@ -223,7 +223,8 @@ fn app_engine_needs_an_app() {
     assert!(world.pass(1, 0, 200).is_empty());
     assert!(world.job().status.as_ref().unwrap().message.contains("no App Engine app"));
     world.apply(SetAppEngine(Some("http://localhost:8080".into()))).unwrap();
-    assert_eq!(world.run().url, "http://localhost:8080/cron");
+    let call = world.run();
+    assert_eq!((call.url.as_str(), header(&call, "Host")), ("http://localhost:8080/cron", Some("p.appspot.com")));
 }
 
 #[test]

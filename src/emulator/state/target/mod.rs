@@ -146,6 +146,11 @@ impl Routing {
         self.host = parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join(".");
         self
     }
+
+    /// The header that tells an app which stands for all services which of them is meant.
+    pub(crate) fn header(&self) -> (String, String) {
+        ("Host".to_owned(), self.host.clone())
+    }
 }
 
 impl HttpTarget {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::emulator::state::target::{HttpTarget, Method, Outcome, encode};
+use crate::emulator::state::target::{HttpTarget, Method, Outcome, Routing, encode};
 use crate::emulator::state::{Caller, HttpCall};
 use crate::names::QueueName;
 
@@ -28,11 +28,14 @@ pub(super) fn build(queue: &QueueName, settings: &Settings, task: &Task, attempt
             ("X-CloudTasks", overridden(call, settings, http.token.as_ref()))
         }
         Target::AppEngine(app) => {
+            // The queue's counts for all its tasks, whatever they say themselves.
+            let routing = settings.routing.as_ref().or(app.routing.as_ref());
+            let own = app.headers.iter().map(|(name, value)| (name.clone(), value.clone()));
             let call = HttpCall {
                 caller,
                 method: app.method.as_str(),
                 url: encode(&format!("{}{}", app_engine?.trim_end_matches('/'), app.relative_uri)).into_owned(),
-                headers: app.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+                headers: own.chain(routing.map(Routing::header)).collect(),
                 body: app.body.clone(),
                 timeout: task.deadline,
                 token: None,
@@ -96,5 +99,33 @@ fn reason(previous: &Outcome) -> String {
         (Some(status), _) => format!("HTTP status code {status}"),
         (None, 4) => "no response within the deadline".to_owned(),
         (None, _) => "no connection".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::emulator::state::target::AppEngineTarget;
+    use crate::emulator::state::tasks::{QueueDraft, TaskDraft};
+
+    #[test]
+    fn app_engine_is_told_the_service_of_the_queue_or_else_of_the_task() {
+        let queue: QueueName = "projects/demo/locations/l/queues/q".parse().unwrap();
+        let check = |of_queue: Option<Routing>, of_task: Option<Routing>, expected: &str| {
+            let settings = QueueDraft { routing: of_queue, ..QueueDraft::default() }.check(&queue).unwrap();
+            let app = AppEngineTarget { routing: of_task, ..AppEngineTarget::default() };
+            let draft = TaskDraft { target: Some(Target::AppEngine(app)), ..TaskDraft::default() };
+            let task = draft.check(&queue, 1, Timestamp::UNIX_EPOCH).unwrap();
+            let call = build(&queue, &settings, &task, 1, Some("http://localhost:8080")).unwrap();
+            let hosts: Vec<&str> = call.headers.iter().filter(|(name, _)| name == "Host").map(|(_, host)| host.as_str()).collect();
+            assert_eq!(hosts, [expected]);
+        };
+        let routing =
+            |service: &str, version: &str| Some(Routing { service: service.to_owned(), version: version.to_owned(), ..Routing::default() });
+        check(None, None, "demo.appspot.com");
+        check(None, routing("worker", ""), "worker.demo.appspot.com");
+        check(routing("override", "v9"), routing("worker", ""), "v9.override.demo.appspot.com");
     }
 }

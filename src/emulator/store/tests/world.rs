@@ -188,7 +188,7 @@ impl World {
         let fingerprint = self.before.filter(|_| self.dice.chance(50)).unwrap_or(now_like);
         let store = self.store.as_mut().unwrap();
         let kept = store.begin(clock, fingerprint).and_then(|()| {
-            batch.iter().try_for_each(|(seed, planned)| store.add(*seed, &planned.record))?;
+            batch.iter().try_for_each(|(seed, planned)| store.add(*seed, &planned.record, 1))?;
             store.commit()
         });
         if kept.is_ok() {

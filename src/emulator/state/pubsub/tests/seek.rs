@@ -141,3 +141,24 @@ fn a_snapshot_of_another_topic_is_refused() {
     let says = "The subscription and the snapshot do not belong to the same topic.";
     world.refused(to_snapshot("mail", "snap"), Code::FailedPrecondition, says);
 }
+
+#[test]
+fn snapshots_of_deleted_topics_are_for_their_own_subscriptions() {
+    let mut world = World::with_billing(|_| {});
+    world.add_topic("mails");
+    world.add_subscription("mail", "mails", |_| {});
+    world.add_subscription("audit", "orders", |_| {});
+    world.publish("orders", "a");
+    world.run(create("snap", "billing")).unwrap();
+    for id in ["orders", "mails"] {
+        world.run(pb::DeleteTopicRequest { topic: topic(id) }).unwrap();
+    }
+    let says = "The subscription and the snapshot do not belong to the same topic.";
+    world.refused(to_snapshot("mail", "snap"), Code::FailedPrecondition, says);
+    let received = world.pull("audit", 5);
+    world.ack("audit", &received);
+    world.run(to_snapshot("audit", "snap")).unwrap();
+    assert_eq!(texts(&world.pull("audit", 5)), ["a"]);
+    world.run(create("later", "mail")).unwrap();
+    world.refused(to_snapshot("billing", "later"), Code::FailedPrecondition, says);
+}
