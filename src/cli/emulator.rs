@@ -28,7 +28,7 @@ pub(super) struct Emulate {
     /// Keep everything in this directory and go on from there: what was answered survives `kill -9` and a power cut
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Write the state of the data directory anew after so many bytes of log; 256 MiB or 250,000 commands unless given
+    /// Write the state of the data directory anew after so many bytes of log; 256 MiB, or what takes two seconds to read again, unless given
     #[arg(long, value_name = "BYTES", requires = "data_dir")]
     log_limit: Option<u64>,
     /// Print one line, `ready HOST:PORT`, on stdout once everything is served; `/healthz` answers from then on

@@ -293,7 +293,7 @@ impl Builder {
     }
 
     /// Sets how long the log of a [`Builder::data_dir`] becomes, in bytes, before the state is written anew and the log begins again: 256 MiB
-    /// or 250,000 commands unless told otherwise. A shorter one is read faster after a crash, and writes the state more often; it is never shorter than
+    /// or commands that take about two seconds to read again unless told otherwise. A shorter one is read faster after a crash, and writes the state more often; it is never shorter than
     /// twice the state.
     #[must_use]
     pub fn log_limit(mut self, bytes: u64) -> Self {
