@@ -23,7 +23,7 @@ pub struct Task {
     pub dispatch_deadline: Option<Duration>,
     /// Attempts begun.
     pub dispatch_count: u32,
-    /// Attempts answered.
+    /// Attempts that the handler answered with anything but a 5xx.
     pub response_count: u32,
     /// The first attempt.
     pub first_attempt: Option<Attempt>,

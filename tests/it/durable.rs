@@ -413,7 +413,7 @@ async fn everything_comes_back_after_a_kill_and_after_a_stop() {
         let leased = furnish(&caller).await;
         let before = all(&caller).await;
         let attempts = &before[7]["tasks"][0];
-        assert!(attempts["dispatchCount"] == 1 && attempts["lastAttempt"]["responseStatus"]["code"] == 14, "{attempts}");
+        assert!(attempts["dispatchCount"] == 1 && attempts["lastAttempt"]["responseStatus"]["code"] == 2, "{attempts}");
         if kill {
             server.kill().await;
         } else {

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 
 use super::engine::{Engine, Epoch};
-use super::state::{Answered, HttpCall};
+use super::state::{Answer, Answered, Caller, HttpCall};
 use lanes::Lanes;
 
 pub(super) use rewrite::Rewrites;
@@ -60,6 +60,10 @@ async fn make(epoch: Epoch, mut call: HttpCall, engine: Engine, sender: Arc<Send
         () = engine.reset_since(epoch) => return,
         answer = sender.send(&mut call) => answer,
     };
+    if let (Answer::Failed(why), Caller::Task { task, .. }) = (&answer, &call.caller) {
+        // The task itself says no more than that there was none.
+        tracing::info!(target: "redrive::emulator::dispatch", %task, url = ?call.url, "no answer: {why}");
+    }
     tracing::debug!(target: "redrive::emulator::dispatch", method = call.method, url = ?call.url, ?answer);
     engine.insist(Answered { caller: call.caller, answer }).await;
 }

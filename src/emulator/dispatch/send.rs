@@ -3,11 +3,11 @@
 use std::error::Error as StdError;
 use std::io;
 use std::mem;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body as _;
@@ -20,7 +20,7 @@ use reqwest::{Client, Url};
 use super::Rewrites;
 use super::place::{Place, Places};
 use crate::emulator::identity::Identity;
-use crate::emulator::state::{Answer, HttpCall, TokenKind};
+use crate::emulator::state::{Answer, Caller, HttpCall, TokenKind};
 
 /// Answers are read up to this many bytes, so that their connection can be used again; nobody looks at them.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
@@ -28,6 +28,8 @@ const ANSWER_BYTES_MAX: usize = 256 * 1024;
 const IDLE_SECONDS: u64 = 30;
 /// No receiver is left alone for longer, in seconds: a day.
 const RETRY_AFTER_SECONDS_MAX: u64 = 24 * 3600;
+/// So many redirects are followed in one attempt; one more is its answer. How many Google follows is not known.
+const REDIRECTS_MAX: u32 = 10;
 /// A connection that is not made within this time fails, however long the call may take.
 const CONNECT_SECONDS: u64 = 20;
 
@@ -47,7 +49,7 @@ impl Sender {
         Self { plain: plain(), other: OnceLock::new(), identity, places: Places::new(rewrites) }
     }
 
-    /// Sends `call` once and says how it ended. Takes the call's headers and body.
+    /// Sends `call` once and says how it ended; for a task, redirects are part of that. Takes the call's token and body.
     pub(super) async fn send(&self, call: &mut HttpCall) -> Answer {
         match tokio::time::timeout(call.timeout, self.attempt(call)).await {
             Err(_) => Answer::TimedOut,
@@ -59,32 +61,35 @@ impl Sender {
     async fn attempt(&self, call: &mut HttpCall) -> Result<Answer, String> {
         let place = self.places.find(&call.url)?;
         let mut headers = header_map(&call.headers)?;
-        if let Some(host) = &place.host {
-            headers.insert(HOST, host.clone());
-        }
-        if let Some(kind) = call.token.take().filter(|_| !headers.contains_key(AUTHORIZATION)) {
-            headers.insert(AUTHORIZATION, self.bearer(kind).await?);
-        }
+        // An App Engine app is told a host of its own; what it redirects to is no other app.
+        let follows = matches!(call.caller, Caller::Task { .. }) && !headers.contains_key(HOST);
+        let bearer = match call.token.take() {
+            Some(kind) if !headers.contains_key(AUTHORIZATION) => Some(self.bearer(kind).await?),
+            _ => None,
+        };
         let method: Method = call.method.parse().map_err(|_| format!("`{}` is not a method", call.method.escape_debug()))?;
-        let body = mem::take(&mut call.body);
-        if body.is_empty() && matches!(method, Method::POST | Method::PUT | Method::PATCH) {
-            // Of a body that is empty, neither client says so itself (RFC 9110, section 8.6).
-            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
-        if place.is_plain() {
-            self.send_plain(&place, method, headers, body).await
-        } else {
-            self.send_other(&place, method, headers, body).await
+        let mut hop = Hop { place, url: None, method, body: mem::take(&mut call.body), elsewhere: false, as_get: false };
+        let mut redirects = 0;
+        loop {
+            hop.complete(&mut headers, bearer.as_ref());
+            let reply = if hop.place.is_plain() { self.send_plain(&hop, headers).await? } else { self.send_other(&hop, headers).await? };
+            let Some(location) = reply.location.filter(|_| follows && redirects < REDIRECTS_MAX) else { return Ok(reply.answer) };
+            redirects += 1;
+            let from = hop.url.take().map_or_else(|| Url::parse(&call.url), Ok).map_err(|error| error.to_string())?;
+            let Ok(next) = from.join(&location) else { return Ok(reply.answer) };
+            hop.place = self.places.find(next.as_str())?;
+            hop.follow(&from, next, reply.keeps_method);
+            headers = header_map(&call.headers)?;
         }
     }
 
-    async fn send_plain(&self, place: &Place, method: Method, mut headers: HeaderMap, body: Bytes) -> Result<Answer, String> {
+    async fn send_plain(&self, hop: &Hop, mut headers: HeaderMap) -> Result<Reply, String> {
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
-        let mut request = Request::new(Full::new(body));
-        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, place.uri.clone(), headers);
+        let mut request = Request::new(Full::new(hop.body.clone()));
+        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (hop.method.clone(), hop.place.uri.clone(), headers);
         let sent = self.plain.request(request).await;
-        let mut response = sent.map_err(|error| explain(&error, error.is_connect(), &place.url))?;
-        let answer = answer(response.status().as_u16(), response.headers());
+        let mut response = sent.map_err(|error| explain(&error, error.is_connect(), &hop.place.url))?;
+        let reply = Reply::of(response.status().as_u16(), response.headers());
         let mut left = ANSWER_BYTES_MAX;
         // A body that breaks off does not change the status, which is all that counts.
         while left > 0
@@ -93,14 +98,15 @@ impl Sender {
         {
             left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
         }
-        Ok(answer)
+        Ok(reply)
     }
 
-    async fn send_other(&self, place: &Place, method: Method, headers: HeaderMap, body: Bytes) -> Result<Answer, String> {
-        let request = self.other()?.request(method, place.url.clone()).headers(headers).body(body);
+    async fn send_other(&self, hop: &Hop, headers: HeaderMap) -> Result<Reply, String> {
+        let place = &hop.place;
+        let request = self.other()?.request(hop.method.clone(), place.url.clone()).headers(headers).body(hop.body.clone());
         let sent = request.send().await;
         let mut response = sent.map_err(|error| explain(&error, error.is_connect() || error.is_timeout(), &place.url))?;
-        let answer = answer(response.status().as_u16(), response.headers());
+        let reply = Reply::of(response.status().as_u16(), response.headers());
         let mut left = ANSWER_BYTES_MAX;
         while let Ok(Some(chunk)) = response.chunk().await {
             left = left.saturating_sub(chunk.len());
@@ -108,7 +114,7 @@ impl Sender {
                 break;
             }
         }
-        Ok(answer)
+        Ok(reply)
     }
 
     fn other(&self) -> Result<&Client, String> {
@@ -135,7 +141,7 @@ impl Sender {
     }
 }
 
-/// The client for `http`: it follows no redirect and knows no proxy.
+/// The client for `http`: it follows no redirect by itself and knows no proxy.
 fn plain() -> legacy::Client<HttpConnector, Full<Bytes>> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
@@ -146,10 +152,67 @@ fn plain() -> legacy::Client<HttpConnector, Full<Bytes>> {
         .build(connector)
 }
 
-fn answer(status: u16, headers: &HeaderMap) -> Answer {
-    match retry_after(headers).filter(|_| matches!(status, 429 | 503)) {
-        Some(after) => Answer::Later { status, after },
-        None => Answer::Status(status),
+/// One request of an attempt: the first, or what a redirect made of it.
+struct Hop {
+    place: Arc<Place>,
+    /// Where a redirect led, as the handler named it; the first is the call's.
+    url: Option<Url>,
+    method: Method,
+    body: Bytes,
+    /// Another host than the call's: it is not told who calls.
+    elsewhere: bool,
+    /// A redirect has made it a GET.
+    as_get: bool,
+}
+
+impl Hop {
+    /// Puts into the call's own headers what this request has besides.
+    fn complete(&self, headers: &mut HeaderMap, bearer: Option<&HeaderValue>) {
+        if let Some(host) = &self.place.host {
+            headers.insert(HOST, host.clone());
+        }
+        if self.elsewhere {
+            headers.remove(AUTHORIZATION);
+        } else if let Some(bearer) = bearer {
+            headers.insert(AUTHORIZATION, bearer.clone());
+        }
+        if self.as_get {
+            headers.remove(CONTENT_TYPE);
+        }
+        if self.body.is_empty() && matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
+            // Of a body that is empty, neither client says so itself (RFC 9110, section 8.6).
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+    }
+
+    /// Turns to where a redirect leads; all but 307 and 308 ask for a GET there.
+    fn follow(&mut self, from: &Url, next: Url, keeps_method: bool) {
+        self.elsewhere |= next.origin() != from.origin();
+        if !keeps_method && self.method != Method::HEAD {
+            (self.method, self.body, self.as_get) = (Method::GET, Bytes::new(), true);
+        }
+        self.url = Some(next);
+    }
+}
+
+/// What was answered to one request.
+struct Reply {
+    answer: Answer,
+    /// Where a redirect leads.
+    location: Option<String>,
+    /// The redirect is to be followed with the same method and body.
+    keeps_method: bool,
+}
+
+impl Reply {
+    fn of(status: u16, headers: &HeaderMap) -> Self {
+        let answer = match retry_after(headers).filter(|_| matches!(status, 429 | 503)) {
+            Some(after) => Answer::Later { status, after },
+            None => Answer::Status(status),
+        };
+        let location = headers.get(LOCATION).filter(|_| matches!(status, 301..=303 | 307 | 308));
+        let location = location.and_then(|location| location.to_str().ok()).map(str::to_owned);
+        Self { answer, location, keeps_method: matches!(status, 307 | 308) }
     }
 }
 

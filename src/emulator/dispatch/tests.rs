@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::emulator::identity::{Identity, Settings};
-use crate::emulator::state::{Answer, Caller, TokenKind};
+use crate::emulator::state::TokenKind;
 
 fn call(url: String) -> HttpCall {
     HttpCall {
@@ -40,7 +40,7 @@ async fn serve(router: Router) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn what_is_sent_arrives_and_redirects_are_not_followed() {
+async fn what_is_sent_arrives_and_a_pushs_redirect_is_not_followed() {
     let check = |headers: HeaderMap, body: Bytes| async move {
         let right = headers[header::USER_AGENT] == "Google-Cloud-Tasks"
             && headers.get_all("x-many").iter().count() == 2
@@ -51,7 +51,44 @@ async fn what_is_sent_arrives_and_redirects_are_not_followed() {
     let addr = serve(Router::new().route("/", post(check))).await;
     let mut call = call(format!("http://{addr}/"));
     call.token = Some(TokenKind::Oidc { email: "a@b.c".into(), audience: "x".into() });
+    call.caller = Caller::Push { subscription: "s".into(), lease: 1 };
     assert_eq!(sender().send(&mut call).await, Answer::Status(302));
+}
+
+#[tokio::test]
+async fn a_tasks_redirects_are_followed_in_the_same_attempt() {
+    let to = |status: StatusCode, location: &'static str| any(move || async move { (status, [(header::LOCATION, location)]) });
+    let as_get = |method: Method, headers: HeaderMap, body: Bytes| async move {
+        let right = method == Method::GET && body.is_empty() && headers.get_all("x-many").iter().count() == 2;
+        if right && headers.contains_key(header::AUTHORIZATION) { StatusCode::OK } else { StatusCode::BAD_REQUEST }
+    };
+    let as_it_was = |method: Method, body: Bytes| async move {
+        if method == Method::POST && body == "payload" { StatusCode::ACCEPTED } else { StatusCode::BAD_REQUEST }
+    };
+    let stranger = |headers: HeaderMap| async move {
+        if headers.contains_key(header::AUTHORIZATION) { StatusCode::BAD_REQUEST } else { StatusCode::CREATED }
+    };
+    let other = serve(Router::new().route("/", any(stranger))).await;
+    let elsewhere = any(move || async move { (StatusCode::FOUND, [(header::LOCATION, format!("http://{other}/"))]) });
+    let routes = Router::new()
+        .route("/found", to(StatusCode::FOUND, "as-get"))
+        .route("/moved", to(StatusCode::MOVED_PERMANENTLY, "/found"))
+        .route("/kept", to(StatusCode::TEMPORARY_REDIRECT, "/as-it-was"))
+        .route("/nowhere", any(|| async { StatusCode::FOUND }))
+        .route("/round", to(StatusCode::FOUND, "/round"))
+        .route("/elsewhere", elsewhere)
+        .route("/as-get", any(as_get))
+        .route("/as-it-was", any(as_it_was));
+    let addr = serve(routes).await;
+    for (path, status) in [("found", 200), ("moved", 200), ("kept", 202), ("nowhere", 302), ("round", 302), ("elsewhere", 201)] {
+        let mut call = call(format!("http://{addr}/{path}"));
+        call.token = Some(TokenKind::OAuth { email: "a@b.c".into(), scope: String::new() });
+        assert_eq!(sender().send(&mut call).await, Answer::Status(status), "{path}");
+        let mut app_engine = self::call(format!("http://{addr}/{path}"));
+        app_engine.headers.push(("Host".into(), "worker.p.appspot.com".into()));
+        let answer = sender().send(&mut app_engine).await;
+        assert!(matches!(answer, Answer::Status(300..=399)), "{path}: {answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -35,14 +35,15 @@ use super::engine::Engine;
 use super::faults::Faults;
 use super::identity::Identity;
 use super::pb::google::rpc;
-use super::state::{Info, Refusal};
+use super::state::{Help, Info, Refusal};
 
 /// The largest gRPC message taken and given: Google's 10 MB of payload, twice over, so that what is too large for Pub/Sub is
 /// refused by Pub/Sub's own rule and in its words.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 20 * 1024 * 1024;
 
-/// The type of the one detail that errors have.
+/// The types of the details that errors have.
 pub(crate) const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
+pub(crate) const ERROR_HELP: &str = "type.googleapis.com/google.rpc.Help";
 
 /// All services on one engine. A service's file gives a `pub(crate) fn service(engine: Engine) -> XServer<X>`; one line each here.
 fn all(engine: &Engine, monitoring_delay: SignedDuration) -> ByName {
@@ -50,6 +51,7 @@ fn all(engine: &Engine, monitoring_delay: SignedDuration) -> ByName {
     services.add(locations::service(engine.clone()));
     services.add(tasks::service(engine.clone()));
     services.add(tasks::beta_service(engine.clone()));
+    services.add(tasks::operations_service(engine.clone()));
     services.add(scheduler::service(engine.clone()));
     services.add(publisher::service(engine.clone()));
     services.add(subscriber::service(engine.clone()));
@@ -173,19 +175,24 @@ fn is_too_large(headers: &HeaderMap) -> bool {
 
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
-        let code = refusal.code as i32;
-        match refusal.info {
-            None => Self::new(code.into(), refusal.message),
-            Some(info) => with_info(code, refusal.message, *info),
+        let (code, message) = (refusal.code as i32, refusal.message);
+        let details: Vec<prost_types::Any> =
+            refusal.info.map(|info| error_info(*info)).into_iter().chain(refusal.help.map(error_help)).collect();
+        if details.is_empty() {
+            return Self::new(code.into(), message);
         }
+        let status = rpc::Status { code, message: message.clone(), details };
+        Self::with_details(code.into(), message, status.encode_to_vec().into())
     }
 }
 
-/// A status with details, as clients of every language find them.
-fn with_info(code: i32, message: String, info: Info) -> Status {
-    let info =
-        rpc::ErrorInfo { reason: info.reason.to_owned(), domain: info.domain.to_owned(), metadata: info.metadata.into_iter().collect() };
-    let detail = prost_types::Any { type_url: ERROR_INFO.to_owned(), value: info.encode_to_vec() };
-    let status = rpc::Status { code, message: message.clone(), details: vec![detail] };
-    Status::with_details(code.into(), message, status.encode_to_vec().into())
+fn error_info(info: Info) -> prost_types::Any {
+    let metadata = info.metadata.into_iter().collect();
+    let info = rpc::ErrorInfo { reason: info.reason.to_owned(), domain: info.domain.to_owned(), metadata };
+    prost_types::Any { type_url: ERROR_INFO.to_owned(), value: info.encode_to_vec() }
+}
+
+fn error_help(help: &Help) -> prost_types::Any {
+    let link = rpc::help::Link { description: help.description.to_owned(), url: help.url.to_owned() };
+    prost_types::Any { type_url: ERROR_HELP.to_owned(), value: rpc::Help { links: vec![link] }.encode_to_vec() }
 }

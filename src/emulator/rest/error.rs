@@ -7,7 +7,7 @@ use prost::Message as _;
 use serde_json::{Value as Json, json};
 use tonic::Code;
 
-use crate::emulator::grpc::ERROR_INFO;
+use crate::emulator::grpc::{ERROR_HELP, ERROR_INFO};
 use crate::emulator::pb::google::rpc;
 
 /// The type of every JSON answer.
@@ -35,13 +35,24 @@ pub(super) fn response(code: Code, message: &str, details: Json) -> Response<Bod
 /// The details of a status, as JSON.
 pub(super) fn details(status: &tonic::Status) -> Json {
     let found = rpc::Status::decode(status.details()).map(|status| status.details).unwrap_or_default();
-    let infos = found.into_iter().filter(|detail| detail.type_url == ERROR_INFO);
-    let infos = infos.filter_map(|detail| {
-        let rpc::ErrorInfo { reason, domain, metadata } = rpc::ErrorInfo::decode(detail.value.as_slice()).ok()?;
-        Some(json!({"@type": ERROR_INFO, "reason": reason, "domain": domain, "metadata": metadata}))
-    });
-    let infos: Vec<Json> = infos.collect();
-    if infos.is_empty() { Json::Null } else { Json::Array(infos) }
+    let details: Vec<Json> = found.iter().filter_map(detail).collect();
+    if details.is_empty() { Json::Null } else { Json::Array(details) }
+}
+
+/// One detail as JSON, if it is of a kind that the emulator answers with.
+fn detail(found: &prost_types::Any) -> Option<Json> {
+    match found.type_url.as_str() {
+        ERROR_INFO => {
+            let rpc::ErrorInfo { reason, domain, metadata } = rpc::ErrorInfo::decode(found.value.as_slice()).ok()?;
+            Some(json!({"@type": ERROR_INFO, "reason": reason, "domain": domain, "metadata": metadata}))
+        }
+        ERROR_HELP => {
+            let links = rpc::Help::decode(found.value.as_slice()).ok()?.links.into_iter();
+            let links: Vec<Json> = links.map(|link| json!({"description": link.description, "url": link.url})).collect();
+            Some(json!({"@type": ERROR_HELP, "links": links}))
+        }
+        _ => None,
+    }
 }
 
 /// The HTTP status and the name of a code (`google/rpc/code.proto`).

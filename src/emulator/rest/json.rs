@@ -10,8 +10,10 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use prost_reflect::{DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
+/// The type of the detail that names the fields that are wrong.
+const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
 /// So many complaints about one request are told; a request of 10 MB may hold a million.
 const COMPLAINTS_MAX: usize = 10;
 /// A value is quoted in a complaint up to this many bytes.
@@ -43,14 +45,14 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// What is wrong with a request, a line each.
+/// What is wrong with a request: where, if not at its root, and a line each.
 #[derive(Debug, Default)]
-pub(super) struct Complaints(Vec<String>);
+pub(super) struct Complaints(Vec<(String, String)>);
 
 impl Complaints {
-    fn add(&mut self, complaint: String) {
+    fn add(&mut self, place: Place<'_>, complaint: String) {
         if self.0.len() < COMPLAINTS_MAX {
-            self.0.push(complaint);
+            self.0.push((place.to_string(), complaint));
         }
     }
 
@@ -59,16 +61,21 @@ impl Complaints {
             Place::Root => String::new(),
             place => format!(" at '{place}'"),
         };
-        self.add(format!("Invalid JSON payload received. Unknown name {}{at}: {why}", quoted(&Json::from(name))));
+        self.add(place, format!("Invalid JSON payload received. Unknown name {}{at}: {why}", quoted(&Json::from(name))));
     }
 
     fn value(&mut self, place: Place<'_>, what: &str, shown: &str) {
-        self.add(format!("Invalid value at '{place}' ({what}), {shown}"));
+        self.add(place, format!("Invalid value at '{place}' ({what}), {shown}"));
     }
 
-    /// Returns the lines as one text, or nothing when there are none.
-    pub(super) fn into_text(self) -> Option<String> {
-        (!self.0.is_empty()).then(|| self.0.join("\n"))
+    /// Returns the lines as one text, and what it says for programs (`google.rpc.BadRequest`); nothing when there are none.
+    pub(super) fn into_text(self) -> Option<(String, Json)> {
+        let lines: Vec<&str> = self.0.iter().map(|(_, line)| line.as_str()).collect();
+        let violation = |(place, line): &(String, String)| {
+            if place.is_empty() { json!({"description": line}) } else { json!({"field": place, "description": line}) }
+        };
+        let violations: Vec<Json> = self.0.iter().map(violation).collect();
+        (!lines.is_empty()).then(|| (lines.join("\n"), json!([{"@type": BAD_REQUEST, "fieldViolations": violations}])))
     }
 }
 
@@ -255,9 +262,10 @@ fn float(json: &Json) -> Option<f64> {
 pub(super) fn set_parameter(message: &mut DynamicMessage, name: &str, text: String, complaints: &mut Complaints) {
     let parts: Vec<&str> = name.split('.').take(QUERY_DEPTH_MAX + 1).collect();
     if parts.len() > QUERY_DEPTH_MAX || set_nested(message, &parts, text, Place::Root, complaints).is_none() {
-        let (name, desc) = (quoted(&Json::from(name)), message.descriptor());
-        let why = format!("Cannot bind query parameter. Field {name} could not be found in request message '{}'.", desc.full_name());
-        complaints.add(format!("Invalid JSON payload received. Unknown name {name}: {why}"));
+        let name = quoted(&Json::from(name));
+        let plain = name.trim_matches('"');
+        let why = format!("Cannot bind query parameter. Field '{plain}' could not be found in request message.");
+        complaints.add(Place::Root, format!("Invalid JSON payload received. Unknown name {name}: {why}"));
     }
 }
 

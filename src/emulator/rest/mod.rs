@@ -5,6 +5,7 @@
 
 mod error;
 mod json;
+mod numbers;
 mod payload;
 mod query;
 mod routes;
@@ -23,12 +24,14 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, SerializeOptions};
 use serde_json::Value as Json;
+use serde_json::ser::{CompactFormatter, PrettyFormatter, Serializer};
 use tonic::Code;
 
 use super::faults;
 use super::grpc::Services;
 use super::pb;
 use json::{Complaints, Place};
+use numbers::Plain;
 use query::Wanted;
 pub(super) use query::form_decode;
 use routes::{BodyRule, Route, Routes};
@@ -145,7 +148,7 @@ fn assemble(route: &Route, variables: Vec<String>, parts: &Parts, json: Option<J
     }
     match complaints.into_text() {
         None => Ok((message, wanted)),
-        Some(text) => Err(Failure::invalid(text)),
+        Some((text, details)) => Err(Failure { details, ..Failure::invalid(text) }),
     }
 }
 
@@ -201,9 +204,9 @@ fn render(route: &Route, bytes: Bytes, wanted: Wanted) -> Result<Response<Body>,
     let options = SerializeOptions::new().use_enum_numbers(wanted.enum_numbers);
     let mut body = Vec::with_capacity(size * 2);
     let written = if wanted.pretty {
-        message.serialize_with_options(&mut serde_json::Serializer::pretty(&mut body), &options)
+        message.serialize_with_options(&mut Serializer::with_formatter(&mut body, Plain(PrettyFormatter::new())), &options)
     } else {
-        message.serialize_with_options(&mut serde_json::Serializer::new(&mut body), &options)
+        message.serialize_with_options(&mut Serializer::with_formatter(&mut body, Plain(CompactFormatter)), &options)
     };
     written.map_err(|error| internal(error.to_string()))?;
     let mut response = Response::new(Body::from(body));

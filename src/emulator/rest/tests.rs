@@ -191,7 +191,7 @@ fn what_is_wrong_is_said_in_googles_words() {
         ),
         (
             get("nope=1"),
-            r#"Invalid JSON payload received. Unknown name "nope": Cannot bind query parameter. Field "nope" could not be found in request message 'google.pubsub.v1.ListTopicsRequest'."#,
+            r#"Invalid JSON payload received. Unknown name "nope": Cannot bind query parameter. Field 'nope' could not be found in request message."#,
         ),
         (get("page_size=many"), r#"Invalid value at 'page_size' (TYPE_INT32), "many""#),
         (get("project.x=1").split(':').next().unwrap().to_owned(), r#"Invalid JSON payload received. Unknown name "project.x""#),
@@ -258,6 +258,13 @@ async fn answers_and_errors_come_back_as_google_sends_them() {
     let (status, json) = ask(&services, request("GET", "/v1/projects/p/locations?pageSize=-1", Body::empty())).await;
     let error = json!({"error": {"code": 400, "message": "The page size must not be negative.", "status": "INVALID_ARGUMENT"}});
     assert_eq!((status, json), (400, error));
+    let (_, json) = ask(&services, request("PUT", "/v1/projects/p/subscriptions/s", r#"{"x": 1, "ackDeadlineSeconds": "soon"}"#)).await;
+    let violations = json!([
+        {"description": "Invalid JSON payload received. Unknown name \"x\": Cannot find field."},
+        {"field": "ack_deadline_seconds", "description": "Invalid value at 'ack_deadline_seconds' (TYPE_INT32), \"soon\""},
+    ]);
+    let details = json!([{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}]);
+    assert_eq!(json["error"]["details"], details);
     let (status, json) = ask(&services, request("GET", "/v1/nothing/here", Body::empty())).await;
     assert_eq!(status, 404);
     assert_eq!(json["error"]["message"], "The requested URL GET /v1/nothing/here was not found on this server.");

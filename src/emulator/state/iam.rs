@@ -7,8 +7,8 @@ use crate::emulator::pb::google::iam::v1::{Binding, Policy};
 
 /// The etag that Google gives a policy that was never set (`ACAB` in JSON).
 const ETAG_UNSET: &[u8] = &[0, 32, 1];
-/// What a role begins with: one of Google's, or one that was made in a project or an organization.
-const ROLES: [&str; 3] = ["roles/", "projects/", "organizations/"];
+/// The versions of policies that there are.
+const VERSIONS: [i32; 3] = [0, 1, 3];
 /// What a member begins with (<https://cloud.google.com/iam/docs/principal-identifiers>).
 const MEMBERS: [&str; 10] = [
     "user:",
@@ -33,9 +33,15 @@ pub(super) fn unset() -> Policy {
 /// Refused where the policy changed since the etag that `new` bears, if it bears one.
 pub(super) fn replaced(present: Option<&Policy>, new: Option<Policy>, mask: Option<FieldMask>, etag: u64) -> Result<Policy, Refusal> {
     let new = new.ok_or_else(|| Refusal::invalid("The policy must be set."))?;
+    if !VERSIONS.contains(&new.version) {
+        let more = "For more information, please refer to https://cloud.google.com/iam/help/allow-policies/versions.";
+        return Err(Refusal::invalid(format!("Specified policy version ({}) is not supported. {more}", new.version)));
+    }
     let mut policy = present.cloned().unwrap_or_else(unset);
     if !new.etag.is_empty() && new.etag != policy.etag {
         let text = "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.";
+        let (given, present) = (escaped(&new.etag), escaped(&policy.etag));
+        let text = format!("{text} The request's ETag '{given}' did not match the current policy's ETag '{present}'.");
         return Err(Refusal::new(Code::Aborted, text));
     }
     let paths = mask.map(|mask| mask.paths).filter(|paths| !paths.is_empty()).unwrap_or_else(|| vec!["bindings".to_owned()]);
@@ -59,8 +65,10 @@ pub(super) fn replaced(present: Option<&Policy>, new: Option<Policy>, mask: Opti
 }
 
 fn check(binding: &Binding) -> Result<(), Refusal> {
-    if !ROLES.iter().any(|prefix| binding.role.starts_with(prefix)) {
-        return Err(Refusal::invalid(format!("Role {} is not supported for this resource.", binding.role)));
+    if !is_role(&binding.role) {
+        let text = "The role name must be in the form \"roles/{role}\", \"organizations/{organization_id}/roles/{role}\", \
+                    or \"projects/{project_id}/roles/{role}\".";
+        return Err(Refusal::invalid(text));
     }
     let is_known = |member: &String| {
         matches!(member.as_str(), "allUsers" | "allAuthenticatedUsers")
@@ -72,6 +80,29 @@ fn check(binding: &Binding) -> Result<(), Refusal> {
         }
         None => Ok(()),
     }
+}
+
+/// One of Google's roles, or one that was made in a project or an organization.
+fn is_role(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('/').collect();
+    match parts[..] {
+        ["roles", role] => !role.is_empty(),
+        ["organizations" | "projects", owner, "roles", role] => !owner.is_empty() && !role.is_empty(),
+        _ => false,
+    }
+}
+
+/// Bytes as C writes them in a text: what is no printable ASCII in octal.
+fn escaped(bytes: &[u8]) -> String {
+    let one = |byte: u8| match byte {
+        b'\n' => "\\n".to_owned(),
+        b'\r' => "\\r".to_owned(),
+        b'\t' => "\\t".to_owned(),
+        b'\'' | b'"' | b'\\' => format!("\\{}", char::from(byte)),
+        b' '..=b'~' => char::from(byte).to_string(),
+        _ => format!("\\{byte:03o}"),
+    };
+    bytes.iter().copied().map(one).collect()
 }
 
 #[cfg(test)]
@@ -100,8 +131,13 @@ mod tests {
         for member in ["allUsers", "serviceAccount:s@p.iam.gserviceaccount.com", "principalSet://iam.googleapis.com/x"] {
             replaced(None, Some(policy("projects/shop/roles/mine", member)), None, 1).unwrap();
         }
+        let role = "The role name must be in the form \"roles/{role}\"";
         for (role, member, says) in [
-            ("owner", "allUsers", "Role owner is not supported"),
+            ("owner", "allUsers", role),
+            ("roles/", "allUsers", role),
+            ("projects/shop/mine", "allUsers", role),
+            ("roles/owner", "nobody", "The member nobody is of an unknown type. Please set a valid type prefix for the member."),
+            ("roles/owner", "robot:a@b.c", "The member robot:a@b.c is of an unknown type."),
             ("roles/owner", "a@b.c", "The member a@b.c is of an unknown type"),
             ("roles/owner", "user:", "The member user: is of an unknown type"),
         ] {
@@ -114,7 +150,19 @@ mod tests {
     fn a_policy_that_changed_meanwhile_is_not_replaced() {
         let old = replaced(None, Some(Policy { etag: ETAG_UNSET.to_vec(), ..Policy::default() }), None, 1).unwrap();
         let refused = replaced(Some(&old), Some(unset()), None, 2).unwrap_err();
-        assert_eq!(refused.code, Code::Aborted);
+        let text = "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff. \
+                    The request's ETag '\\000 \\001' did not match the current policy's ETag '\\000\\000\\000\\000\\000\\000\\000\\001'.";
+        assert_eq!((refused.code, refused.message.as_str()), (Code::Aborted, text));
         replaced(Some(&old), Some(old.clone()), None, 2).unwrap();
+        replaced(Some(&old), Some(Policy::default()), None, 3).unwrap();
+    }
+
+    #[test]
+    fn a_policy_is_of_a_version_that_there_is() {
+        for version in [0, 1, 3] {
+            replaced(None, Some(Policy { version, ..Policy::default() }), None, 1).unwrap();
+        }
+        let refused = replaced(None, Some(Policy { version: 4, ..Policy::default() }), None, 1).unwrap_err();
+        assert!(refused.message.starts_with("Specified policy version (4) is not supported."), "{}", refused.message);
     }
 }

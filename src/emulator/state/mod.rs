@@ -100,7 +100,7 @@ pub(crate) enum Caller {
 
 saved!(enum Caller { 0 = Push { subscription, lease }, 1 = Task { task, attempt }, 2 = Job { job, attempt } });
 
-/// A request that the dispatcher sends for the state. Redirects are not followed.
+/// A request that the dispatcher sends for the state. Redirects are followed for a task's handler only.
 #[derive(Debug, Clone)]
 pub(crate) struct HttpCall {
     pub(crate) caller: Caller,
@@ -198,6 +198,14 @@ pub(crate) struct Refusal {
     pub(crate) code: Code,
     pub(crate) message: String,
     pub(crate) info: Option<Box<Info>>,
+    pub(crate) help: Option<&'static Help>,
+}
+
+/// Where the rule that a request broke is written down (`google.rpc.Help`, of one link).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Help {
+    pub(crate) description: &'static str,
+    pub(crate) url: &'static str,
 }
 
 /// What the details of an error say to programs (`google.rpc.ErrorInfo`).
@@ -230,11 +238,15 @@ pub(crate) enum Code {
 
 impl Refusal {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), info: None }
+        Self { code, message: message.into(), info: None, help: None }
     }
 
     pub(crate) fn with_info(self, info: Info) -> Self {
         Self { info: Some(Box::new(info)), ..self }
+    }
+
+    pub(crate) fn with_help(self, help: &'static Help) -> Self {
+        Self { help: Some(help), ..self }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {

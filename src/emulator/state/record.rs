@@ -9,8 +9,8 @@ use super::saved::{Reader, Saved, Writer, damaged, saved};
 use super::scheduler::{CreateJob, DeleteJob, PauseJob, ResumeJob, RunJob, UpdateJob};
 use super::target::SetAppEngine;
 use super::tasks::{
-    BufferTask, CreateQueue, CreateTask, DeleteQueue, DeleteTask, PauseQueue, PurgeQueue, ResumeQueue, RunTask, SetQueuePolicy,
-    UpdateCmekConfig, UpdateQueue,
+    BeginOperation, BufferTask, CreateQueue, CreateTask, DeleteQueue, DeleteTask, EndOperation, PauseQueue, PurgeQueue, ResumeQueue,
+    RunTask, SetQueuePolicy, UpdateCmekConfig, UpdateQueue,
 };
 use super::{Answered, Command, Effects, Moment, Reset, Restart, Seeding, State, Tick};
 use crate::emulator::pb::google::iam::v1 as iam;
@@ -107,6 +107,8 @@ table! {
         69 => RunTask,
         70 => BufferTask,
         71 => UpdateCmekConfig,
+        72 => BeginOperation,
+        73 => EndOperation,
 
         80 => CreateJob,
         81 => UpdateJob,

@@ -47,7 +47,7 @@ pub(crate) fn task_info(headers: &HeaderMap, location: &Location) -> TaskInfo {
         execution_count: number(&names::EXECUTIONS),
         eta: text(&names::ETA).and_then(epoch_seconds),
         previous_response: text(&names::RESPONSE).and_then(|text| text.parse().ok()),
-        retry_reason: text(&names::REASON).map(str::to_owned),
+        retry_reason: text(&names::REASON).filter(|reason| !reason.is_empty()).map(str::to_owned),
         dispatch_deadline: text(&names::DEADLINE).and_then(|text| text.parse().ok()).map(Duration::from_secs).filter(is_dispatch_deadline),
         job: text(&names::SCHEDULER).map(|_| JobInfo {
             name: text(&names::JOB).map(str::to_owned),

@@ -73,6 +73,10 @@ QUEUES_REFUSED = {
     "back-offs the wrong way round": {"retry_config": {"min_backoff": Duration(seconds=9), "max_backoff": Duration(seconds=2)}},
     "negative back-off": {"retry_config": {"min_backoff": Duration(seconds=-1)}},
     "ratio over 1": {"stackdriver_logging_config": {"sampling_ratio": 1.5}},
+    "a fraction of a second": {"retry_config": {"max_retry_duration": Duration(seconds=30, nanos=900_000_000)}},
+    "a host with a port": {"http_target": {"uri_override": {"host": "example.net:8080"}}},
+    "an override of nothing": {"http_target": {"uri_override": {}}},
+    "a header of the service's": {"http_target": {"header_overrides": [{"header": {"key": "Host", "value": "example.net"}}]}},
 }
 
 
@@ -325,6 +329,10 @@ def test_locations(client, project, location):
 def test_policies_of_a_queue(client, queue):
     assert list(client.get_iam_policy(resource=queue).bindings) == []
     wanted = {"bindings": [{"role": "roles/cloudtasks.enqueuer", "members": ["user:ada@example.com"]}]}
+    conditional = {"version": 3, "bindings": [{**wanted["bindings"][0], "condition": {"title": "never", "expression": "false"}}]}
+    for wrong in (conditional, {"version": 4}, {"bindings": [{"role": "viewer", "members": ["user:ada@example.com"]}]}):
+        with refused("INVALID_ARGUMENT", wrong):
+            client.set_iam_policy(request={"resource": queue, "policy": wrong})
     written = client.set_iam_policy(request={"resource": queue, "policy": wanted})
     assert [(binding.role, list(binding.members)) for binding in written.bindings] == [("roles/cloudtasks.enqueuer", ["user:ada@example.com"])]
     assert client.get_iam_policy(resource=queue) == written

@@ -96,7 +96,8 @@ async fn queues_are_stuck_and_paused_and_jobs_fail_and_a_second_start_goes_on() 
             let queues = "/v2/projects/demo/locations/europe-west1/queues";
             let waiting = shop.get(&format!("{queues}/newsletters/tasks?pageSize=1000")).await["tasks"].as_array().map_or(0, Vec::len);
             let stuck = shop.get(&format!("{queues}/exports/tasks")).await;
-            let tried = stuck["tasks"].as_array().is_some_and(|tasks| tasks.iter().any(|task| task["responseCount"].as_i64() > Some(0)));
+            let tried = |task: &Value| task["lastAttempt"]["responseTime"].is_string();
+            let tried = stuck["tasks"].as_array().is_some_and(|tasks| tasks.iter().any(tried));
             let job = shop.get("/v1/projects/demo/locations/europe-west1/jobs/inventory-sync").await;
             if waiting == 25 && tried && job["status"]["code"].as_i64() > Some(0) {
                 assert_eq!(shop.get(&format!("{queues}/newsletters")).await["state"], "PAUSED");

@@ -99,6 +99,8 @@ async fn a_queue_has_a_policy() {
     assert_eq!(ask("getIamPolicy", json!({})).await, set);
     let stale = ask("setIamPolicy", json!({"policy": {"etag": unset["etag"]}})).await;
     assert_eq!(stale["error"]["status"], "ABORTED", "{stale}");
+    let text = stale["error"]["message"].as_str().unwrap();
+    assert!(text.contains(r"The request's ETag '\000 \001' did not match the current policy's ETag '"), "{text}");
     let held = ask("testIamPermissions", json!({"permissions": ["cloudtasks.queues.get"]})).await;
     assert_eq!(held["permissions"], json!(["cloudtasks.queues.get"]));
 }
@@ -160,13 +162,17 @@ async fn a_failed_attempt_is_told_and_a_paused_task_can_be_run() {
     assert!(made.name.rsplit('/').next().unwrap().bytes().all(|byte| byte.is_ascii_digit()), "{}", made.name);
 
     let run = client.run_task().set_name(&*made.name).set_response_view(View::Full).send().await.unwrap();
+    let begun = run.last_attempt.as_ref().unwrap();
+    assert!(run.first_attempt.is_none() && begun.schedule_time.is_some() && begun.dispatch_time.is_none(), "not dispatched yet: {run:?}");
     assert_eq!((run.dispatch_count, &run.view, &run.http_request().unwrap().body[..]), (1, &View::Full, &b"payload"[..]));
     handler.next().await;
     let failed = until("the answer", async || {
         let task = client.get_task().set_name(&*made.name).send().await.unwrap();
-        (task.response_count == 1).then_some(task)
+        let answered = task.last_attempt.as_ref().is_some_and(|attempt| attempt.response_time.is_some());
+        answered.then_some(task)
     })
     .await;
+    assert_eq!((failed.dispatch_count, failed.response_count), (1, 0), "a 5xx is no response of the handler");
     let attempt = failed.last_attempt.unwrap();
     let status = attempt.response_status.unwrap();
     assert_eq!((status.code, status.message.as_str()), (14, "UNAVAILABLE(14): HTTP status code 503"));
@@ -189,8 +195,15 @@ async fn batches_are_done_at_once_and_tell_what_failed() {
     client.pause_queue().set_name(QUEUE).send().await.unwrap();
     let one = |task| CreateTaskRequest::new().set_parent(QUEUE).set_task(task);
     let requests = [one(task("http://localhost:9/a".into())), one(task("nonsense".into())), one(task("http://localhost:9/b".into()))];
-    let operation = client.batch_create_tasks().set_parent(QUEUE).set_requests(requests).send().await.unwrap();
-    assert!(operation.done);
+    let batch = client.batch_create_tasks().set_parent(QUEUE).set_request_id("first").set_requests(requests);
+    let operation = batch.clone().send().await.unwrap();
+    assert!(operation.done && operation.name == format!("{LOCATION}/operations/first"), "{operation:?}");
+    assert_eq!(code(batch.send().await), (Code::InvalidArgument, "Duplicate operation id in the batch request: first".to_owned()));
+    let url = format!("{}/v2/{}", endpoint(&emulator), operation.name);
+    let rest = reqwest::Client::builder().no_proxy().build().unwrap();
+    let told = rest.get(url).send().await.unwrap().json::<Value>().await.unwrap();
+    let shown = (&told["name"], &told["done"], &told["metadata"]["state"], told["response"]["tasks"].as_array().map(Vec::len));
+    assert_eq!(shown, (&json!(operation.name), &json!(true), &json!("PARTIALLY_SUCCEEDED"), Some(2)), "{told}");
     let made = operation.response().unwrap().to_msg::<BatchCreateTasksResponse>().unwrap().tasks;
     assert_eq!(made.len(), 2);
     let metadata = operation.metadata.unwrap().to_msg::<google_cloud_tasks_v2::model::BatchCreateTasksMetadata>().unwrap();
@@ -199,6 +212,48 @@ async fn batches_are_done_at_once_and_tell_what_failed() {
     let operation = client.batch_delete_tasks().set_parent(QUEUE).set_names(names).send().await.unwrap();
     assert!(operation.done && operation.error().is_none());
     assert!(client.list_tasks().set_parent(QUEUE).send().await.unwrap().tasks.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_gone_is_told_from_what_never_was() {
+    let emulator = emulator().await;
+    let client = tasks_client(&emulator).await;
+    queue(&client, 1).await;
+    client.pause_queue().set_name(QUEUE).send().await.unwrap();
+    let gone = create(&client, task("http://h.example".into()).set_name(format!("{QUEUE}/tasks/gone"))).await.name;
+    client.delete_task().set_name(&*gone).send().await.unwrap();
+    let get = async |name: &str| code(client.get_task().set_name(name).send().await).1;
+    assert!(get(&gone).await.starts_with("The task no longer exists, though a task with this name existed recently."));
+    let unknown = "Requested entity was not found.";
+    assert_eq!([get(&format!("{QUEUE}/tasks/never")).await, get(&format!("{QUEUE}-not/tasks/never")).await], [unknown; 2]);
+    assert_eq!(code(client.delete_task().set_name(&*gone).send().await).1, unknown);
+    assert_eq!(code(client.run_task().set_name(&*gone).send().await).1, unknown);
+    let run = code(client.run_task().set_name(format!("{QUEUE}-not/tasks/never")).send().await).1;
+    assert!(run.starts_with("Queue does not exist. If you just created the queue, wait at least a minute"), "{run}");
+    assert!(get(&format!("{QUEUE}/tasks/a.b")).await.starts_with("Task ID \"a.b\" can contain only letters"));
+}
+
+#[tokio::test]
+async fn only_an_empty_page_of_tasks_is_the_last() {
+    let emulator = emulator().await;
+    let client = tasks_client(&emulator).await;
+    queue(&client, 1).await;
+    client.pause_queue().set_name(QUEUE).send().await.unwrap();
+    for id in ["a", "b", "c"] {
+        create(&client, task("http://h.example".into()).set_name(format!("{QUEUE}/tasks/{id}"))).await;
+    }
+    let mut token = String::new();
+    for (count, more) in [(2, true), (1, true), (0, false)] {
+        let page = client.list_tasks().set_parent(QUEUE).set_page_size(2).set_page_token(token).send().await.unwrap();
+        assert_eq!((page.tasks.len(), !page.next_page_token.is_empty()), (count, more));
+        token = page.next_page_token;
+    }
+    let refused = async |size: i32, token: &str| {
+        let list = client.list_tasks().set_parent(QUEUE).set_page_size(size).set_page_token(token);
+        code(list.send().await).1
+    };
+    assert_eq!(refused(-1, "").await, "ListTasksRequest.pageSize cannot be negative.");
+    assert_eq!(refused(0, "!").await, "Invalid page_token");
 }
 
 #[tokio::test]
@@ -227,7 +282,7 @@ async fn bad_requests_are_refused_in_googles_words() {
     assert_eq!(code_far, Code::InvalidArgument);
     assert_eq!(
         message,
-        "The Task.scheduleTime, 2096-10-02T07:06:40Z, is too far in the future. Schedule time must be no more than 720h in the future."
+        "The Task.scheduleTime, 2096-10-02T00:06:40-07:00, is too far in the future. Schedule time must be no more than 720h in the future."
     );
     let large = HttpRequest::new().set_url("http://h.example").set_body(vec![0; 1024 * 1024 + 1]);
     assert_eq!(code(create(Task::new().set_http_request(large)).send().await).1, "Task size too large");
@@ -289,5 +344,6 @@ async fn a_locations_key_is_set_and_told() {
     assert_eq!(client.update_cmek_config().set_cmek_config(config.clone()).send().await.unwrap(), config);
     assert_eq!(client.get_cmek_config().set_name(&name).send().await.unwrap(), config);
     let bad = client.update_cmek_config().set_cmek_config(config.set_kms_key("key")).send().await;
-    assert_eq!(code(bad).0, Code::InvalidArgument);
+    let text = "Resource name [key] does not match any known resource name pattern.";
+    assert_eq!(code(bad), (Code::InvalidArgument, text.to_owned()));
 }

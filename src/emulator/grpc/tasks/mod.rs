@@ -3,6 +3,7 @@
 mod batch;
 mod beta;
 mod cmek;
+mod operations;
 mod queue;
 mod task;
 
@@ -14,11 +15,13 @@ use crate::emulator::pb::google::cloud::tasks::v2::cloud_tasks_server::{CloudTas
 use crate::emulator::pb::google::cloud::tasks::v2beta3::cloud_tasks_server::CloudTasksServer as BetaServer;
 use crate::emulator::pb::google::iam::v1 as iam;
 use crate::emulator::pb::google::longrunning::Operation;
+use crate::emulator::pb::google::longrunning::operations_server::OperationsServer;
 use crate::emulator::state::tasks::{
     BufferTask, CreateQueue, DeleteQueue, DeleteTask, PauseQueue, PurgeQueue, Queue, ResumeQueue, RunTask, SetQueuePolicy, UpdateQueue,
+    check_permissions, queue_name, task_name,
 };
-use crate::emulator::state::{Command, Refusal};
-use crate::names::{Location, QueueName, TaskName};
+use crate::emulator::state::{Command, Info, Refusal};
+use crate::names::{Location, QueueName};
 
 const PAGE_QUEUES_MAX: usize = 9800;
 const PAGE_TASKS_MAX: usize = 1000;
@@ -29,6 +32,10 @@ pub(crate) fn service(engine: Engine) -> CloudTasksServer<Service> {
 
 pub(crate) fn beta_service(engine: Engine) -> BetaServer<beta::Service> {
     BetaServer::new(beta::Service { engine })
+}
+
+pub(crate) fn operations_service(engine: Engine) -> OperationsServer<operations::Service> {
+    OperationsServer::new(operations::Service { engine })
 }
 
 /// The service on its engine.
@@ -46,12 +53,18 @@ impl Service {
     async fn changed<C: Command<Reply = ()>>(
         &self,
         name: &str,
+        method: &str,
         command: impl FnOnce(QueueName) -> C,
     ) -> Result<Response<pb::Queue>, Status> {
-        let name = queue_name(name)?;
+        let name = queue_of(name, method)?;
         self.engine.run(command(name.clone())).await?;
         Ok(Response::new(self.queue(&name)?))
     }
+}
+
+/// The queue that a request of a method is about.
+fn queue_of(name: &str, method: &str) -> Result<QueueName, Refusal> {
+    if name.is_empty() { Err(cmek::no_resource(method)) } else { queue_name(name) }
 }
 
 fn location(parent: &str) -> Result<Location, Refusal> {
@@ -59,22 +72,30 @@ fn location(parent: &str) -> Result<Location, Refusal> {
     parent.parse().map_err(|_| Refusal::invalid(text))
 }
 
-fn queue_name(name: &str) -> Result<QueueName, Refusal> {
-    let text = "Queue name must be formatted: \"projects/<PROJECT_ID>/locations/<LOCATION_ID>/queues/<QUEUE_ID>\"";
-    name.parse().map_err(|_| Refusal::invalid(text))
-}
-
-fn task_name(name: &str) -> Result<TaskName, Refusal> {
-    let text = "Task name must be formatted: \"projects/<PROJECT_ID>/locations/<LOCATION_ID>/queues/<QUEUE_ID>/tasks/<TASK_ID>\"";
-    name.parse().map_err(|_| Refusal::invalid(text))
+/// Refuses, as Google's front end does, a request that leads to no project because its name is empty.
+fn named<'name>(name: &'name str, method: &str) -> Result<&'name str, Refusal> {
+    if !name.is_empty() {
+        return Ok(name);
+    }
+    let metadata = [("method", method), ("service", "cloudtasks.googleapis.com")];
+    let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let info = Info { reason: "RESOURCE_PROJECT_INVALID", domain: "googleapis.com", metadata };
+    Err(Refusal::invalid("Invalid resource field value in the request.").with_info(info))
 }
 
 #[tonic::async_trait]
 impl CloudTasks for Service {
     async fn list_queues(&self, request: Request<pb::ListQueuesRequest>) -> Result<Response<pb::ListQueuesResponse>, Status> {
         let request = request.into_inner();
+        if request.parent.is_empty() {
+            return Err(cmek::no_resource("ListQueues").into());
+        }
         let location = location(&request.parent)?;
-        let wanted = page::wanted(request.page_size, &request.page_token, PAGE_QUEUES_MAX)?;
+        if request.page_size < 0 {
+            return Err(Refusal::invalid("ListQueuesRequest.pageSize cannot be negative.").into());
+        }
+        let wanted = page::wanted(request.page_size, &request.page_token, PAGE_QUEUES_MAX);
+        let wanted = wanted.map_err(|_| Refusal::invalid("Invalid page_token"))?;
         let response = self.engine.read(|state, _| {
             let page = state.tasks.list_queues(&location, &request.filter, wanted.from.as_deref(), wanted.limit)?;
             let queues = page.items.into_iter().map(queue::to_proto).collect();
@@ -84,16 +105,16 @@ impl CloudTasks for Service {
     }
 
     async fn get_queue(&self, request: Request<pb::GetQueueRequest>) -> Result<Response<pb::Queue>, Status> {
-        Ok(Response::new(self.queue(&queue_name(&request.into_inner().name)?)?))
+        Ok(Response::new(self.queue(&queue_of(&request.into_inner().name, "GetQueue")?)?))
     }
 
     async fn create_queue(&self, request: Request<pb::CreateQueueRequest>) -> Result<Response<pb::Queue>, Status> {
         let request = request.into_inner();
         let location = location(&request.parent)?;
-        let proto = request.queue.ok_or_else(|| Refusal::invalid("CreateQueueRequest.queue is required."))?;
+        let proto = request.queue.unwrap_or_default();
         let name = queue_name(&proto.name)?;
         if *name.location() != location {
-            return Err(Refusal::invalid(format!("The queue name must begin with the parent, \"{location}\".")).into());
+            return Err(Refusal::invalid(format!("{name} must begin with {location}.")).into());
         }
         self.engine.run(CreateQueue { name: name.clone(), draft: queue::from_proto(proto)? }).await?;
         Ok(Response::new(self.queue(&name)?))
@@ -101,40 +122,44 @@ impl CloudTasks for Service {
 
     async fn update_queue(&self, request: Request<pb::UpdateQueueRequest>) -> Result<Response<pb::Queue>, Status> {
         let request = request.into_inner();
-        let proto = request.queue.ok_or_else(|| Refusal::invalid("UpdateQueueRequest.queue is required."))?;
-        let name = queue_name(&proto.name)?;
-        let mask = request.update_mask.map(|mask| mask.paths).unwrap_or_default();
+        let proto = request.queue.unwrap_or_default();
+        let name = queue_of(&proto.name, "UpdateQueue")?;
+        let mask = match request.update_mask.map(|mask| mask.paths) {
+            // A mask of nothing changes nothing, as does one of what cannot be changed; only without a mask all is changed.
+            Some(paths) if paths.is_empty() => vec!["name".to_owned()],
+            paths => paths.unwrap_or_default(),
+        };
         self.engine.run(UpdateQueue { name: name.clone(), draft: queue::from_proto(proto)?, mask }).await?;
         Ok(Response::new(self.queue(&name)?))
     }
 
     async fn delete_queue(&self, request: Request<pb::DeleteQueueRequest>) -> Result<Response<()>, Status> {
-        self.engine.run(DeleteQueue(queue_name(&request.into_inner().name)?)).await?;
+        self.engine.run(DeleteQueue(queue_of(&request.into_inner().name, "DeleteQueue")?)).await?;
         Ok(Response::new(()))
     }
 
     async fn purge_queue(&self, request: Request<pb::PurgeQueueRequest>) -> Result<Response<pb::Queue>, Status> {
-        self.changed(&request.into_inner().name, PurgeQueue).await
+        self.changed(&request.into_inner().name, "PurgeQueue", PurgeQueue).await
     }
 
     async fn pause_queue(&self, request: Request<pb::PauseQueueRequest>) -> Result<Response<pb::Queue>, Status> {
-        self.changed(&request.into_inner().name, PauseQueue).await
+        self.changed(&request.into_inner().name, "PauseQueue", PauseQueue).await
     }
 
     async fn resume_queue(&self, request: Request<pb::ResumeQueueRequest>) -> Result<Response<pb::Queue>, Status> {
-        self.changed(&request.into_inner().name, ResumeQueue).await
+        self.changed(&request.into_inner().name, "ResumeQueue", ResumeQueue).await
     }
 
     async fn get_iam_policy(&self, request: Request<iam::GetIamPolicyRequest>) -> Result<Response<iam::Policy>, Status> {
-        let name = queue_name(&request.into_inner().resource)?;
+        let name = queue_of(&request.into_inner().resource, "GetIamPolicy")?;
         let policy = self.engine.read(|state, _| state.tasks.queue(&name).map(Queue::policy))?;
         Ok(Response::new(policy))
     }
 
     async fn set_iam_policy(&self, request: Request<iam::SetIamPolicyRequest>) -> Result<Response<iam::Policy>, Status> {
         let request = request.into_inner();
-        let queue = queue_name(&request.resource)?;
-        let policy = request.policy.ok_or_else(|| Refusal::invalid("The policy must be set."))?;
+        let queue = queue_of(&request.resource, "SetIamPolicy")?;
+        let policy = request.policy.unwrap_or_default();
         let paths = request.update_mask.map(|mask| mask.paths).unwrap_or_default();
         Ok(Response::new(self.engine.run(SetQueuePolicy { queue, policy, paths }).await?))
     }
@@ -144,18 +169,21 @@ impl CloudTasks for Service {
         request: Request<iam::TestIamPermissionsRequest>,
     ) -> Result<Response<iam::TestIamPermissionsResponse>, Status> {
         let request = request.into_inner();
-        let name = queue_name(&request.resource)?;
-        // Of a queue that is missing there are no permissions, which is no error.
-        let known = self.engine.read(|state, _| state.tasks.queue(&name).is_ok());
-        let permissions = if known { request.permissions } else { Vec::new() };
-        Ok(Response::new(iam::TestIamPermissionsResponse { permissions }))
+        let name = queue_of(&request.resource, "TestIamPermissions")?;
+        check_permissions(&request.permissions)?;
+        self.engine.read(|state, _| state.tasks.queue(&name).map(|_| ()))?;
+        Ok(Response::new(iam::TestIamPermissionsResponse { permissions: request.permissions }))
     }
 
     async fn list_tasks(&self, request: Request<pb::ListTasksRequest>) -> Result<Response<pb::ListTasksResponse>, Status> {
         let view = request.get_ref().response_view();
         let request = request.into_inner();
-        let queue = queue_name(&request.parent)?;
-        let wanted = page::wanted(request.page_size, &request.page_token, PAGE_TASKS_MAX)?;
+        let queue = queue_name(named(&request.parent, "google.cloud.tasks.v2.CloudTasks.ListTasks")?)?;
+        if request.page_size < 0 {
+            return Err(Refusal::invalid("ListTasksRequest.pageSize cannot be negative.").into());
+        }
+        let wanted = page::wanted(request.page_size, &request.page_token, PAGE_TASKS_MAX);
+        let wanted = wanted.map_err(|_| Refusal::invalid("Invalid page_token"))?;
         let response = self.engine.read(|state, _| {
             let page = state.tasks.list_tasks(&queue, wanted.from.as_deref(), wanted.limit)?;
             let tasks = page.items.into_iter().map(|item| task::to_proto(&queue, item, view)).collect();
@@ -166,8 +194,9 @@ impl CloudTasks for Service {
 
     async fn get_task(&self, request: Request<pb::GetTaskRequest>) -> Result<Response<pb::Task>, Status> {
         let view = request.get_ref().response_view();
-        let name = task_name(&request.into_inner().name)?;
-        let proto = self.engine.read(|state, _| Ok::<_, Refusal>(task::to_proto(name.queue(), state.tasks.task(&name)?, view)))?;
+        let name = task_name(named(&request.get_ref().name, "google.cloud.tasks.v2.CloudTasks.GetTask")?)?;
+        let proto =
+            self.engine.read(|state, now| Ok::<_, Refusal>(task::to_proto(name.queue(), state.tasks.task_or_trace(&name, now)?, view)))?;
         Ok(Response::new(proto))
     }
 
@@ -184,7 +213,8 @@ impl CloudTasks for Service {
     }
 
     async fn delete_task(&self, request: Request<pb::DeleteTaskRequest>) -> Result<Response<()>, Status> {
-        self.engine.run(DeleteTask(task_name(&request.into_inner().name)?)).await?;
+        let name = task_name(named(&request.get_ref().name, "google.cloud.tasks.v2.CloudTasks.DeleteTask")?)?;
+        self.engine.run(DeleteTask(name)).await?;
         Ok(Response::new(()))
     }
 
@@ -213,8 +243,8 @@ impl CloudTasks for Service {
 
     async fn run_task(&self, request: Request<pb::RunTaskRequest>) -> Result<Response<pb::Task>, Status> {
         let view = request.get_ref().response_view();
-        let name = task_name(&request.into_inner().name)?;
+        let name = task_name(named(&request.get_ref().name, "google.cloud.tasks.v2.CloudTasks.RunTask")?)?;
         let task = self.engine.run(RunTask(name.clone())).await?;
-        Ok(Response::new(task::to_proto(name.queue(), &task, view)))
+        Ok(Response::new(task::to_proto_as_run(name.queue(), &task, view)))
     }
 }

@@ -4,7 +4,7 @@ use super::super::wkt;
 use super::pb;
 use crate::emulator::state::Refusal;
 use crate::emulator::state::target::{Method, Override, Routing, Scheme, Token};
-use crate::emulator::state::tasks::{HttpOverride, Queue, QueueDraft, QueueState, RateDraft, RetryDraft};
+use crate::emulator::state::tasks::{HttpOverride, Queue, QueueDraft, QueueState, RateDraft, RetryDraft, bad_http_target};
 use crate::model::queue::TaskRetry;
 
 pub(super) fn from_proto(proto: pb::Queue) -> Result<QueueDraft, Refusal> {
@@ -111,8 +111,8 @@ pub(super) fn oidc(token: pb::OidcToken) -> Token {
 fn http_override(proto: pb::HttpTarget) -> Result<HttpOverride, Refusal> {
     use pb::http_target::AuthorizationHeader;
     Ok(HttpOverride {
-        uri: proto.uri_override.map(uri_override),
-        method: method(proto.http_method)?,
+        uri: proto.uri_override.map(uri_override).transpose()?,
+        method: method(proto.http_method).map_err(|_| unknown_number())?,
         headers: proto.header_overrides.into_iter().filter_map(|header| header.header).map(|header| (header.key, header.value)).collect(),
         token: proto.authorization_header.map(|header| match header {
             AuthorizationHeader::OauthToken(token) => oauth(token),
@@ -121,21 +121,29 @@ fn http_override(proto: pb::HttpTarget) -> Result<HttpOverride, Refusal> {
     })
 }
 
-fn uri_override(proto: pb::UriOverride) -> Override {
+/// The refusal of an enum's number that there is not: it does not say which.
+fn unknown_number() -> Refusal {
+    bad_http_target("")
+}
+
+fn uri_override(proto: pb::UriOverride) -> Result<Override, Refusal> {
     use pb::uri_override::UriOverrideEnforceMode as Mode;
-    let scheme = proto.scheme.and_then(|number| match pb::uri_override::Scheme::try_from(number) {
-        Ok(pb::uri_override::Scheme::Http) => Some(Scheme::Http),
-        Ok(pb::uri_override::Scheme::Https) => Some(Scheme::Https),
-        _ => None,
-    });
-    Override {
-        scheme,
-        if_not_exists: proto.uri_override_enforce_mode() == Mode::IfNotExists,
+    let scheme = |number: i32| match pb::uri_override::Scheme::try_from(number) {
+        Ok(pb::uri_override::Scheme::Http) => Ok(Scheme::Http),
+        Ok(pb::uri_override::Scheme::Https) => Ok(Scheme::Https),
+        Ok(pb::uri_override::Scheme::Unspecified) => Ok(Scheme::Unspecified),
+        Err(_) => Err(unknown_number()),
+    };
+    let mode = Mode::try_from(proto.uri_override_enforce_mode).map_err(|_| unknown_number())?;
+    Ok(Override {
+        scheme: proto.scheme.map(scheme).transpose()?,
+        if_not_exists: mode == Mode::IfNotExists,
+        always: mode == Mode::Always,
         host: proto.host,
         port: proto.port,
         path: proto.path_override.map(|path| path.path),
         query: proto.query_override.map(|query| query.query_params),
-    }
+    })
 }
 
 pub(super) fn http_override_to_proto(http: &HttpOverride) -> pb::HttpTarget {
@@ -157,6 +165,12 @@ fn uri_override_to_proto(uri: &Override) -> pb::UriOverride {
     let scheme = |scheme| match scheme {
         Scheme::Http => pb::uri_override::Scheme::Http.into(),
         Scheme::Https => pb::uri_override::Scheme::Https.into(),
+        Scheme::Unspecified => pb::uri_override::Scheme::Unspecified.into(),
+    };
+    let mode = match (uri.if_not_exists, uri.always) {
+        (true, _) => Mode::IfNotExists,
+        (false, true) => Mode::Always,
+        (false, false) => Mode::Unspecified,
     };
     pb::UriOverride {
         scheme: uri.scheme.map(scheme),
@@ -164,6 +178,6 @@ fn uri_override_to_proto(uri: &Override) -> pb::UriOverride {
         port: uri.port,
         path_override: uri.path.clone().map(|path| pb::PathOverride { path }),
         query_override: uri.query.clone().map(|query_params| pb::QueryOverride { query_params }),
-        uri_override_enforce_mode: if uri.if_not_exists { Mode::IfNotExists } else { Mode::Always }.into(),
+        uri_override_enforce_mode: mode.into(),
     }
 }

@@ -1,7 +1,12 @@
 //! Tasks from and to the wire.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prost_types::Timestamp as ProtoTimestamp;
+
 use super::super::wkt;
-use super::{pb, queue, queue_name};
+use super::{named, pb, queue, queue_name};
 use crate::emulator::state::target::{AppEngineTarget, HttpTarget, Token};
 use crate::emulator::state::tasks::{Attempt, CreateTask, Target, Task, TaskDraft, http_headers};
 use crate::emulator::state::{Refusal, kept};
@@ -10,18 +15,28 @@ use crate::names::QueueName;
 use pb::http_request::AuthorizationHeader;
 use pb::task::{MessageType, View};
 
+/// A deadline for what is less than nothing: out of the range of any target, for the state to refuse.
+const NEGATIVE: Duration = Duration::from_nanos(1);
+
 pub(super) fn create(request: pb::CreateTaskRequest) -> Result<CreateTask, Refusal> {
-    Ok(CreateTask { queue: queue_name(&request.parent)?, draft: from_proto(request.task.unwrap_or_default())? })
+    Ok(CreateTask {
+        queue: queue_name(named(&request.parent, "google.cloud.tasks.v2.CloudTasks.CreateTask")?)?,
+        draft: from_proto(request.task.unwrap_or_default())?,
+    })
 }
 
 pub(super) fn from_proto(proto: pb::Task) -> Result<TaskDraft, Refusal> {
     Ok(TaskDraft {
         name: proto.name,
         target: proto.message_type.map(target).transpose()?,
-        schedule_time: proto.schedule_time.map(|at| wkt::from_timestamp(at, "Task.scheduleTime")).transpose()?,
-        deadline: proto.dispatch_deadline.map(|deadline| wkt::from_unsigned(deadline, "Task.dispatchDeadline")).transpose()?,
+        schedule_time: proto.schedule_time.map(schedule_time).transpose()?,
+        deadline: proto.dispatch_deadline.map(|deadline| Duration::try_from(wkt::from_duration(deadline)).unwrap_or(NEGATIVE)),
         retry: proto.retry_config.map(queue::retry),
     })
+}
+
+fn schedule_time(at: ProtoTimestamp) -> Result<Timestamp, Refusal> {
+    wkt::from_timestamp(at, "Task.scheduleTime").map_err(|_| Refusal::invalid("Request contains an invalid argument."))
 }
 
 fn target(proto: MessageType) -> Result<Target, Refusal> {
@@ -63,6 +78,18 @@ pub(super) fn to_proto(queue: &QueueName, task: &Task, view: View) -> pb::Task {
         retry_config: task.retry.as_ref().map(queue::retry_to_proto),
         message_type: Some(target_to_proto(&task.target, full)),
     }
+}
+
+/// The same as the answer to `RunTask` has it: the attempt that it began is counted, and not dispatched yet.
+pub(super) fn to_proto_as_run(queue: &QueueName, task: &Task, view: View) -> pb::Task {
+    let mut proto = to_proto(queue, task, view);
+    if let Some(last) = &mut proto.last_attempt {
+        last.dispatch_time = None;
+    }
+    if task.dispatches == 1 {
+        proto.first_attempt = None;
+    }
+    proto
 }
 
 fn attempt(attempt: &Attempt) -> pb::Attempt {

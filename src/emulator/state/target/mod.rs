@@ -18,7 +18,7 @@ use crate::emulator::state::saved::saved;
 /// The longest URL, after encoding.
 pub(crate) const URL_CHARS_MAX: usize = 2083;
 /// All headers of a target together.
-const HEADERS_BYTES_MAX: usize = 80 * 1024;
+pub(crate) const HEADERS_BYTES_MAX: usize = 80 * 1024;
 /// What App Engine calls itself in requests.
 const AGENT: &str = "AppEngine-Google; (+http://code.google.com/appengine)";
 /// What an attempt at an App Engine app says when no app stands behind it.
@@ -159,13 +159,7 @@ impl HttpTarget {
         if !self.url.starts_with("http://") && !self.url.starts_with("https://") {
             return Err(Refusal::invalid(format!("{what} must begin with either \"http://\" or \"https://\".")));
         }
-        let url = encode(&self.url);
-        if url.len() > URL_CHARS_MAX {
-            return Err(Refusal::invalid(format!("{what} must be no longer than {URL_CHARS_MAX} characters.")));
-        }
-        if url.parse::<http::Uri>().map_or(true, |uri| uri.host().is_none_or(str::is_empty)) {
-            return Err(Refusal::invalid(format!("{what} is not a valid URL.")));
-        }
+        check_url(&self.url, what)?;
         let methods = [Method::Post, Method::Put, Method::Patch];
         check_body(&self.body, self.method, &methods)?;
         if self.token.as_ref().is_some_and(|token| token.email().is_empty()) {
@@ -228,6 +222,18 @@ pub(crate) fn check_deadline(deadline: Option<Duration>, default: Duration, app_
             Err(Refusal::invalid(format!("{field}, {given}s, is out of range. The deadline must be in the interval [15s, {max}s].")))
         }
     }
+}
+
+/// Checks that a URL with a scheme has a host, and is not too long.
+pub(crate) fn check_url(url: &str, what: &str) -> Result<(), Refusal> {
+    let url = encode(url);
+    if url.len() > URL_CHARS_MAX {
+        return Err(Refusal::invalid(format!("{what} must be no longer than {URL_CHARS_MAX} characters.")));
+    }
+    if url.parse::<http::Uri>().map_or(true, |uri| uri.host().is_none_or(str::is_empty)) {
+        return Err(Refusal::invalid(format!("{what} is not a valid URL.")));
+    }
+    Ok(())
 }
 
 fn check_body(body: &Bytes, method: Method, allowed: &[Method]) -> Result<(), Refusal> {

@@ -42,6 +42,20 @@ impl Outcome {
         Self { status: Status { code, message }, http, retry_after }
     }
 
+    /// The same as Cloud Tasks has it: to be late is a status of 504, not to answer at all one of 0. Why there was none is in the log.
+    pub(crate) fn of_task(answer: &Answer) -> Self {
+        const LATE: u16 = 504;
+        match answer {
+            Answer::TimedOut => Self::of(&Answer::Status(LATE)),
+            Answer::Failed(_) => {
+                let code = Code::Unknown as i32;
+                let message = format!("{}({code}): HTTP status code 0", code_name(code));
+                Self { status: Status { code, message }, http: None, retry_after: None }
+            }
+            Answer::Status(_) | Answer::Later { .. } => Self::of(answer),
+        }
+    }
+
     pub(crate) fn is_success(&self) -> bool {
         self.status.code == 0
     }

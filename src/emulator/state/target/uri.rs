@@ -10,9 +10,11 @@ use http::Uri;
 pub(crate) enum Scheme {
     Http,
     Https,
+    /// Said to be none: kept, and replaces nothing.
+    Unspecified,
 }
 
-saved!(enum Scheme { 0 = Http, 1 = Https });
+saved!(enum Scheme { 0 = Http, 1 = Https, 2 = Unspecified });
 
 /// A queue's replacements for parts of its tasks' URLs (`UriOverride`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,9 +27,11 @@ pub(crate) struct Override {
     pub(crate) query: Option<String>,
     /// Only what the task's own URL lacks is replaced.
     pub(crate) if_not_exists: bool,
+    /// Said to replace always, which it does as well where nothing is said.
+    pub(crate) always: bool,
 }
 
-saved!(struct Override { scheme, host, port, path, query, if_not_exists });
+saved!(struct Override { scheme, host, port, path, query, if_not_exists; always });
 
 /// Percent-encodes what may not stand in a URL: blanks, control characters, quotes and all beyond ASCII.
 pub(crate) fn encode(url: &str) -> Cow<'_, str> {
@@ -55,7 +59,7 @@ impl Override {
         let scheme = match self.scheme.filter(|_| takes(true)) {
             Some(Scheme::Http) => "http",
             Some(Scheme::Https) => "https",
-            None => uri.scheme_str().unwrap_or("https"),
+            Some(Scheme::Unspecified) | None => uri.scheme_str().unwrap_or("https"),
         };
         let own_host = uri.host().unwrap_or_default();
         let host = self.host.as_deref().filter(|_| takes(!own_host.is_empty())).unwrap_or(own_host);

@@ -12,9 +12,9 @@ use crate::names::{Location, QueueName, TaskName};
 
 use super::filter::Filter;
 use super::queue::{Queue, QueueState};
-use super::settings::QueueDraft;
+use super::settings::{QueueDraft, Settings};
 use super::task::{Target, Task, TaskDraft};
-use super::{QUEUE_NAME_BLOCKED, Tasks, no_queue};
+use super::{QUEUE_NAME_BLOCKED, Tasks, no_queue, no_task};
 use crate::emulator::state::saved::saved;
 
 /// Queues in one location of a project.
@@ -83,8 +83,19 @@ impl Tasks {
     }
 
     pub(crate) fn task(&self, name: &TaskName) -> Result<&Task, Refusal> {
-        let queue = self.queue(name.queue())?;
-        queue.task(name.id()).ok_or_else(|| Refusal::not_found("The task no longer exists."))
+        self.queues.get(name.queue().to_string().as_str()).and_then(|queue| queue.task(name.id())).ok_or_else(no_task)
+    }
+
+    /// The same for those who ask whether it was there lately.
+    pub(crate) fn task_or_trace(&self, name: &TaskName, now: Timestamp) -> Result<&Task, Refusal> {
+        let lately = |queue: &Queue| queue.is_blocked(name.id(), now);
+        self.task(name).map_err(|refusal| match self.queue(name.queue()) {
+            Ok(queue) if lately(queue) => Refusal::not_found(
+                "The task no longer exists, though a task with this name existed recently. \
+                 The task either successfully completed or was deleted.",
+            ),
+            _ => refusal,
+        })
     }
 
     /// Lists the queues of a location from after `from` on, in order of their names.
@@ -103,12 +114,12 @@ impl Tasks {
         Ok(Page { items, next })
     }
 
-    /// Lists the tasks of a queue from after `from` on, in order of their ids.
+    /// Lists the tasks of a queue from after `from` on, in order of their ids. Only an empty page is the last, as with the service.
     pub(crate) fn list_tasks(&self, queue: &QueueName, from: Option<&str>, limit: usize) -> Result<Page<&Task>, Refusal> {
         let queue = self.queue(queue)?;
-        let mut tasks = queue.tasks.range::<str, _>((Bound::Excluded(from.unwrap_or_default()), Bound::Unbounded)).map(|(_, task)| &**task);
-        let items: Vec<&Task> = tasks.by_ref().take(limit).collect();
-        let next = tasks.next().and(items.last()).map(|task| task.id.to_string());
+        let tasks = queue.tasks.range::<str, _>((Bound::Excluded(from.unwrap_or_default()), Bound::Unbounded)).map(|(_, task)| &**task);
+        let items: Vec<&Task> = tasks.take(limit).collect();
+        let next = items.last().map(|task| task.id.to_string());
         Ok(Page { items, next })
     }
 
@@ -123,8 +134,7 @@ impl Tasks {
         Ok(reply)
     }
 
-    fn create(&mut self, name: QueueName, draft: QueueDraft, now: Timestamp) -> Result<(), Refusal> {
-        let settings = draft.check(&name)?;
+    fn create(&mut self, name: QueueName, settings: Settings, now: Timestamp) -> Result<(), Refusal> {
         let key: Arc<str> = name.to_string().into();
         self.blocked.retain(|_, until| now < *until);
         if self.queues.contains_key(&key) {
@@ -152,7 +162,8 @@ impl Command for CreateQueue {
     type Reply = ();
 
     fn apply(self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<(), Refusal> {
-        state.tasks.create(self.name, self.draft, at.now)
+        let settings = self.draft.check(&self.name)?;
+        state.tasks.create(self.name, settings, at.now)
     }
 }
 
@@ -161,7 +172,11 @@ impl Command for UpdateQueue {
 
     fn apply(self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<(), Refusal> {
         let Ok(queue) = state.tasks.queue(&self.name) else {
-            return state.tasks.create(self.name, self.draft, at.now);
+            // What the mask does not name gets defaults.
+            let new = self.draft.check(&self.name)?;
+            let mut settings = QueueDraft::default().check(&self.name)?;
+            settings.update(new, &self.mask, &self.name)?;
+            return state.tasks.create(self.name, settings, at.now);
         };
         let new = self.draft.beside(&queue.settings, &self.mask).check(&self.name)?;
         state.tasks.change(&self.name, |queue| queue.settings.update(new, &self.mask, &self.name))
@@ -173,7 +188,7 @@ impl Command for DeleteQueue {
 
     fn apply(self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<(), Refusal> {
         let tasks = &mut state.tasks;
-        let (key, queue) = tasks.queues.remove_entry(self.0.to_string().as_str()).ok_or_else(no_queue)?;
+        let (key, queue) = tasks.queues.remove_entry(self.0.to_string().as_str()).ok_or_else(no_task)?;
         tasks.touched.touch(&key);
         if let Some(planned) = queue.planned {
             tasks.due.remove(&(planned, Arc::clone(&key)));
@@ -221,12 +236,10 @@ impl Command for CreateTask {
     type Reply = Arc<Task>;
 
     fn apply(self, state: &mut State, at: Moment, _out: &mut Effects) -> Result<Arc<Task>, Refusal> {
-        let missing = "Queue does not exist. If you just created the queue, wait at least a minute for the queue to initialize.";
         let queue = self.queue.to_string();
-        if !state.tasks.queues.contains_key(queue.as_str()) {
-            return Err(Refusal::not_found(missing));
-        }
-        let task = self.draft.check(&self.queue, at.seed, at.now)?;
+        let http = state.tasks.queues.get(queue.as_str()).ok_or_else(no_queue)?.settings.http.as_ref();
+        let token = http.and_then(|http| http.token.clone());
+        let task = self.draft.check(&self.queue, token, at.seed, at.now)?;
         state.tasks.change_by(&queue, |queue| queue.add(task, at.now))
     }
 }
@@ -267,6 +280,7 @@ impl Command for RunTask {
     type Reply = Arc<Task>;
 
     fn apply(self, state: &mut State, at: Moment, out: &mut Effects) -> Result<Arc<Task>, Refusal> {
+        state.tasks.queue(self.0.queue())?;
         let id = Arc::clone(&state.tasks.task(&self.0)?.id);
         let tasks = &mut state.tasks;
         tasks.runs.count(self.0.queue().location(), at.now)?;
@@ -276,6 +290,6 @@ impl Command for RunTask {
         queue.force(&id, attempts, app_engine, at.now, out);
         let task = queue.tasks.get(&*id).cloned();
         tasks.replan(&key);
-        task.ok_or_else(|| Refusal::not_found("The task no longer exists."))
+        task.ok_or_else(no_task)
     }
 }

@@ -1,7 +1,7 @@
 //! Updates of queues by mask: what it names is taken from the request, all else stays.
 
 use crate::emulator::state::Refusal;
-use crate::emulator::state::target::{Override, Routing};
+use crate::emulator::state::target::{Override, Routing, Token};
 use crate::names::QueueName;
 
 use super::settings::{HttpOverride, QueueDraft, Settings};
@@ -40,7 +40,9 @@ impl Settings {
             next.take(&new, path)?;
         }
         next.routing = next.routing.map(|routing| routing.complete(queue.location().project().id()));
-        next.http = next.http.filter(|http| *http != HttpOverride::default());
+        if let Some(http) = &next.http {
+            http.check_masked()?;
+        }
         *self = next;
         Ok(())
     }
@@ -101,17 +103,53 @@ impl HttpOverride {
     fn take(&mut self, new: Self, field: &str) -> Option<()> {
         match field.split_once('.') {
             Some(("uri_override", part)) => return self.uri.get_or_insert_default().take(new.uri.unwrap_or_default(), part),
-            Some(("oauth_token" | "oidc_token", _)) => self.token = new.token,
+            Some(("oauth_token", part)) => return self.take_of_token(new.token, false, part),
+            Some(("oidc_token", part)) => return self.take_of_token(new.token, true, part),
             Some(_) => return None,
             None => match field {
                 "uri_override" => self.uri = new.uri,
                 "http_method" => self.method = new.method,
                 "header_overrides" => self.headers = new.headers,
-                "authorization_header" | "oauth_token" | "oidc_token" => self.token = new.token,
+                "authorization_header" => self.token = new.token,
+                "oauth_token" => self.take_token(new.token, false),
+                "oidc_token" => self.take_token(new.token, true),
                 _ => return None,
             },
         }
         Some(())
+    }
+
+    /// Takes a token of one kind: the other kind's, which stands in the same place, stays unless there is one to take.
+    fn take_token(&mut self, new: Option<Token>, oidc: bool) {
+        let is_meant = |token: &Token| matches!(token, Token::Oidc { .. }) == oidc;
+        self.token = match new {
+            Some(token) if is_meant(&token) => Some(token),
+            _ => self.token.take().filter(|token| !is_meant(token)),
+        };
+    }
+
+    /// Takes one part of a token of a kind; one with nothing in it is none.
+    fn take_of_token(&mut self, new: Option<Token>, oidc: bool, part: &str) -> Option<()> {
+        let (mut email, mut purpose) = parts(self.token.take(), oidc);
+        let (new_email, new_purpose) = parts(new, oidc);
+        match (part, oidc) {
+            ("service_account_email", _) => email = new_email,
+            ("audience", true) | ("scope", false) => purpose = new_purpose,
+            _ => return None,
+        }
+        let is_empty = email.is_empty() && purpose.is_empty();
+        let token = if oidc { Token::Oidc { email, audience: purpose } } else { Token::OAuth { email, scope: purpose } };
+        self.token = Some(token).filter(|_| !is_empty);
+        Some(())
+    }
+}
+
+/// The address and the audience or scope of a token, if it is of the kind.
+fn parts(token: Option<Token>, oidc: bool) -> (String, String) {
+    match token {
+        Some(Token::Oidc { email, audience }) if oidc => (email, audience),
+        Some(Token::OAuth { email, scope }) if !oidc => (email, scope),
+        _ => (String::new(), String::new()),
     }
 }
 
@@ -121,9 +159,11 @@ impl Override {
             "scheme" => self.scheme = new.scheme,
             "host" => self.host = new.host,
             "port" => self.port = new.port,
-            "path_override" | "path_override.path" => self.path = new.path,
-            "query_override" | "query_override.query_params" => self.query = new.query,
-            "uri_override_enforce_mode" => self.if_not_exists = new.if_not_exists,
+            "path_override" => self.path = new.path,
+            "path_override.path" => self.path = Some(new.path.unwrap_or_default()),
+            "query_override" => self.query = new.query,
+            "query_override.query_params" => self.query = Some(new.query.unwrap_or_default()),
+            "uri_override_enforce_mode" => (self.if_not_exists, self.always) = (new.if_not_exists, new.always),
             _ => return None,
         }
         Some(())
@@ -131,13 +171,15 @@ impl Override {
 }
 
 fn no_field(path: &str) -> Refusal {
-    Refusal::invalid(format!("Invalid update mask: the queue has no field \"{}\".", path.escape_debug()))
+    Refusal::invalid(format!("Invalid mask: {}", path.escape_debug()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emulator::state::target::{Method, Token};
+    use crate::emulator::state::target::Method;
+    use crate::emulator::state::tasks::{RateDraft, UpdateQueue};
+    use crate::emulator::state::{Command, Effects, Moment, State};
 
     fn settings(draft: QueueDraft) -> Settings {
         draft.check(&queue()).unwrap()
@@ -176,7 +218,52 @@ mod tests {
         check(Some(HttpOverride { uri: Some(elsewhere), ..HttpOverride::default() }), &["http_target.uri_override.host"], Some(moved));
         check(None, &["http_target"], None);
         let all = ["http_target.uri_override", "http_target.http_method", "http_target.header_overrides", "http_target.oidc_token"];
-        check(None, &all, None);
+        check(None, &all, Some(HttpOverride::default()));
+        let without_path = Override { path: Some(String::new()), ..target().uri.unwrap() };
+        check(None, &["http_target.uri_override.path_override.path"], Some(HttpOverride { uri: Some(without_path), ..target() }));
+    }
+
+    #[test]
+    fn a_token_is_changed_in_parts() {
+        let oidc = |email: &str, audience: &str| Some(Token::Oidc { email: email.into(), audience: audience.into() });
+        let oauth = |email: &str, scope: &str| Some(Token::OAuth { email: email.into(), scope: scope.into() });
+        let check = |old: Option<Token>, mask: &str, expected: Option<Token>| {
+            let with = |token| settings(QueueDraft { http: Some(HttpOverride { token, ..target() }), ..QueueDraft::default() });
+            let mut settings = with(old);
+            settings.update(with(oauth("b@p.iam", "email")), &[mask.to_owned()], &queue()).unwrap();
+            assert_eq!(settings.http.unwrap().token, expected, "{mask}");
+        };
+        check(oidc("a@p.iam", "aud"), "http_target.oidc_token", None);
+        check(oidc("a@p.iam", "aud"), "http_target.oidc_token.audience", oidc("a@p.iam", ""));
+        check(oidc("a@p.iam", ""), "http_target.oidc_token.service_account_email", None);
+        check(oidc("a@p.iam", "aud"), "http_target.oauth_token", oauth("b@p.iam", "email"));
+        check(oidc("a@p.iam", "aud"), "http_target.oauth_token.scope", oauth("", "email"));
+        check(oauth("a@p.iam", "aud"), "http_target.oidc_token", oauth("a@p.iam", "aud"));
+    }
+
+    #[test]
+    fn an_override_that_a_mask_empties_is_refused() {
+        let uri = Override { host: Some("a.example".into()), ..Override::default() };
+        let http = Some(HttpOverride { uri: Some(uri), ..HttpOverride::default() });
+        let mut settings = settings(QueueDraft { http, ..QueueDraft::default() });
+        let (before, new) = (settings.clone(), self::settings(QueueDraft::default()));
+        let refusal = settings.update(new, &["http_target.uri_override.host".to_owned()], &queue()).unwrap_err();
+        assert_eq!(refusal.message, "Error in parsing HttpTarget. Invalid uri_override.");
+        assert_eq!(settings, before);
+    }
+
+    #[test]
+    fn a_queue_made_by_an_update_has_what_the_mask_names_and_defaults() {
+        let draft = QueueDraft { rate: RateDraft { per_second: 5.0, concurrent: 6 }, ..QueueDraft::default() };
+        let update = |path: &str| {
+            let (mut state, at) = (State::default(), Moment { now: jiff::Timestamp::UNIX_EPOCH, seed: 1 });
+            let update = UpdateQueue { name: queue(), draft: draft.clone(), mask: vec![path.to_owned()] };
+            update.apply(&mut state, at, &mut Effects::default()).map_err(|refusal| refusal.message)?;
+            let settings = &state.tasks.queue(&queue()).unwrap().settings;
+            Ok::<_, String>((settings.per_second, settings.concurrent))
+        };
+        assert_eq!(update("rate_limits.max_concurrent_dispatches"), Ok((500.0, 6)));
+        assert_eq!(update("bogus"), Err("Invalid mask: bogus".to_owned()));
     }
 
     #[test]
@@ -209,13 +296,23 @@ mod tests {
 
     #[test]
     fn what_there_is_not_is_refused() {
-        for path in
-            ["nonsense", "http_target.nonsense", "http_target.uri_override.nonsense", "app_engine_routing_override.x", "rate_limits.x"]
-        {
+        for path in [
+            "",
+            "nonsense",
+            "http_target.nonsense",
+            "http_target.uri_override.nonsense",
+            "http_target.oidc_token.scope",
+            "app_engine_routing_override.x",
+            "rate_limits.x",
+            "rate_limits.max_dispatches_per_second.x",
+            "rateLimits.maxDispatchesPerSecond",
+            "rate_limits,retry_config",
+            " state",
+        ] {
             let mut settings = settings(QueueDraft::default());
             let new = settings.clone();
             let refusal = settings.update(new.clone(), &[path.to_owned()], &queue()).unwrap_err();
-            assert!(refusal.message.contains(&format!("no field \"{path}\"")), "{}", refusal.message);
+            assert_eq!(refusal.message, format!("Invalid mask: {path}"));
             assert_eq!(settings, new, "{path}: nothing has changed");
         }
     }

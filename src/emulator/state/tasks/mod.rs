@@ -3,12 +3,16 @@
 //! Nothing is scanned: a queue knows its tasks by due time, and all queues stand in one order by when each can dispatch next, so a million
 //! tasks for tomorrow cost nothing today. What counts against a rate is dispatches; answers free places among the concurrent ones.
 
+mod checks;
 mod cmek;
 mod commands;
 mod filter;
 mod iam;
 mod key;
 mod mask;
+mod names;
+mod operations;
+mod overrides;
 mod queue;
 mod quota;
 mod request;
@@ -26,11 +30,14 @@ pub(crate) use cmek::{CmekConfig, UpdateCmekConfig};
 pub(crate) use commands::{
     BufferTask, CreateQueue, CreateTask, DeleteQueue, DeleteTask, Page, PauseQueue, PurgeQueue, ResumeQueue, RunTask, UpdateQueue,
 };
-pub(crate) use iam::SetQueuePolicy;
+pub(crate) use iam::{SetQueuePolicy, check_permissions};
+pub(crate) use names::{queue_name, task_name};
+pub(crate) use operations::{BeginOperation, EndOperation};
+pub(crate) use overrides::bad_http_target;
 pub(crate) use queue::{Queue, QueueState, TASK_TTL};
 pub(crate) use request::http_headers;
 pub(crate) use settings::{HttpOverride, QueueDraft, RateDraft, RetryDraft};
-pub(crate) use task::{Attempt, Target, Task, TaskDraft};
+pub(crate) use task::{Attempt, Target, Task, TaskDraft, other_queue};
 
 use super::{Answer, Effects, Moment, Refusal, Touched};
 use crate::emulator::state::saved::saved;
@@ -55,9 +62,10 @@ pub(crate) struct Tasks {
     /// Where App Engine targets are sent, such as `http://localhost:8080`; without it, attempts at them fail.
     pub(super) app_engine: Option<String>,
     pub(super) touched: Touched,
+    operations: operations::Operations,
 }
 
-saved!(struct Tasks { queues, due, blocked, attempts, app_engine; runs, keys, touched });
+saved!(struct Tasks { queues, due, blocked, attempts, app_engine; runs, keys, touched, operations });
 
 impl Tasks {
     /// Forgets everything but the last attempt's number and where App Engine is.
@@ -122,7 +130,12 @@ impl Tasks {
 }
 
 fn no_queue() -> Refusal {
-    Refusal::not_found("Queue does not exist.")
+    Refusal::not_found("Queue does not exist. If you just created the queue, wait at least a minute for the queue to initialize.")
+}
+
+/// The same of a task, and of a queue to be deleted.
+fn no_task() -> Refusal {
+    Refusal::not_found("Requested entity was not found.")
 }
 
 #[cfg(test)]

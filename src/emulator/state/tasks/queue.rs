@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::emulator::pb::google::iam::v1::Policy;
-use crate::emulator::state::target::{LOST, NO_APP_ENGINE, Outcome};
+use crate::emulator::state::target::{LOST, Outcome};
 use crate::emulator::state::{Answer, Effect, Effects, Refusal};
 use crate::names::QueueName;
 
@@ -26,6 +26,10 @@ const TASK_NAME_BLOCKED: SignedDuration = SignedDuration::from_hours(1);
 pub(crate) const TASK_TTL: SignedDuration = SignedDuration::from_hours(31 * 24);
 /// So many blocked names are remembered per queue (about 100 MB); beyond that the oldest are forgotten.
 const BLOCKED_NAMES_MAX: usize = 1_000_000;
+
+const TOO_RECENT: &str = "The task cannot be created because a task with this name existed too recently. For more information about task \
+     de-duplication see https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks/create\
+     #body.request_body.FIELDS.task.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueueState {
@@ -132,6 +136,11 @@ impl Queue {
         self.tasks.get(id).map(Arc::as_ref)
     }
 
+    /// Whether a task of this id was done or deleted so recently that its name cannot be used.
+    pub(super) fn is_blocked(&self, id: &str, now: Timestamp) -> bool {
+        self.blocked.get(id).is_some_and(|until| now < *until)
+    }
+
     pub(crate) fn depth(&self) -> usize {
         self.tasks.len()
     }
@@ -182,7 +191,7 @@ impl Queue {
             return Err(Refusal::exists("Requested entity already exists"));
         };
         if self.blocked.get(&task.id).is_some_and(|until| now < *until) {
-            return Err(Refusal::exists("The task cannot be created because a task with this name existed too recently."));
+            return Err(Refusal::exists(TOO_RECENT));
         }
         self.created += 1;
         task.age = self.created;
@@ -263,8 +272,8 @@ impl Queue {
         self.samples.dispatched(now);
         self.flights.insert(*attempts, Flight { task: Arc::clone(id), age: task.age, forced });
         match call {
-            Some(call) => out.list.push(Effect::Send(call)),
-            None => self.answered(*attempts, &Answer::Failed(NO_APP_ENGINE.to_owned()), now),
+            Ok(call) => out.list.push(Effect::Send(call)),
+            Err(outcome) => self.ended(*attempts, &outcome, now),
         }
     }
 
@@ -277,22 +286,25 @@ impl Queue {
             let task = flight.and_then(|flight| self.tasks.get(&*flight.task).filter(|task| task.age == flight.age));
             // As it was before this attempt was counted.
             let before = task.map(|task| Task { dispatches: task.dispatches.saturating_sub(1), ..Task::clone(task) });
-            match before.and_then(|before| request::build(&self.name, &self.settings, &before, attempt, app_engine)) {
+            match before.and_then(|before| request::build(&self.name, &self.settings, &before, attempt, app_engine).ok()) {
                 Some(call) => out.list.push(Effect::Send(call)),
-                None => self.answered(attempt, &Answer::Failed(LOST.to_owned()), now),
+                None => self.ended(attempt, &Outcome::of(&Answer::Failed(LOST.to_owned())), now),
             }
         }
     }
 
     pub(super) fn answered(&mut self, attempt: u64, answer: &Answer, now: Timestamp) {
+        self.ended(attempt, &Outcome::of_task(answer), now);
+    }
+
+    fn ended(&mut self, attempt: u64, outcome: &Outcome, now: Timestamp) {
         let Some(flight) = self.flights.remove(&attempt) else { return };
-        let outcome = Outcome::of(answer);
         self.samples.answered(outcome.status.code);
         let retry_of_queue = self.settings.retry;
         let task = self.tasks.get_mut(&*flight.task).filter(|task| task.age == flight.age);
         let Some(task) = task.map(Arc::make_mut) else { return };
-        self.throttle.note(&outcome, &task.target);
-        task.note(&outcome, now);
+        self.throttle.note(outcome, &task.target);
+        task.note(outcome, now);
         if outcome.is_success() {
             self.remove(&flight.task, now);
             return;
