@@ -7,7 +7,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body as _;
@@ -173,6 +175,7 @@ impl Hop {
         }
         if self.elsewhere {
             headers.remove(AUTHORIZATION);
+            headers.remove(COOKIE);
         } else if let Some(bearer) = bearer {
             headers.insert(AUTHORIZATION, bearer.clone());
         }

@@ -66,7 +66,8 @@ async fn a_tasks_redirects_are_followed_in_the_same_attempt() {
         if method == Method::POST && body == "payload" { StatusCode::ACCEPTED } else { StatusCode::BAD_REQUEST }
     };
     let stranger = |headers: HeaderMap| async move {
-        if headers.contains_key(header::AUTHORIZATION) { StatusCode::BAD_REQUEST } else { StatusCode::CREATED }
+        let told = headers.contains_key(header::AUTHORIZATION) || headers.contains_key(header::COOKIE);
+        if told { StatusCode::BAD_REQUEST } else { StatusCode::CREATED }
     };
     let other = serve(Router::new().route("/", any(stranger))).await;
     let elsewhere = any(move || async move { (StatusCode::FOUND, [(header::LOCATION, format!("http://{other}/"))]) });
@@ -82,6 +83,7 @@ async fn a_tasks_redirects_are_followed_in_the_same_attempt() {
     let addr = serve(routes).await;
     for (path, status) in [("found", 200), ("moved", 200), ("kept", 202), ("nowhere", 302), ("round", 302), ("elsewhere", 201)] {
         let mut call = call(format!("http://{addr}/{path}"));
+        call.headers.push(("Cookie".into(), "session=1".into()));
         call.token = Some(TokenKind::OAuth { email: "a@b.c".into(), scope: String::new() });
         assert_eq!(sender().send(&mut call).await, Answer::Status(status), "{path}");
         let mut app_engine = self::call(format!("http://{addr}/{path}"));

@@ -84,6 +84,7 @@ impl Tasks {
 
     /// Sends the attempts under way again.
     pub(crate) fn restart(&mut self, at: Moment, out: &mut Effects) {
+        self.operations.restart();
         let names: Vec<Arc<str>> = self.queues.keys().cloned().collect();
         for name in names {
             if let Some(queue) = self.queues.get_mut(&name) {

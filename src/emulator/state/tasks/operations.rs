@@ -60,6 +60,12 @@ impl Operations {
         self.forget();
     }
 
+    /// Lets go of the names of batches that ended with the process: they can be sent again.
+    pub(super) fn restart(&mut self) {
+        self.kept.retain(|_, operation| !operation.is_empty());
+        self.order.retain(|name| self.kept.contains_key(name));
+    }
+
     fn forget(&mut self) {
         while self.order.len() > OPERATIONS_MAX || self.bytes > OPERATIONS_BYTES_MAX {
             let Some(oldest) = self.order.pop_front() else { break };
@@ -103,6 +109,17 @@ impl Command for EndOperation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_that_ended_with_the_process_leaves_its_name() {
+        let mut operations = Operations::default();
+        operations.begin("done".to_owned());
+        operations.end("done", Bytes::from_static(b"done"));
+        operations.begin("cut off".to_owned());
+        operations.restart();
+        assert_eq!(operations.kept.keys().collect::<Vec<_>>(), ["done"]);
+        assert_eq!((operations.order.len(), operations.bytes), (1, 4));
+    }
 
     #[test]
     fn the_oldest_operations_are_forgotten() {
